@@ -1,0 +1,81 @@
+import { spawn } from 'node:child_process';
+import { connect } from 'node:net';
+import type { Readable, Writable } from 'node:stream';
+import { MAX_LINE, parseReplyLine, RendezvousError, requestLine } from '../proto/rendezvous.ts';
+
+/** How long a launcher may take for its answer, in milliseconds; it may have to start a worker on a busy machine. */
+const ANSWER_DEADLINE = 30_000;
+
+/** Asks the launcher on a loopback port for the path of a uid's worker; undefined where nothing listens there. */
+export async function askPort(port: number, uid: number): Promise<string | undefined> {
+  for (const host of ['127.0.0.1', '::1']) {
+    try {
+      return await askAddress(host, port, uid);
+    } catch (error) {
+      if (!isNobodyThere(error)) throw error;
+    }
+  }
+  return undefined;
+}
+
+/** Runs a launcher as a child and asks it over its standard input and output: to it, the client looks like inetd. */
+export async function askChild(command: readonly [string, ...string[]], uid: number): Promise<string> {
+  const [program, ...args] = command;
+  const child = spawn(program, args, { stdio: ['pipe', 'pipe', 'ignore'] });
+  const failed = new Promise<never>((_, reject) => {
+    child.once('error', (error) => reject(new RendezvousError('launcher', `${program}: ${error.message}`)));
+  });
+  try {
+    return await Promise.race([exchange(child.stdout, child.stdin, uid), failed]);
+  } finally {
+    child.stdin.destroy();
+    child.stdout.destroy();
+    child.unref();
+  }
+}
+
+async function askAddress(host: string, port: number, uid: number): Promise<string> {
+  const socket = connect({ host, port });
+  try {
+    await new Promise<void>((resolve, reject) => {
+      socket.once('connect', resolve);
+      socket.once('error', reject);
+    });
+    return await exchange(socket, socket, uid);
+  } finally {
+    socket.destroy();
+  }
+}
+
+function exchange(input: Readable, output: Writable, uid: number): Promise<string> {
+  return new Promise((resolve, reject) => {
+    let received = '';
+    const fail = (message: string) => reject(new RendezvousError('launcher', message));
+    const deadline = setTimeout(() => fail(`no answer within ${ANSWER_DEADLINE / 1000} s`), ANSWER_DEADLINE);
+    input.setEncoding('latin1');
+    input.on('data', (chunk: string) => {
+      received += chunk;
+      const end = received.indexOf('\n');
+      if (end < 0 && received.length < MAX_LINE) return;
+      clearTimeout(deadline);
+      try {
+        resolve(parseReplyLine(received.slice(0, end < 0 ? undefined : end)));
+      } catch (error) {
+        reject(error);
+      }
+    });
+    const closed = () => {
+      clearTimeout(deadline);
+      fail('the launcher closed the connection without an answer');
+    };
+    input.once('close', closed);
+    input.on('error', closed);
+    output.on('error', closed);
+    output.write(requestLine(uid));
+  });
+}
+
+function isNobodyThere(error: unknown): boolean {
+  const { code } = error as NodeJS.ErrnoException;
+  return code === 'ECONNREFUSED' || code === 'EADDRNOTAVAIL' || code === 'EAFNOSUPPORT' || code === 'ENETUNREACH';
+}

@@ -1,0 +1,131 @@
+import type { MessagesOn, Reply, Request } from '../proto/ccapi.ts';
+import { CREDENTIALS_V5, type CredentialV5 } from '../proto/credential-v5.ts';
+import { CCAPIError } from '../proto/error.ts';
+import { type Identifier, sameIdentifier } from '../proto/identifier.ts';
+import type { Connection } from './connection.ts';
+import { Credentials } from './credentials.ts';
+import { each, RemoteIterator } from './remote-iterator.ts';
+
+/**
+ * A ccache of the server. It is a name for it and nothing else: opening one twice is harmless, and letting go of one
+ * needs no call. Every call may throw a {@link CCAPIError}: 205 (`ccErrInvalidCCache`) once the ccache is destroyed, moved
+ * away or lost with its server, 223 where no server can be reached; what else it may throw stands with it. Source:
+ * CCAPI RPC specification 7.2.
+ */
+export class CCache {
+  readonly identifier: Identifier;
+  readonly #connection: Connection;
+  #gone = false;
+
+  /** Ccaches come from a context; nobody else makes them. */
+  constructor(connection: Connection, identifier: Identifier) {
+    this.#connection = connection;
+    this.identifier = identifier;
+  }
+
+  /** Destroys the ccache on the server, with all its credentials. */
+  async destroy(): Promise<void> {
+    await this.#call('ccacheDestroy', {});
+    this.#gone = true;
+  }
+
+  /** Makes this the default ccache, which is the first of the collection. */
+  async setDefault(): Promise<void> {
+    await this.#call('ccacheSetDefault', {});
+  }
+
+  /** The version of credentials it holds: 2, which is version 5. */
+  async getCredentialsVersion(): Promise<number> {
+    return (await this.#call('ccacheGetCredentialsVersion', {})).version;
+  }
+
+  async getName(): Promise<string> {
+    return (await this.#call('ccacheGetName', {})).name;
+  }
+
+  /** The principal as `krb5_unparse_name` writes it; a ccache that libkrb5 has just made may have an empty one. */
+  async getPrincipal(version: number = CREDENTIALS_V5): Promise<string> {
+    return (await this.#call('ccacheGetPrincipal', { version })).principal;
+  }
+
+  /** Sets the principal and forgets the KDC offset; the credentials stay. */
+  async setPrincipal(principal: string, version: number = CREDENTIALS_V5): Promise<void> {
+    await this.#call('ccacheSetPrincipal', { version, principal });
+  }
+
+  /** Appends a credential. One that is equal to another is not found out: there are two then. */
+  async storeCredentials(credentials: CredentialV5): Promise<void> {
+    await this.#call('ccacheStoreCredentials', { credentials });
+  }
+
+  /** Removes a credential; throws 207 (`ccErrInvalidCredentials`) where it is not in this ccache. */
+  async removeCredentials(credentials: Credentials): Promise<void> {
+    await this.#call('ccacheRemoveCredentials', { credentials: credentials.identifier });
+  }
+
+  /** The credentials in the order in which they were stored, for `for await`. */
+  credentials(): AsyncGenerator<Credentials, void, undefined> {
+    return each(this.newCredentialsIterator());
+  }
+
+  /** An iterator over the credentials, to be released when it is no longer wanted. */
+  async newCredentialsIterator(): Promise<RemoteIterator<Credentials>> {
+    const { iterator } = await this.#call('ccacheNewCredentialsIterator', {});
+    const connection = this.#connection;
+    return new RemoteIterator(
+      {
+        async next(at) {
+          const { identifier, credentials } = await connection.call('credentialsIteratorNext', at, {});
+          return new Credentials(identifier, credentials);
+        },
+        clone: async (from) => (await connection.call('credentialsIteratorClone', from, {})).iterator,
+        release: (at) => connection.send('credentialsIteratorRelease', at, {}),
+      },
+      iterator,
+    );
+  }
+
+  /** Moves what this ccache holds into another, whose own is dropped; this one is gone then. Onto itself: 202. */
+  async move(destination: CCache): Promise<void> {
+    this.#requireAlive();
+    await destination.#call('ccacheMove', { source: this.identifier });
+    this.#gone = true;
+  }
+
+  /** When it last became the default, in seconds since 1970; throws 219 (`ccErrNeverDefault`) if it never did. */
+  async getLastDefaultTime(): Promise<number> {
+    return (await this.#call('ccacheGetLastDefaultTime', {})).time;
+  }
+
+  /** When it last changed, in seconds since 1970; runs ahead of the clock where several changes fall into a second. */
+  async getChangeTime(): Promise<number> {
+    return (await this.#call('ccacheGetChangeTime', {})).time;
+  }
+
+  /** Whether both are the same ccache of the same server. */
+  compare(other: CCache): boolean {
+    return sameIdentifier(this.identifier, other.identifier);
+  }
+
+  /** KDC clock minus client clock, in seconds, signed; throws 226 (`ccErrTimeOffsetNotSet`) where none is stored. */
+  async getKDCTimeOffset(version: number = CREDENTIALS_V5): Promise<number> {
+    return (await this.#call('ccacheGetKDCTimeOffset', { version })).offset | 0;
+  }
+
+  async setKDCTimeOffset(seconds: number, version: number = CREDENTIALS_V5): Promise<void> {
+    await this.#call('ccacheSetKDCTimeOffset', { version, offset: seconds });
+  }
+
+  async clearKDCTimeOffset(version: number = CREDENTIALS_V5): Promise<void> {
+    await this.#call('ccacheClearKDCTimeOffset', { version });
+  }
+
+  async #call<Name extends MessagesOn<'ccache'>>(name: Name, request: Request<Name>): Promise<Reply<Name>> {
+    this.#requireAlive();
+    return this.#connection.call(name, this.identifier, request);
+  }
+
+  #requireAlive(): void {
+    if (this.#gone) throw new CCAPIError('ccErrInvalidCCache', 'this ccache was destroyed or moved away');
+  }
+}

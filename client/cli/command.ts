@@ -1,0 +1,20 @@
+/** A command of `ccapi`. */
+export interface Command {
+  /** What `--help` prints: the form of the command, what it does, an example. */
+  usage: string;
+  /** Does it; throws an Error whose message is for the person, a {@link UsageError} where the arguments are wrong. */
+  run(args: string[]): Promise<void>;
+}
+
+/** The arguments are not what the command takes. */
+export class UsageError extends Error {}
+
+/** A line on standard output, in the way of every program: whole, and not at all once nobody reads. */
+export function print(line: string): void {
+  process.stdout.write(`${line}\n`);
+}
+
+/** A line for the person beside the output. */
+export function warn(line: string): void {
+  process.stderr.write(`ccapi: ${line}\n`);
+}

@@ -1,0 +1,78 @@
+import { closeSync, fsyncSync, openSync, renameSync, unlinkSync, writeFileSync } from 'node:fs';
+import { parseArgs } from 'node:util';
+import { type CCacheFile, writeCCacheFile } from '../../proto/ccache-file.ts';
+import { fromCredentialV5, type Krb5Credential } from '../../proto/krb5-credential.ts';
+import { type Principal, parsePrincipal } from '../../proto/principal.ts';
+import { CCAPIError, type CCache, Context } from '../index.ts';
+import { type Command, UsageError } from './command.ts';
+import { filePath } from './file-ccaches.ts';
+import { openNamed } from './open-named.ts';
+
+export const exportTickets: Command = {
+  usage: `usage: ccapi export [-c NAME] FILE:PATH
+
+Writes the default ccache to a file that every Kerberos program reads. Only you may read it, and it is there as a
+whole or not at all.
+
+  -c NAME   this ccache
+
+  ccapi export FILE:/tmp/for-java && KRB5CCNAME=/tmp/for-java java …`,
+
+  async run(args) {
+    const { values, positionals } = parseArgs({
+      args,
+      options: { cache: { type: 'string', short: 'c' } },
+      allowPositionals: true,
+    });
+    const [residual] = positionals;
+    if (residual === undefined || positionals.length > 1) throw new UsageError('expected one FILE:PATH');
+    const path = filePath(residual);
+    await using context = new Context();
+    replaceFile(path, writeCCacheFile(await contents(await openNamed(context, values.cache))));
+  },
+};
+
+async function contents(ccache: CCache): Promise<CCacheFile> {
+  const [text, kdcOffset] = await Promise.all([ccache.getPrincipal(), offsetOf(ccache)]);
+  const credentials: Krb5Credential[] = [];
+  let principal: Principal | undefined;
+  for await (const { data } of ccache.credentials()) {
+    const credential = fromCredentialV5(data);
+    credentials.push(credential);
+    // A ccache's own principal has lost its name type on the way; the tickets made for it have not.
+    if (data.client === text) principal ??= credential.client;
+  }
+  principal ??= parsePrincipal(text);
+  return {
+    ...(kdcOffset === undefined ? {} : { kdcOffset: { seconds: kdcOffset, microseconds: 0 } }),
+    otherTags: [],
+    principal,
+    credentials,
+  };
+}
+
+async function offsetOf(ccache: CCache): Promise<number | undefined> {
+  try {
+    return await ccache.getKDCTimeOffset();
+  } catch (error) {
+    if (CCAPIError.is(error, 'ccErrTimeOffsetNotSet')) return undefined;
+    throw error;
+  }
+}
+
+/** Whoever reads the path meanwhile finds the old file or the new one. */
+function replaceFile(path: string, bytes: Buffer): void {
+  const temporary = `${path}.${process.pid}.${process.hrtime.bigint() % 1_000_000n}`;
+  const descriptor = openSync(temporary, 'wx', 0o600);
+  try {
+    writeFileSync(descriptor, bytes);
+    fsyncSync(descriptor);
+    renameSync(temporary, path);
+  } catch (error) {
+    unlinkSync(temporary);
+    throw error;
+  } finally {
+    closeSync(descriptor);
+    bytes.fill(0);
+  }
+}

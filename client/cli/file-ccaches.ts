@@ -1,0 +1,49 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { type ReadCCacheFile, readCCacheFile } from '../../proto/ccache-file.ts';
+import { CCAPIError } from '../index.ts';
+import { UsageError } from './command.ts';
+
+/** The path in `FILE:/path`, or in a bare path, which the Kerberos programs read as a FILE too. */
+export function filePath(residual: string): string {
+  const [, type, path] = /^(?:([A-Za-z]+):)?(.+)$/.exec(residual) ?? [];
+  if (path === undefined || (type !== undefined && type.toUpperCase() !== 'FILE')) {
+    throw new UsageError(`expected FILE:PATH and not ${JSON.stringify(residual)}`);
+  }
+  return path;
+}
+
+/** The FILE ccaches that `FILE:/path` or `DIR:/path` stands for; of a DIR, its primary first. */
+export function ccacheFiles(residual: string): string[] {
+  const directory = /^DIR:(?!:)(.+)$/i.exec(residual)?.[1];
+  if (directory !== undefined) return filesIn(directory);
+  return [filePath(residual.replace(/^DIR::/i, 'FILE:'))];
+}
+
+/** Reads a FILE ccache; its errors name the file. */
+export function readFileCCache(path: string): ReadCCacheFile {
+  try {
+    return readCCacheFile(readFileSync(path));
+  } catch (error) {
+    if (!(error instanceof CCAPIError)) throw error;
+    throw new CCAPIError(error.code, `${path}: ${error.message}`, { cause: error });
+  }
+}
+
+function filesIn(directory: string): string[] {
+  const names = readdirSync(directory)
+    .filter((name) => name.startsWith('tkt'))
+    .sort();
+  const primary = primaryOf(directory);
+  names.sort((a, b) => Number(b === primary) - Number(a === primary));
+  return names.map((name) => join(directory, name));
+}
+
+function primaryOf(directory: string): string | undefined {
+  try {
+    return readFileSync(join(directory, 'primary'), 'utf8').split('\n')[0];
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    throw error;
+  }
+}

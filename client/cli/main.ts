@@ -1,0 +1,42 @@
+import { RendezvousError } from '../../proto/rendezvous.ts';
+import { CCAPIError } from '../index.ts';
+import { type Command, print, UsageError, warn } from './command.ts';
+
+/** The commands; each is loaded when it is called. */
+const commands: Record<string, { summary: string; load(): Promise<Command> }> = {
+  list: { summary: 'show the tickets', load: async () => (await import('./list.ts')).list },
+  path: { summary: "print the path of the server's socket", load: async () => (await import('./path.ts')).path },
+  import: { summary: 'take tickets in from a file', load: async () => (await import('./import.ts')).importTickets },
+  export: { summary: 'write tickets to a file', load: async () => (await import('./export.ts')).exportTickets },
+  destroy: { summary: 'destroy tickets', load: async () => (await import('./destroy.ts')).destroy },
+};
+
+function overview(): string {
+  const lines = Object.entries(commands).map(([name, { summary }]) => `  ${name.padEnd(9)}${summary}`);
+  return `usage: ccapi COMMAND [OPTIONS]\n\n${lines.join('\n')}\n\nccapi COMMAND --help says more of each.`;
+}
+
+async function main([name, ...args]: string[]): Promise<void> {
+  if (name === undefined || name === '--help' || name === 'help') {
+    print(overview());
+    return;
+  }
+  const entry = Object.hasOwn(commands, name) ? commands[name] : undefined;
+  if (!entry) throw new UsageError(`there is no command ${JSON.stringify(name)}\n${overview()}`);
+  const command = await entry.load();
+  if (args.includes('--help')) print(command.usage);
+  else await command.run(args);
+}
+
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  // Whoever read the output has seen enough of it.
+  if (error.code === 'EPIPE') process.exit(0);
+});
+
+main(process.argv.slice(2)).catch((error: Error & { code?: unknown }) => {
+  const wrongArguments = error instanceof UsageError || String(error.code).startsWith('ERR_PARSE_ARGS');
+  // Errors that are meant for the person say all there is to say; anything else is a fault of ours, and needs its place.
+  const meant = wrongArguments || error instanceof CCAPIError || error instanceof RendezvousError || 'code' in error;
+  warn(meant ? error.message : (error.stack ?? error.message));
+  process.exitCode = wrongArguments ? 2 : 1;
+});

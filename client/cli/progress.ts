@@ -1,0 +1,29 @@
+/** How long something may take before its progress is shown, and how often it is shown then, in milliseconds. */
+const INTERVAL = 200;
+
+/** Shows on a terminal how far something long has come; on anything else it shows nothing. */
+export class Progress {
+  readonly #what: string;
+  readonly #total: number;
+  #shownAt = performance.now();
+  #shown = false;
+
+  constructor(what: string, total: number) {
+    this.#what = what;
+    this.#total = total;
+  }
+
+  /** So much is done. */
+  reached(done: number): void {
+    const now = performance.now();
+    if (!process.stderr.isTTY || now - this.#shownAt < INTERVAL) return;
+    this.#shownAt = now;
+    this.#shown = true;
+    process.stderr.write(`\r${this.#what}: ${done} of ${this.#total}\x1b[K`);
+  }
+
+  /** It is over: the line is clear again. */
+  end(): void {
+    if (this.#shown) process.stderr.write('\r\x1b[K');
+  }
+}

@@ -1,0 +1,149 @@
+import { type MessagesOn, messages, type Reply, type Request } from '../proto/ccapi.ts';
+import { CREDENTIALS_V5 } from '../proto/credential-v5.ts';
+import { CCAPIError } from '../proto/error.ts';
+import { type Identifier, isInitialised, sameIdentifier, uninitialised } from '../proto/identifier.ts';
+import { CCache } from './ccache.ts';
+import { processChangeTime } from './change-time.ts';
+import { Connection } from './connection.ts';
+import { type LocateOptions, Locator } from './locate.ts';
+import { each, RemoteIterator } from './remote-iterator.ts';
+
+/** What the default ccache is called while there is none (CCAPI RPC specification 4.3). */
+const DEFAULT_NAME = 'Initial default ccache';
+
+/**
+ * The user's collection of ccaches. Making a context contacts nobody; the first call connects, and the calls that need a
+ * server start one where none runs. Calls that only look never do: without a server there is nothing to see, and they
+ * say so (7.3). After a server was replaced the next call works on the new one's collection (7.5). Every call may throw
+ * a {@link CCAPIError}: 223 (`ccErrServerUnavailable`) where no server can be reached, 224 (`ccErrServerInsecure`) where
+ * its place is not safe; what else it may throw stands with it.
+ */
+export class Context implements AsyncDisposable {
+  readonly #connection: Connection;
+  #identifier: Identifier = uninitialised;
+  #synced = false;
+
+  constructor(options: LocateOptions = {}) {
+    this.#connection = new Connection(new Locator(options));
+  }
+
+  /** Seconds, unsigned 32 bits: grows with every change, and when the server appears, goes or is replaced (7.4). */
+  async getChangeTime(): Promise<number> {
+    const reply = await this.#call('contextGetChangeTime', {});
+    if (reply) processChangeTime.reported(reply.time, this.#identifier);
+    return processChangeTime.value;
+  }
+
+  async getDefaultCCacheName(): Promise<string> {
+    return (await this.#call('contextGetDefaultCCacheName', {}))?.name ?? DEFAULT_NAME;
+  }
+
+  /** The ccache of this name; throws 221 (`ccErrCCacheNotFound`) where there is none. */
+  async openCCache(name: string): Promise<CCache> {
+    const reply = await this.#call('contextOpenCCache', { name });
+    if (!reply) throw new CCAPIError('ccErrCCacheNotFound');
+    return this.#ccache(reply.ccache);
+  }
+
+  /** The default ccache; throws 221 (`ccErrCCacheNotFound`) where the collection is empty. */
+  async openDefaultCCache(): Promise<CCache> {
+    const reply = await this.#call('contextOpenDefaultCCache', {});
+    if (!reply) throw new CCAPIError('ccErrCCacheNotFound');
+    return this.#ccache(reply.ccache);
+  }
+
+  /** Makes a ccache of this name for a principal, or empties the one there is. Throws 212 for a version but 2. */
+  async createCCache(name: string, principal: string, version: number = CREDENTIALS_V5): Promise<CCache> {
+    return this.#created(await this.#call('contextCreateCCache', { name, version, principal }));
+  }
+
+  /** Makes the default ccache for a principal, or empties the one there is. Throws 212 for a version but 2. */
+  async createDefaultCCache(principal: string, version: number = CREDENTIALS_V5): Promise<CCache> {
+    return this.#created(await this.#call('contextCreateDefaultCCache', { version, principal }));
+  }
+
+  /** Makes a ccache for a principal under a name that was not in use. Throws 212 for a version but 2. */
+  async createNewCCache(principal: string, version: number = CREDENTIALS_V5): Promise<CCache> {
+    return this.#created(await this.#call('contextCreateNewCCache', { version, principal }));
+  }
+
+  /** The ccaches, the default one first, for `for await`. */
+  ccaches(): AsyncGenerator<CCache, void, undefined> {
+    return each(this.newCCacheIterator());
+  }
+
+  /** An iterator over the ccaches, to be released when it is no longer wanted; empty where no server runs. */
+  async newCCacheIterator(): Promise<RemoteIterator<CCache>> {
+    const reply = await this.#call('contextNewCCacheIterator', {});
+    const connection = this.#connection;
+    return new RemoteIterator(
+      {
+        next: async (at) => this.#ccache((await connection.call('ccacheIteratorNext', at, {})).ccache),
+        clone: async (from) => (await connection.call('ccacheIteratorClone', from, {})).iterator,
+        release: (at) => connection.send('ccacheIteratorRelease', at, {}),
+      },
+      reply?.iterator,
+    );
+  }
+
+  /** Whether both are contexts of the same collection; two without a server are. */
+  async compare(other: Context): Promise<boolean> {
+    await Promise.all([this.#call('contextSync', {}), other.#call('contextSync', {})]);
+    return sameIdentifier(this.#identifier, other.#identifier);
+  }
+
+  /** The path of the worker's socket; starts a worker where none runs. */
+  async getServerPath(): Promise<string> {
+    await this.#connection.open(true);
+    return this.#connection.path as string;
+  }
+
+  /** Ends the connection. Ccaches and iterators of this context go with it. */
+  async close(): Promise<void> {
+    this.#connection.close();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  /**
+   * Every call is preceded by a sync, which tells a server from its successor (2.4). Both travel together: any server
+   * takes the uninitialised identifier for its collection. Undefined where no server runs and none is to be started.
+   */
+  async #call<Name extends MessagesOn<'context'>>(
+    name: Name,
+    request: Request<Name>,
+  ): Promise<Reply<Name> | undefined> {
+    if (!(await this.#connection.open(messages[name].launches))) {
+      this.#found(uninitialised);
+      return undefined;
+    }
+    const sync = this.#connection.send('contextSync', uninitialised, {});
+    const [{ collection }, outcome] = await Promise.all([
+      sync,
+      this.#connection.send(name, uninitialised, request).then(
+        (reply) => ({ reply }),
+        (error: Error) => ({ error }),
+      ),
+    ]);
+    this.#found(collection);
+    if ('error' in outcome) throw outcome.error;
+    return outcome.reply;
+  }
+
+  #found(collection: Identifier): void {
+    if (this.#synced) processChangeTime.synced(collection);
+    this.#synced = true;
+    this.#identifier = collection;
+  }
+
+  #created(reply: { ccache: Identifier } | undefined): CCache {
+    if (!reply || !isInitialised(reply.ccache)) throw new CCAPIError('ccErrServerUnavailable');
+    return this.#ccache(reply.ccache);
+  }
+
+  #ccache(identifier: Identifier): CCache {
+    return new CCache(this.#connection, identifier);
+  }
+}

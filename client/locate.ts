@@ -1,0 +1,120 @@
+import { connect, type Socket } from 'node:net';
+import { dirname, join } from 'node:path';
+import { clientBaseDirectories, MAX_SOCKET_PATH, socketPath } from '../etc/base-directory.ts';
+import { checkPrivateDirectory } from '../etc/private-directory.ts';
+import { loadSettings, type Settings } from '../etc/settings.ts';
+import { CCAPIError } from '../proto/error.ts';
+import { RendezvousError } from '../proto/rendezvous.ts';
+import { askChild, askPort } from './ask-launcher.ts';
+
+/** Where a client looks for its worker, and how far it may go. */
+export interface LocateOptions {
+  /** What stands in for the process's environment: KRB5_CONFIG, XDG_RUNTIME_DIR, CCAPI_… */
+  env?: NodeJS.ProcessEnv;
+  /** The launcher program and its arguments before `--inetd`, for autostart; else the one beside this program. */
+  launcher?: readonly [string, ...string[]];
+}
+
+/** A connection to the user's worker, and the path it was made to. */
+export interface Found {
+  socket: Socket;
+  path: string;
+}
+
+/**
+ * Finds the worker of the calling uid: in the directories where it may be, else through the launcher on the loopback
+ * ports, else through a launcher of one's own (`autostart`). Nothing that a launcher says is trusted: the directory is
+ * held against DESIGN's rules before it is used.
+ */
+export class Locator {
+  readonly #env: NodeJS.ProcessEnv;
+  readonly #launcher: readonly [string, ...string[]];
+  readonly #uid = process.geteuid?.() as number;
+  #settings: Settings | undefined;
+
+  constructor({ env = process.env, launcher }: LocateOptions = {}) {
+    this.#env = env;
+    this.#launcher = launcher ?? [process.execPath, join(__dirname, 'ccapi-launcher.js')];
+  }
+
+  /**
+   * A connection to a worker that runs; undefined where none does. Throws 224 (`ccErrServerInsecure`) where its
+   * directory is not safe, 202 where the settings are wrong.
+   */
+  async running(): Promise<Found | undefined> {
+    for (const base of clientBaseDirectories(this.settings, this.#uid, this.#env)) {
+      const found = await this.#connected(socketPath(base, this.#uid));
+      if (found) return found;
+    }
+    return undefined;
+  }
+
+  /**
+   * A connection to a worker, through a launcher, which starts it where none runs. Throws 223 (`ccErrServerUnavailable`)
+   * saying what each way came to.
+   */
+  async launched(): Promise<Found> {
+    const tried: string[] = [];
+    for (const ask of this.#launchers()) {
+      try {
+        const path = await ask.path();
+        const found = path === undefined ? undefined : await this.#connected(path);
+        if (found) return found;
+        tried.push(`${ask.name}: ${path === undefined ? 'nothing listens there' : `nobody listens at ${path}`}`);
+      } catch (error) {
+        if (!(error instanceof RendezvousError)) throw error;
+        tried.push(`${ask.name}: ${error.message}`);
+        if (ask.decides) break;
+      }
+    }
+    throw new CCAPIError(
+      'ccErrServerUnavailable',
+      `no credential-cache server: ${tried.join('; ') || 'nowhere to ask'}`,
+    );
+  }
+
+  get settings(): Settings {
+    this.#settings ??= loadSettings({ env: this.#env });
+    return this.#settings;
+  }
+
+  /** The launchers in turn. What the machine's own says is final; a port above 1023 may be anybody's. */
+  #launchers(): { name: string; decides: boolean; path(): Promise<string | undefined> }[] {
+    const ports = this.settings.port ? [this.settings.port] : this.#uid === 0 ? [789] : [789, 7789];
+    const launchers = ports.map((port) => ({
+      name: `launcher on port ${port}`,
+      decides: port < 1024 || this.settings.port !== undefined,
+      path: (): Promise<string | undefined> => askPort(port, this.#uid),
+    }));
+    const own = {
+      name: 'launcher of our own',
+      decides: true,
+      path: () => askChild([...this.#launcher, '--inetd'], this.#uid),
+    };
+    return this.settings.autostart ? [...launchers, own] : launchers;
+  }
+
+  /** Connecting is the proof of who we are, and the directory is the proof of who they are. */
+  async #connected(path: string): Promise<Found | undefined> {
+    if (Buffer.byteLength(path) > MAX_SOCKET_PATH) {
+      throw new CCAPIError('ccErrServerUnavailable', `${path} is longer than a socket's path may be: 107 bytes`);
+    }
+    try {
+      checkPrivateDirectory(dirname(path), this.#uid);
+      return { socket: await connected(path), path };
+    } catch (error) {
+      const { code } = error as NodeJS.ErrnoException;
+      if (code === 'ENOENT' || code === 'ENOTDIR' || code === 'ECONNREFUSED') return undefined;
+      if (error instanceof CCAPIError) throw error;
+      throw new CCAPIError('ccErrServerUnavailable', `${path}: ${(error as Error).message}`, { cause: error });
+    }
+  }
+}
+
+function connected(path: string): Promise<Socket> {
+  return new Promise((resolve, reject) => {
+    const socket = connect(path);
+    socket.once('connect', () => resolve(socket.off('error', reject)));
+    socket.once('error', reject);
+  });
+}

@@ -1,0 +1,29 @@
+import { syslog, syslogFacility, syslogLevel } from './host.ts';
+
+/** Where a program's log goes: under inetd descriptors 0 to 2 are the peer's, so only the system log is left. */
+export type LogDestination = 'syslog' | 'stderr';
+
+/** One line an event. Nothing secret is ever passed in: no key, no ticket, no content of a message. */
+export interface Log {
+  info(message: string): void;
+  warning(message: string): void;
+  error(message: string): void;
+  /** Somebody was turned away: kept where only admins read. */
+  refusal(message: string): void;
+}
+
+/** The log of a program. */
+export function openLog(program: string, destination: LogDestination): Log {
+  const write = (level: keyof typeof syslogLevel, facility: keyof typeof syslogFacility) => (message: string) => {
+    // What a peer sent may be in a message, so nothing in it may begin another line or move a terminal's cursor.
+    const line = message.replace(/[^\x20-\x7e\u00a0-\uffff]/g, '?');
+    if (destination === 'syslog') syslog(program, syslogFacility[facility] | syslogLevel[level], line);
+    else process.stderr.write(`${program}: ${level === 'info' ? '' : `${level}: `}${line}\n`);
+  };
+  return {
+    info: write('info', 'daemon'),
+    warning: write('warning', 'daemon'),
+    error: write('error', 'daemon'),
+    refusal: write('warning', 'authpriv'),
+  };
+}

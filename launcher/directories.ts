@@ -1,0 +1,76 @@
+import { lchownSync, lstatSync, mkdirSync, type Stats } from 'node:fs';
+import { dirname } from 'node:path';
+import { userDirectory } from '../etc/base-directory.ts';
+import { checkUnreplaceable } from '../etc/private-directory.ts';
+import { CCAPIError } from '../proto/error.ts';
+import { RendezvousError } from '../proto/rendezvous.ts';
+
+/** Who a directory is made for. */
+interface Owner {
+  uid: number;
+  gid: number;
+}
+
+/**
+ * Makes the base directory where it is missing, and makes sure that nobody but the launcher's own uid can put anything
+ * into it: whatever stands below it was then made by a launcher, and no link in it was planted.
+ */
+export function prepareBaseDirectory(base: string, launcherUid: number): void {
+  refusingAsInsecure(base, () => {
+    const made = makeDirectory(base, launcherUid === 0 ? 0o755 : 0o700);
+    const found = lstatSync(base);
+    if (!made && (found.uid !== launcherUid || (found.mode & 0o022) !== 0)) {
+      throw new CCAPIError(
+        'ccErrServerInsecure',
+        `${base} must belong to uid ${launcherUid} and be closed to other writers; it has uid ${found.uid}, mode ${octal(found)}`,
+      );
+    }
+    checkUnreplaceable(made || found.isDirectory() ? base : dirname(base), launcherUid);
+  });
+}
+
+/**
+ * Makes a user's directory below the base directory, mode 700 and the user's own, or finds it so. Anything else that
+ * stands in its place is left alone and refused.
+ */
+export function prepareUserDirectory(base: string, owner: Owner, launcherUid: number): void {
+  const path = userDirectory(base, owner.uid);
+  refusingAsInsecure(path, () => {
+    makeDirectory(path, 0o700);
+    const found = lstatSync(path);
+    const wellMade = found.isDirectory() && (found.mode & 0o7777) === 0o700;
+    // A launcher that was interrupted here has left it as its own; only a launcher can have.
+    if (wellMade && found.uid === launcherUid && launcherUid !== owner.uid) lchownSync(path, owner.uid, owner.gid);
+    else if (!wellMade || found.uid !== owner.uid) {
+      throw new CCAPIError(
+        'ccErrServerInsecure',
+        `${path} is not a directory of mode 700 of uid ${owner.uid}; remove it, so that it can be made`,
+      );
+    }
+  });
+}
+
+/** Makes a directory; false if something of that name is there. */
+function makeDirectory(path: string, mode: number): boolean {
+  try {
+    mkdirSync(path, { mode });
+    return true;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false;
+    throw error;
+  }
+}
+
+function refusingAsInsecure(path: string, prepare: () => void): void {
+  try {
+    prepare();
+  } catch (error) {
+    if (error instanceof CCAPIError) throw new RendezvousError('insecure', error.message, { cause: error });
+    const { code } = error as NodeJS.ErrnoException;
+    throw new RendezvousError('internal', `${path} cannot be made ready: ${code}`, { cause: error });
+  }
+}
+
+function octal({ mode }: Stats): string {
+  return (mode & 0o7777).toString(8);
+}

@@ -1,0 +1,84 @@
+import { createServer, type Server, Socket } from 'node:net';
+import { Duplex } from 'node:stream';
+import type { Log } from '../etc/log.ts';
+import type { Settings } from '../etc/settings.ts';
+import { stdoutIsApart } from './mode.ts';
+import { type Peer, tcpPeer, unixPeer } from './peer.ts';
+import { rendezvous } from './rendezvous.ts';
+
+/** What serves the connections, however they come. */
+export interface LauncherOptions {
+  settings: Pick<Settings, 'verifyUid' | 'launcherIdle'>;
+  launcherUid: number;
+  log: Log;
+  socketOf(uid: number): Promise<string>;
+}
+
+/** Serves one connection: a peer of another host is dropped without a byte. */
+async function serve(socket: Socket, { settings, launcherUid, log, socketOf }: LauncherOptions): Promise<void> {
+  const peer: Peer | undefined = socket.remoteAddress === undefined ? unixPeer(launcherUid) : tcpPeer(socket);
+  if (!peer) {
+    log.refusal(`${socket.remoteAddress}: dropped: not an address of this host`);
+    socket.destroy();
+    return;
+  }
+  const verifyUid = settings.verifyUid && process.platform === 'linux';
+  await rendezvous(socket, peer, { verifyUid, socketOf, log });
+}
+
+/** Descriptor 0 is the connection (`nowait`), or 0 and 1 are its two directions. Resolves once it is served. */
+export function serveConnectionOnStdin(options: LauncherOptions): Promise<void> {
+  // Half-open: a peer that closes its sending side behind its line is answered all the same.
+  const socket = new Socket({ fd: 0, readable: true, writable: !stdoutIsApart(), allowHalfOpen: true });
+  if (!stdoutIsApart()) return serve(socket, options);
+  const writable = new Socket({ fd: 1, readable: false, writable: true });
+  const { log, socketOf } = options;
+  return rendezvous(Duplex.from({ readable: socket, writable }), unixPeer(options.launcherUid), {
+    verifyUid: true,
+    socketOf,
+    log,
+  });
+}
+
+/**
+ * Descriptor 0 listens (`wait`). Resolves to true after it has been idle for the time that the settings say, to false
+ * at once where it turns out to be no listening socket.
+ */
+export function serveListenerOnStdin(options: LauncherOptions): Promise<boolean> {
+  return new Promise((resolve) => {
+    const server = listener(options);
+    let idle = setTimeout(leave, options.settings.launcherIdle * 1000);
+    let open = 0;
+    function leave(): void {
+      // inetd listens on: whoever connects from here on starts the next launcher. The socket must not be shut down.
+      resolve(true);
+    }
+    server.on('connection', (socket: Socket) => {
+      open++;
+      clearTimeout(idle);
+      socket.once('close', () => {
+        if (--open === 0) idle = setTimeout(leave, options.settings.launcherIdle * 1000);
+      });
+    });
+    server.once('error', () => {
+      clearTimeout(idle);
+      resolve(false);
+    });
+    server.listen({ fd: 0 });
+  });
+}
+
+/** Listens on an address of this host until the process ends. Rejects where it cannot, with the system's error. */
+export function serveAddress(host: string, port: number, options: LauncherOptions): Promise<Server> {
+  return new Promise((resolve, reject) => {
+    const server = listener(options);
+    server.once('error', reject);
+    server.listen({ host, port, ipv6Only: true }, () => resolve(server));
+  });
+}
+
+function listener(options: LauncherOptions): Server {
+  return createServer({ allowHalfOpen: true }, (socket) => {
+    serve(socket, options).catch((error: Error) => options.log.error(`internal error: ${error.stack}`));
+  });
+}

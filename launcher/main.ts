@@ -1,0 +1,111 @@
+import { closeSync, openSync, writeSync } from 'node:fs';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { launcherBaseDirectory } from '../etc/base-directory.ts';
+import { openLog } from '../etc/log.ts';
+import { loadSettings, settingOptions, settingsFromOptions, settingsUsage } from '../etc/settings.ts';
+import { CCAPIError } from '../proto/error.ts';
+import { RendezvousError } from '../proto/rendezvous.ts';
+import { listenByHand } from './by-hand.ts';
+import { type LauncherOptions, serveConnectionOnStdin, serveListenerOnStdin } from './launcher.ts';
+import { type Mode, startedAs, stdinIsSocket, stdoutIsApart } from './mode.ts';
+import { Workers } from './worker.ts';
+
+const usage = `usage: ccapi-launcher [--listen [ADDRESS:]PORT | --wait | --inetd] [options]
+
+Tells a client where the credential-cache server of its uid listens, and starts that server where none runs.
+
+  --listen [[ADDRESS:]PORT]  listen on loopback; the default on a terminal
+  --wait             descriptor 0 is a listening socket: inetd's "wait"
+  --inetd            descriptor 0 is the connection: inetd's "nowait"
+                     (with neither, descriptor 0 is tried)
+${settingsUsage()}
+
+In /etc/inetd.conf:
+  127.0.0.1:789 stream tcp4 wait root ${process.execPath} node ${join(__dirname, 'ccapi-launcher.js')} --wait
+`;
+
+const { argv } = process;
+const underInetd =
+  argv.includes('--wait') || argv.includes('--inetd') || (stdinIsSocket() && !argv.includes('--listen'));
+const log = openLog('ccapi-launcher', underInetd ? 'syslog' : 'stderr');
+
+/**
+ * Under inetd descriptors 1 and 2 are the peer's socket: nothing that Node or a library says may go there. Where a client
+ * or sshd gave two pipes, descriptor 1 is for the answer.
+ */
+function silence(): void {
+  for (const descriptor of stdoutIsApart() ? [2] : [1, 2]) {
+    try {
+      closeSync(descriptor);
+    } catch {
+      // It was not open; /dev/null takes its number all the same.
+    }
+    openSync('/dev/null', 'w');
+  }
+}
+
+function readArguments() {
+  const { values, positionals } = parseArgs({
+    options: {
+      ...settingOptions(),
+      listen: { type: 'boolean' },
+      wait: { type: 'boolean' },
+      inetd: { type: 'boolean' },
+      help: { type: 'boolean' },
+    },
+    allowPositionals: true,
+  });
+  const flags: Record<string, string | boolean | undefined> = values;
+  if (positionals.length > (flags.listen ? 1 : 0)) {
+    throw new CCAPIError('ccErrBadParam', `unexpected argument ${JSON.stringify(positionals.at(-1))}; see --help`);
+  }
+  return { flags, address: positionals[0], given: settingsFromOptions(values) };
+}
+
+async function main(): Promise<void> {
+  if (underInetd) silence();
+  // A group-writable umask or one that takes bits from 700 must not decide what the directories look like.
+  process.umask(0o022);
+  const { flags, address, given } = readArguments();
+  const mode = startedAs(flags as { listen?: boolean; wait?: boolean; inetd?: boolean });
+  if (flags.help) {
+    writeSync(1, usage);
+    return;
+  }
+  const launcherUid = process.geteuid?.() as number;
+  const ready = () => {
+    const settings = loadSettings({ commandLine: given });
+    const base = launcherBaseDirectory(settings, launcherUid, process.env);
+    const workers = new Workers(base, settings, given, launcherUid);
+    return { settings, base, launcherUid, log, socketOf: (uid: number) => workers.socketOf(uid) };
+  };
+  if (mode === 'listen') await listenByHand(ready(), address);
+  else await serveStdin(mode, answeringConfigErrors(ready, launcherUid));
+}
+
+async function serveStdin(mode: Mode, options: LauncherOptions): Promise<void> {
+  if (mode !== 'inetd' && (await serveListenerOnStdin(options))) process.exit(0);
+  if (mode === 'wait') throw new CCAPIError('ccErrBadParam', 'descriptor 0 is no listening socket: say --inetd');
+  await serveConnectionOnStdin(options);
+  // Node does not close descriptors 0 to 2; the process's end does.
+  process.exit(0);
+}
+
+/** Where krb5.conf is wrong, whoever asks is told so, and so is the log. */
+function answeringConfigErrors(ready: () => LauncherOptions, launcherUid: number): LauncherOptions {
+  try {
+    return ready();
+  } catch (error) {
+    if (!(error instanceof CCAPIError)) throw error;
+    log.error(error.message);
+    const refusal = new RendezvousError('config', error.message);
+    const settings = { verifyUid: true, launcherIdle: 1 };
+    return { settings, launcherUid, log, socketOf: () => Promise.reject(refusal) };
+  }
+}
+
+main().catch((error: Error) => {
+  log.error(error instanceof CCAPIError || 'code' in error ? error.message : (error.stack ?? error.message));
+  process.exit(2);
+});

@@ -1,0 +1,88 @@
+import type { Duplex } from 'node:stream';
+import type { Log } from '../etc/log.ts';
+import {
+  isBare,
+  LINE_DEADLINE,
+  MAX_LINE,
+  parseRequestLine,
+  RendezvousError,
+  type RendezvousRequest,
+  replyLine,
+} from '../proto/rendezvous.ts';
+import type { Peer } from './peer.ts';
+
+/** What a rendezvous needs beside its stream. */
+export interface RendezvousOptions {
+  /** Whether claims are held against what the kernel says of the peer. */
+  verifyUid: boolean;
+  socketOf(uid: number): Promise<string>;
+  log: Log;
+}
+
+/** One exchange: reads the request, checks the claim, answers with the path of the worker's socket, and closes. */
+export async function rendezvous(stream: Duplex, peer: Peer, options: RendezvousOptions): Promise<void> {
+  let bare = false;
+  let answer: { path: string } | RendezvousError;
+  try {
+    const line = await readLine(stream);
+    bare = isBare(line);
+    const request = parseRequestLine(line);
+    checkClaim(request, peer, options.verifyUid);
+    answer = { path: await options.socketOf(request.uid) };
+  } catch (error) {
+    answer = asRefusal(error, options.log);
+    options.log.refusal(`${peer.description}: ${answer.code}: ${answer.message}`);
+  }
+  await closed(stream, replyLine(bare, answer));
+}
+
+/** Sends the last line. What the peer may still send is read and dropped: unread, it would cost them the reply. */
+function closed(stream: Duplex, lastLine: string): Promise<void> {
+  return new Promise((resolve) => {
+    const deadline = setTimeout(() => stream.destroy(), LINE_DEADLINE);
+    stream.once('close', () => {
+      clearTimeout(deadline);
+      resolve();
+    });
+    if (stream.destroyed) resolve();
+    stream.resume();
+    stream.end(lastLine);
+  });
+}
+
+function checkClaim({ uid }: RendezvousRequest, peer: Peer, verify: boolean): void {
+  if (!verify && !peer.certain) return;
+  if (peer.uid === undefined) {
+    throw new RendezvousError('unidentified', 'the kernel does not say who is asking; keep the connection open');
+  }
+  if (peer.uid !== uid && peer.uid !== 0) {
+    throw new RendezvousError('not-yours', `uid ${peer.uid} may not ask for uid ${uid}`);
+  }
+}
+
+function readLine(stream: Duplex): Promise<string> {
+  return new Promise((resolve, reject) => {
+    let received = '';
+    const fail = (code: 'syntax' | 'timeout', message: string) => reject(new RendezvousError(code, message));
+    const deadline = setTimeout(() => fail('timeout', `no line came within ${LINE_DEADLINE / 1000} s`), LINE_DEADLINE);
+    const take = (chunk: string) => {
+      received += chunk;
+      const end = received.indexOf('\n');
+      if (end < 0 && received.length < MAX_LINE) return;
+      stream.off('data', take);
+      clearTimeout(deadline);
+      if (end >= 0 && end < MAX_LINE) resolve(received.slice(0, end).replace(/\r$/, ''));
+      else fail('syntax', `a line is at most ${MAX_LINE} bytes long`);
+    };
+    stream.setEncoding('latin1').on('data', take);
+    stream.once('end', () => fail('syntax', 'the line has no newline'));
+    stream.on('error', () => fail('syntax', 'the connection broke'));
+    stream.once('close', () => clearTimeout(deadline));
+  });
+}
+
+function asRefusal(error: unknown, log: Log): RendezvousError {
+  if (error instanceof RendezvousError) return error;
+  log.error(`internal error: ${(error as Error).stack}`);
+  return new RendezvousError('internal', 'the launcher failed; the system log says how');
+}

@@ -1,0 +1,109 @@
+import { CCAPIError } from './error.ts';
+import { type Krb5Credential, readKrb5Credential, writeKrb5Credential } from './krb5-credential.ts';
+import { type Principal, readPrincipal, writePrincipal } from './principal.ts';
+import { Reader } from './reader.ts';
+import { Writer } from './writer.ts';
+
+/** KDC clock minus client clock. */
+export interface KDCOffset {
+  seconds: number;
+  microseconds: number;
+}
+
+/** A header field of a number that libkrb5 does not know, and therefore skips. */
+export interface HeaderTag {
+  tag: number;
+  value: Buffer;
+}
+
+/** What a FILE ccache holds. */
+export interface CCacheFile {
+  /** Header tag 1; libkrb5 writes it nearly always, mostly with zeros. */
+  kdcOffset?: KDCOffset;
+  otherTags: HeaderTag[];
+  /** Missing only in a DIR ccache that was made and never filled. */
+  principal?: Principal;
+  credentials: Krb5Credential[];
+}
+
+/** A {@link CCacheFile} as it was read. */
+export interface ReadCCacheFile extends CCacheFile {
+  /** How many entries were marked as removed, and are therefore not among the credentials. */
+  removed: number;
+  /** How many bytes of a half-written last credential were dropped; 0 for a whole file. */
+  tornBytes: number;
+}
+
+const VERSION = 0x0504;
+const KDC_OFFSET_TAG = 1;
+
+/**
+ * Reads a version 4 FILE ccache (KCM specification 5.5) as libkrb5 reads it: unknown header fields are kept apart,
+ * removed entries are left out, a truncated last credential is the end of the file. Throws 22 with the reason for
+ * anything that is not such a file.
+ */
+export function readCCacheFile(bytes: Buffer): ReadCCacheFile {
+  const reader = new Reader(bytes);
+  const version = bytes.length < 2 ? -1 : reader.u16();
+  if (version !== VERSION) {
+    throw new CCAPIError(
+      'malformed',
+      version >= 0x0501 && version <= 0x0503
+        ? `a FILE ccache of version ${version & 0xff}; only version 4 is supported`
+        : 'not a FILE ccache',
+    );
+  }
+  const file: ReadCCacheFile = { ...readHeader(reader), credentials: [], removed: 0, tornBytes: 0 };
+  if (reader.remaining === 0) return file;
+  file.principal = readPrincipal(reader);
+  while (reader.remaining > 0) {
+    const start = reader.offset;
+    try {
+      const credential = readKrb5Credential(reader);
+      if (isRemoved(credential)) file.removed++;
+      else file.credentials.push(credential);
+    } catch (error) {
+      if (!CCAPIError.is(error, 'malformed')) throw error;
+      file.tornBytes = bytes.length - start;
+      break;
+    }
+  }
+  return file;
+}
+
+/** Writes a version 4 FILE ccache, such as stock libkrb5 writes it. */
+export function writeCCacheFile(file: CCacheFile): Buffer {
+  const writer = new Writer(4096).u16(VERSION).u16(0);
+  if (file.kdcOffset) {
+    writer.u16(KDC_OFFSET_TAG).u16(8).u32(file.kdcOffset.seconds).u32(file.kdcOffset.microseconds);
+  }
+  for (const { tag, value } of file.otherTags) writer.u16(tag).u16(value.length).bytes(value);
+  const headerLength = writer.length - 4;
+  // Heimdal reads the length of the header as a signed number.
+  if (headerLength > 0x7fff) throw new CCAPIError('ccErrBadParam', 'the header fields are above 32,767 bytes');
+  writer.patchU32(0, (VERSION << 16) | headerLength);
+  if (file.principal) writePrincipal(writer, file.principal);
+  for (const credential of file.credentials) writeKrb5Credential(writer, credential);
+  return writer.finish();
+}
+
+function readHeader(reader: Reader): Pick<CCacheFile, 'kdcOffset' | 'otherTags'> {
+  const header = new Reader(reader.view(reader.u16()));
+  const fields: Pick<CCacheFile, 'kdcOffset' | 'otherTags'> = { otherTags: [] };
+  while (header.remaining > 0) {
+    const tag = header.u16();
+    const length = header.u16();
+    if (tag !== KDC_OFFSET_TAG) {
+      fields.otherTags.push({ tag, value: header.copy(length) });
+    } else {
+      if (length !== 8) throw header.malformed('the KDC offset of a FILE ccache is not 8 bytes long');
+      fields.kdcOffset = { seconds: header.i32(), microseconds: header.i32() };
+    }
+  }
+  return fields;
+}
+
+/** libkrb5 removes an entry in place: end time 0 with an auth time that is not (KCM specification 5.6). */
+function isRemoved({ authtime, endtime }: Krb5Credential): boolean {
+  return endtime === 0 && authtime !== 0;
+}

@@ -1,0 +1,126 @@
+import type { CredentialV5 } from './credential-v5.ts';
+import { CCAPIError } from './error.ts';
+import type { Data } from './fields.ts';
+import {
+  inferredNameType,
+  type Principal,
+  parsePrincipal,
+  readPrincipal,
+  unparsePrincipal,
+  writePrincipal,
+} from './principal.ts';
+import type { Reader } from './reader.ts';
+import type { Writer } from './writer.ts';
+
+/** A credential as libkrb5 marshals it in FILE ccaches and over KCM: principals in their parts, bytes for bytes. */
+export interface Krb5Credential extends Omit<CredentialV5, 'client' | 'server' | 'ticket' | 'secondTicket'> {
+  client: Principal;
+  server: Principal;
+  ticket: Buffer;
+  secondTicket: Buffer;
+}
+
+/** The server realm of a configuration entry: a pseudo-credential whose ticket holds a setting (KCM specification 4.5). */
+export const CONFIG_REALM = 'X-CACHECONF:';
+
+/** Whether a server principal's text names a configuration entry rather than a service. */
+export function isConfigServer(server: string): boolean {
+  return server.startsWith('krb5_ccache_conf_data/') && server.endsWith(`@${CONFIG_REALM}`);
+}
+
+/** Reads a marshalled credential (KCM specification 5.2); throws 22 where it is short or a count cannot be true. */
+export function readKrb5Credential(reader: Reader): Krb5Credential {
+  const client = readPrincipal(reader);
+  const server = readPrincipal(reader);
+  const keyblock = { type: signed16(reader.u16()), data: reader.copy(reader.u32()) };
+  const [authtime, starttime, endtime, renewTill] = [reader.u32(), reader.u32(), reader.u32(), reader.u32()];
+  const isSkey = reader.u8();
+  const ticketFlags = reader.u32();
+  const addresses = readList(reader, (type) => type);
+  const authdata = readList(reader, signed16);
+  const ticket = reader.copy(reader.u32());
+  const secondTicket = reader.copy(reader.u32());
+  return {
+    client,
+    server,
+    keyblock,
+    authtime,
+    starttime,
+    endtime,
+    renewTill,
+    isSkey,
+    ticketFlags,
+    addresses,
+    authdata,
+    ticket,
+    secondTicket,
+  };
+}
+
+/** Writes a marshalled credential; throws 202 for a type number or `isSkey` that its 16 or 8 bits cannot hold. */
+export function writeKrb5Credential(writer: Writer, credential: Krb5Credential): void {
+  writePrincipal(writer, credential.client);
+  writePrincipal(writer, credential.server);
+  writeTyped(writer, credential.keyblock);
+  for (const name of ['authtime', 'starttime', 'endtime', 'renewTill'] as const) writer.u32(credential[name]);
+  if (credential.isSkey > 0xff) throw new CCAPIError('ccErrBadParam', `is_skey ${credential.isSkey} is above 255`);
+  writer.u8(credential.isSkey).u32(credential.ticketFlags);
+  for (const list of [credential.addresses, credential.authdata]) {
+    writer.u32(list.length);
+    for (const element of list) writeTyped(writer, element);
+  }
+  for (const ticket of [credential.ticket, credential.secondTicket]) writer.u32(ticket.length).bytes(ticket);
+}
+
+/**
+ * A marshalled credential as the CCAPI has it. The CCAPI has no place for name types, but the tickets' type words,
+ * "0 by convention", are carried as given and read by nobody: the server's name type travels in the ticket's word and
+ * the client's in the second ticket's, each as its difference (XOR) from what the text of the principal implies.
+ */
+export function toCredentialV5(credential: Krb5Credential): CredentialV5 {
+  const { client, server, ticket, secondTicket, ...same } = credential;
+  return {
+    ...same,
+    client: unparsePrincipal(client),
+    server: unparsePrincipal(server),
+    ticket: { type: nameTypeWord(server), data: ticket },
+    secondTicket: { type: nameTypeWord(client), data: secondTicket },
+  };
+}
+
+/** The inverse of {@link toCredentialV5}; throws 202 for principals that cannot be parsed. */
+export function fromCredentialV5(credential: CredentialV5): Krb5Credential {
+  const { client, server, ticket, secondTicket, ...same } = credential;
+  return {
+    ...same,
+    client: withNameTypeWord(parsePrincipal(client), secondTicket.type),
+    server: withNameTypeWord(parsePrincipal(server), ticket.type),
+    ticket: ticket.data,
+    secondTicket: secondTicket.data,
+  };
+}
+
+function nameTypeWord({ nameType, components }: Principal): number {
+  return (nameType ^ inferredNameType(components)) >>> 0;
+}
+
+function withNameTypeWord(principal: Principal, word: number): Principal {
+  return { ...principal, nameType: (word ^ inferredNameType(principal.components)) | 0 };
+}
+
+/** Enctypes and authorization data types are signed; as 32-bit patterns they keep their sign. */
+function signed16(value: number): number {
+  return ((value << 16) >> 16) >>> 0;
+}
+
+function readList(reader: Reader, typeOf: (word: number) => number): Data[] {
+  const count = reader.count(6);
+  return Array.from({ length: count }, () => ({ type: typeOf(reader.u16()), data: reader.copy(reader.u32()) }));
+}
+
+function writeTyped(writer: Writer, { type, data }: Data): void {
+  if (type > 0xffff && signed16(type) !== type) {
+    throw new CCAPIError('ccErrBadParam', `type number ${type} does not fit in 16 bits`);
+  }
+  writer.u16(type).u32(data.length).bytes(data);
+}

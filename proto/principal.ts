@@ -1,0 +1,88 @@
+import { CCAPIError } from './error.ts';
+import type { Reader } from './reader.ts';
+import { bytesFromText, textFromBytes } from './text.ts';
+import type { Writer } from './writer.ts';
+
+/** A principal as libkrb5 has it. Realm and components may hold any byte; see `text.ts` for how bytes are text. */
+export interface Principal {
+  /** `KRB5_NT_…`, a signed 32-bit number. It is preserved and never compared. */
+  nameType: number;
+  realm: string;
+  components: string[];
+}
+
+/** The name types that can be told from the text of a principal (RFC 4120 6.2). */
+export const nameTypes = { principal: 1, serviceInstance: 2, wellKnown: 11 } as const;
+
+/**
+ * The text form of a principal, as `krb5_unparse_name` writes it: components joined by `/`, then `@` and the realm;
+ * `/`, `@`, `\`, newline, tab, backspace and NUL within them are quoted by a backslash.
+ */
+export function unparsePrincipal({ components, realm }: Pick<Principal, 'components' | 'realm'>): string {
+  return `${components.map(quoted).join('/')}@${quoted(realm)}`;
+}
+
+/**
+ * Reads the text form as `krb5_parse_name` does, the name type inferred as it infers it. A text without a realm is
+ * refused, since there is no default realm here: 202 (`ccErrBadParam`) with the text quoted.
+ */
+export function parsePrincipal(text: string): Principal {
+  const parts: { separator: string; text: string }[] = [{ separator: '', text: '' }];
+  for (let at = 0; at < text.length; at++) {
+    const character = text.charAt(at);
+    const part = parts[parts.length - 1] as { separator: string; text: string };
+    if (character === '\\') {
+      if (++at === text.length) throw notAPrincipal(text, 'it ends in a backslash');
+      part.text += unquoted[text.charAt(at)] ?? text.charAt(at);
+    } else if (character === '/' || character === '@') {
+      if (part.separator === '@') throw notAPrincipal(text, `its realm has a "${character}" without a backslash`);
+      parts.push({ separator: character, text: '' });
+    } else {
+      part.text += character;
+    }
+  }
+  const realm = parts.pop();
+  if (realm?.separator !== '@') throw notAPrincipal(text, 'it has no realm');
+  const components = parts.map((part) => part.text);
+  return { nameType: inferredNameType(components), realm: realm.text, components };
+}
+
+/** The name type that libkrb5 gives a principal of which it has only the text. */
+export function inferredNameType(components: readonly string[]): number {
+  if (components.length === 2 && components[0] === 'krbtgt') return nameTypes.serviceInstance;
+  if (components.length >= 2 && components[0] === 'WELLKNOWN') return nameTypes.wellKnown;
+  return nameTypes.principal;
+}
+
+/** Reads a principal as FILE ccaches and KCM carry it (KCM specification 5.1). */
+export function readPrincipal(reader: Reader): Principal {
+  const nameType = reader.i32();
+  const count = reader.count(4);
+  const realm = readText(reader);
+  return { nameType, realm, components: Array.from({ length: count }, () => readText(reader)) };
+}
+
+/** Writes a principal as FILE ccaches and KCM carry it. */
+export function writePrincipal(writer: Writer, { nameType, realm, components }: Principal): void {
+  writer.u32(nameType).u32(components.length);
+  for (const text of [realm, ...components]) {
+    const bytes = bytesFromText(text);
+    writer.u32(bytes.length).bytes(bytes);
+  }
+}
+
+const quotes: Record<string, string> = { '\n': '\\n', '\t': '\\t', '\b': '\\b', '\0': '\\0' };
+const unquoted: Record<string, string> = { n: '\n', t: '\t', b: '\b', 0: '\0' };
+
+function quoted(text: string): string {
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: these are the characters that libkrb5 quotes.
+  return text.replace(/[/@\\\n\t\x08\0]/g, (character) => quotes[character] ?? `\\${character}`);
+}
+
+function notAPrincipal(text: string, why: string): CCAPIError {
+  return new CCAPIError('ccErrBadParam', `not a principal with its realm: ${JSON.stringify(text)}: ${why}`);
+}
+
+function readText(reader: Reader): string {
+  return textFromBytes(reader.view(reader.u32()));
+}

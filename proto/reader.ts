@@ -1,0 +1,76 @@
+import { CCAPIError } from './error.ts';
+
+/**
+ * A cursor over the bytes of one message. Every read is checked against what remains before anything is allocated;
+ * a read past the end throws the protocol's 22 (`malformed`), as MIT's stream code does. Integers are big-endian.
+ */
+export class Reader {
+  readonly #bytes: Buffer;
+  #at = 0;
+
+  constructor(bytes: Buffer) {
+    this.#bytes = bytes;
+  }
+
+  /** The offset in bytes of the next read. */
+  get offset(): number {
+    return this.#at;
+  }
+
+  /** How many bytes are left. */
+  get remaining(): number {
+    return this.#bytes.length - this.#at;
+  }
+
+  /** The next `length` bytes as a view, not a copy. */
+  view(length: number): Buffer {
+    const start = this.#take(length);
+    return this.#bytes.subarray(start, start + length);
+  }
+
+  /** The next `length` bytes as a copy of their own, so that they can be overwritten when they are dropped. */
+  copy(length: number): Buffer {
+    const copy = Buffer.allocUnsafeSlow(this.#check(length));
+    this.view(length).copy(copy);
+    return copy;
+  }
+
+  u8(): number {
+    return this.#bytes.readUInt8(this.#take(1));
+  }
+
+  u16(): number {
+    return this.#bytes.readUInt16BE(this.#take(2));
+  }
+
+  u32(): number {
+    return this.#bytes.readUInt32BE(this.#take(4));
+  }
+
+  i32(): number {
+    return this.#bytes.readInt32BE(this.#take(4));
+  }
+
+  /** A count of elements that take at least `elementSize` bytes each; a count that cannot fit is malformed. */
+  count(elementSize: number): number {
+    const count = this.u32();
+    if (count > this.remaining / elementSize) throw this.malformed(`a count of ${count} does not fit`);
+    return count;
+  }
+
+  /** The error for a message that is wrong at the current offset. */
+  malformed(what: string): CCAPIError {
+    return new CCAPIError('malformed', `malformed message: ${what} at byte ${this.#at} of ${this.#bytes.length}`);
+  }
+
+  #check(length: number): number {
+    if (length > this.remaining) throw this.malformed(`${length} bytes expected`);
+    return length;
+  }
+
+  #take(length: number): number {
+    const start = this.#at;
+    this.#at += this.#check(length);
+    return start;
+  }
+}

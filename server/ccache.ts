@@ -1,0 +1,70 @@
+import { CREDENTIALS_V5, type CredentialV5 } from '../proto/credential-v5.ts';
+import { CCAPIError } from '../proto/error.ts';
+import type { Identifier } from '../proto/identifier.ts';
+import { bumped } from './change-time.ts';
+import { CredentialList } from './credential-list.ts';
+import type { Place } from './linked-list.ts';
+import type { Walkable } from './walk.ts';
+
+/** What a ccache holds, as opposed to what it is: this is what a reset replaces and a move carries over. */
+export interface Contents {
+  principal: string;
+  /** KDC clock minus client clock in seconds, as unsigned 32 bits; undefined while it is not set. */
+  kdcOffset: number | undefined;
+  credentials: CredentialList;
+}
+
+/** Contents of a ccache that was just made for a principal. */
+export function emptyContents(principal: string): Contents {
+  return { principal, kdcOffset: undefined, credentials: new CredentialList() };
+}
+
+/** A named credentials cache. It changes only through its collection, which tells everybody who waits. */
+export class CCache implements Walkable {
+  readonly identifier: Identifier;
+  readonly name: string;
+  readonly version = CREDENTIALS_V5;
+  contents: Contents;
+  /** When it last became the default; 0 for never. */
+  lastDefault: number;
+  changed: number;
+  removed = false;
+  /** Where it stands in the collection's order, and among its members by birth. */
+  places: { order: Place<CCache>; birth: Place<CCache> } | undefined;
+
+  constructor(identifier: Identifier, name: string, contents: Contents, now: number, lastDefault: number) {
+    this.identifier = identifier;
+    this.name = name;
+    this.contents = contents;
+    this.changed = now;
+    this.lastDefault = lastDefault;
+  }
+
+  bump(now: number): void {
+    this.changed = bumped(this.changed, now);
+  }
+
+  becomeDefault(now: number): void {
+    this.lastDefault = bumped(this.lastDefault, now);
+  }
+
+  /** Replaces the contents; what was there is dropped, with every iteration over it. */
+  replaceContents(contents: Contents): void {
+    this.contents.credentials.discard();
+    this.contents = contents;
+  }
+
+  setPrincipal(principal: string): void {
+    this.contents.principal = principal;
+    this.contents.kdcOffset = undefined;
+  }
+
+  store(identifier: Identifier, credential: CredentialV5): void {
+    this.contents.credentials.append(identifier, credential);
+  }
+
+  /** Throws 207 where the credential is not in this ccache. */
+  remove(credential: Identifier): void {
+    if (!this.contents.credentials.remove(credential)) throw new CCAPIError('ccErrInvalidCredentials');
+  }
+}

@@ -1,0 +1,84 @@
+import type { Log } from '../etc/log.ts';
+import { type MessageName, messages, type ObjectClass, type Reply, type Request } from '../proto/ccapi.ts';
+import { CCAPIError, type ErrorName } from '../proto/error.ts';
+import { errorCodes } from '../proto/error-codes.ts';
+import { errorFrame, type RequestHeader, readArguments, readRequestHeader, replyFrame } from '../proto/exchange.ts';
+import { type Identifier, isInitialised } from '../proto/identifier.ts';
+import { type HandlerContext, handlers, type Objects } from './ccapi-handlers.ts';
+import type { Collection } from './collection.ts';
+import type { Iterators } from './iterators.ts';
+
+/** The error for an identifier of another server, and the one for an object that is not there (2.3). */
+const identifierErrors: Record<ObjectClass, { foreign: ErrorName; unknown: ErrorName }> = {
+  context: { foreign: 'ccErrInvalidContext', unknown: 'ccErrInvalidContext' },
+  ccache: { foreign: 'ccErrInvalidCCache', unknown: 'ccErrInvalidCCache' },
+  // MIT answers 205 for an unknown ccache iterator, and clients go by it.
+  ccacheIterator: { foreign: 'ccErrInvalidCCacheIterator', unknown: 'ccErrInvalidCCache' },
+  credentialsIterator: { foreign: 'ccErrInvalidCredentialsIterator', unknown: 'ccErrInvalidCredentialsIterator' },
+};
+
+/** One connection that speaks CCAPI: turns its frames into calls on the model and their results into frames. */
+export class CCAPISession implements HandlerContext {
+  readonly collection: Collection;
+  readonly iterators: Iterators;
+  readonly owned = new Set<string>();
+
+  readonly #log: Log;
+
+  constructor(collection: Collection, iterators: Iterators, log: Log) {
+    this.collection = collection;
+    this.iterators = iterators;
+    this.#log = log;
+  }
+
+  /** Answers one request. Whatever the request is, there is a reply, with its length word. */
+  answer(frame: Buffer): Buffer {
+    try {
+      return this.#handled(readRequestHeader(frame));
+    } catch (error) {
+      if (error instanceof CCAPIError) return errorFrame(error.code);
+      // A fault of ours costs this request, and not the user's tickets.
+      this.#log.error(`internal error: ${(error as Error).stack}`);
+      return errorFrame(errorCodes.ccErrBadInternalMessage.code);
+    }
+  }
+
+  /** The connection is gone, and what it owns goes with it. */
+  close(): void {
+    for (const object of this.owned) this.iterators.release(object);
+  }
+
+  #handled({ name, object, arguments: reader }: RequestHeader): Buffer {
+    if (name === undefined) throw new CCAPIError('ccErrBadInternalMessage');
+    const target = this.#target(messages[name].object, object);
+    const request = readArguments(name, reader);
+    return replyFrame(name, this.#handler(name)(target, request, this));
+  }
+
+  /** The table is typed by message; here is the one place where the message is only known at run time. */
+  #handler(name: MessageName) {
+    return handlers[name] as (
+      object: Objects[ObjectClass],
+      request: Request<MessageName>,
+      context: HandlerContext,
+    ) => Reply<never>;
+  }
+
+  #target(objectClass: ObjectClass, identifier: Identifier): Objects[ObjectClass] {
+    const errors = identifierErrors[objectClass];
+    if (isInitialised(identifier) && identifier.server !== this.collection.identifier.server) {
+      throw new CCAPIError(errors.foreign);
+    }
+    const target = this.#lookUp(objectClass, identifier);
+    if (!target) throw new CCAPIError(errors.unknown);
+    return target;
+  }
+
+  #lookUp(objectClass: ObjectClass, identifier: Identifier): Objects[ObjectClass] | undefined {
+    if (objectClass === 'context') return this.collection;
+    if (!isInitialised(identifier)) return undefined;
+    if (objectClass === 'ccache') return this.collection.identified(identifier);
+    if (objectClass === 'ccacheIterator') return this.iterators.ccacheIterator(identifier.object);
+    return this.iterators.credentialsIterator(identifier.object);
+  }
+}

@@ -1,0 +1,183 @@
+import { type CredentialV5, requireV5 } from '../proto/credential-v5.ts';
+import { CCAPIError } from '../proto/error.ts';
+import type { Identifier } from '../proto/identifier.ts';
+import { CCache, emptyContents } from './ccache.ts';
+import { bumped, type Clock } from './change-time.ts';
+import { freshIdentifier, type IdentifierSource } from './identifiers.ts';
+import { LinkedList } from './linked-list.ts';
+import { Walk } from './walk.ts';
+
+/** The name of the first ccache, as MIT has it. */
+export const DEFAULT_NAME = 'Initial default ccache';
+
+/**
+ * All ccaches of a user: an ordered list, of which the first is the default. It knows nothing of bytes, sockets or
+ * clients. Each operation is one step: it happens wholly, or throws and changes nothing. How often an operation bumps
+ * the change times is part of the contract (CCAPI RPC specification 4.2), so the calls below are as many as they are.
+ */
+export class Collection {
+  readonly identifier: Identifier;
+  readonly #identifiers: IdentifierSource;
+  readonly #now: Clock;
+  readonly #order = new LinkedList<CCache>();
+  readonly #births = new LinkedList<CCache>();
+  readonly #byName = new Map<string, CCache>();
+  readonly #byObject = new Map<string, CCache>();
+  #changed = 0;
+  #nextUnique = 0n;
+
+  constructor(identifiers: IdentifierSource, now: Clock) {
+    this.#identifiers = identifiers;
+    this.#now = now;
+    this.identifier = freshIdentifier(identifiers);
+    this.#collectionChanged();
+  }
+
+  /** When the collection last changed. */
+  get changed(): number {
+    return this.#changed;
+  }
+
+  get default(): CCache | undefined {
+    return this.#order.first;
+  }
+
+  get size(): number {
+    return this.#order.size;
+  }
+
+  [Symbol.iterator](): Iterator<CCache> {
+    return this.#order[Symbol.iterator]();
+  }
+
+  named(name: string): CCache | undefined {
+    return this.#byName.get(name);
+  }
+
+  identified({ server, object }: Identifier): CCache | undefined {
+    return server === this.identifier.server ? this.#byObject.get(object) : undefined;
+  }
+
+  /** An identifier for something of this collection that is none of its ccaches or credentials, such as an iterator. */
+  newIdentifier(): Identifier {
+    return freshIdentifier(this.#identifiers);
+  }
+
+  walk(): Walk<CCache> {
+    return Walk.inOrder(this.#order, this.#births);
+  }
+
+  /** Makes a ccache, or resets the one that has this name. */
+  create(name: string, version: number, principal: string): CCache {
+    requireV5(version);
+    const existing = this.#byName.get(name);
+    const ccache = existing ? this.#reset(existing, principal) : this.#make(name, principal);
+    this.#collectionChanged();
+    return ccache;
+  }
+
+  /** Makes the default ccache, or resets it under whatever name it has. */
+  createDefault(version: number, principal: string): CCache {
+    return this.create(this.default?.name ?? DEFAULT_NAME, version, principal);
+  }
+
+  /** Makes a ccache under a name of its own: the first one's is fixed, later ones are counted. */
+  createNew(version: number, principal: string): CCache {
+    return this.create(this.#order.size === 0 ? DEFAULT_NAME : this.#uniqueName(), version, principal);
+  }
+
+  destroy(ccache: CCache): void {
+    this.#ccacheChanged(ccache);
+    this.#drop(ccache);
+    this.#collectionChanged();
+  }
+
+  setDefault(ccache: CCache): void {
+    const old = this.default;
+    if (!ccache.places || !old || old === ccache) return;
+    this.#order.remove(ccache.places.order);
+    ccache.places.order = this.#order.prepend(ccache);
+    this.#ccacheChanged(old);
+    ccache.becomeDefault(this.#now());
+    this.#ccacheChanged(ccache);
+    this.#collectionChanged();
+  }
+
+  /** Moves the contents of one ccache into another, whose own are dropped, and destroys the empty shell. */
+  move(source: CCache, destination: CCache): void {
+    if (source === destination) throw new CCAPIError('ccErrBadParam', 'a ccache cannot be moved onto itself');
+    destination.replaceContents(source.contents);
+    source.contents = emptyContents('');
+    destination.changed = Math.max(source.changed, destination.changed);
+    this.#ccacheChanged(source);
+    this.#ccacheChanged(destination);
+    this.#ccacheChanged(source);
+    this.#drop(source);
+    this.#ccacheChanged(destination);
+  }
+
+  setPrincipal(ccache: CCache, version: number, principal: string): void {
+    requireV5(version);
+    ccache.setPrincipal(principal);
+    this.#ccacheChanged(ccache);
+  }
+
+  store(ccache: CCache, credential: CredentialV5): void {
+    ccache.store(freshIdentifier(this.#identifiers), credential);
+    this.#ccacheChanged(ccache);
+  }
+
+  remove(ccache: CCache, credential: Identifier): void {
+    ccache.remove(credential);
+    this.#ccacheChanged(ccache);
+  }
+
+  /** Sets the KDC offset, or with undefined forgets it. */
+  setKDCOffset(ccache: CCache, offset: number | undefined): void {
+    ccache.contents.kdcOffset = offset;
+    this.#ccacheChanged(ccache);
+  }
+
+  #make(name: string, principal: string): CCache {
+    const now = this.#now();
+    const lastDefault = this.#order.size === 0 ? now : 0;
+    const ccache = new CCache(freshIdentifier(this.#identifiers), name, emptyContents(principal), now, lastDefault);
+    ccache.places = { order: this.#order.append(ccache), birth: this.#births.append(ccache) };
+    this.#byName.set(name, ccache);
+    this.#byObject.set(ccache.identifier.object, ccache);
+    return ccache;
+  }
+
+  #reset(ccache: CCache, principal: string): CCache {
+    ccache.replaceContents(emptyContents(principal));
+    this.#ccacheChanged(ccache);
+    return ccache;
+  }
+
+  #drop(ccache: CCache): void {
+    if (!ccache.places) return;
+    this.#order.remove(ccache.places.order);
+    this.#births.remove(ccache.places.birth);
+    ccache.places = undefined;
+    ccache.removed = true;
+    ccache.contents.credentials.discard();
+    this.#byName.delete(ccache.name);
+    this.#byObject.delete(ccache.identifier.object);
+  }
+
+  #uniqueName(): string {
+    let name: string;
+    do name = String(this.#nextUnique++);
+    while (this.#byName.has(name));
+    return name;
+  }
+
+  #ccacheChanged(ccache: CCache): void {
+    ccache.bump(this.#now());
+    this.#collectionChanged();
+  }
+
+  #collectionChanged(): void {
+    this.#changed = bumped(this.#changed, this.#now());
+  }
+}

@@ -1,0 +1,60 @@
+/** Node fires a longer timer at once. */
+const LONGEST_TIMER = 2 ** 31 - 1;
+
+/** What decides whether a worker may leave. */
+export interface LifetimeConditions {
+  /** Milliseconds without a request after which it may. */
+  idleTimeout: number;
+  /** Whether something is held that would be lost. */
+  holdsSomething(): boolean;
+  leave(): void;
+}
+
+/** Tells a worker when to leave: nobody is connected, nothing would be lost, and nobody has asked for a while. */
+export class Lifetime {
+  readonly #conditions: LifetimeConditions;
+  #connections = 0;
+  #lastRequest = performance.now();
+
+  constructor(conditions: LifetimeConditions) {
+    this.#conditions = conditions;
+    this.watch();
+  }
+
+  /** Begins to watch, also again after it has told to leave and that came to nothing. */
+  watch(): void {
+    this.#lookAgainIn(this.#conditions.idleTimeout);
+  }
+
+  /** How many connections are open. */
+  get connections(): number {
+    return this.#connections;
+  }
+
+  requested = (): void => {
+    this.#lastRequest = performance.now();
+  };
+
+  connected(): void {
+    this.#connections++;
+    this.requested();
+  }
+
+  disconnected(): void {
+    this.#connections--;
+  }
+
+  /** One timer, set again only when it has run out: a request costs no more than taking note of the time. */
+  #lookAgainIn(milliseconds: number): void {
+    setTimeout(
+      () => {
+        const left = this.#lastRequest + this.#conditions.idleTimeout - performance.now();
+        if (left > 0) this.#lookAgainIn(left);
+        else if (this.#connections > 0 || this.#conditions.holdsSomething())
+          this.#lookAgainIn(this.#conditions.idleTimeout);
+        else this.#conditions.leave();
+      },
+      Math.min(Math.ceil(milliseconds), LONGEST_TIMER),
+    );
+  }
+}

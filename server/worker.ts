@@ -1,0 +1,84 @@
+import { createServer, type Server, type Socket } from 'node:net';
+import type { Log } from '../etc/log.ts';
+import { CCAPISession } from './ccapi-session.ts';
+import { hostClock } from './change-time.ts';
+import { Collection } from './collection.ts';
+import { serveConnection } from './connection.ts';
+import { randomIdentifiers } from './identifiers.ts';
+import { Iterators } from './iterators.ts';
+import { Lifetime } from './lifetime.ts';
+import { PublicSocket } from './public-socket.ts';
+
+/** How long a worker that has given up its name waits for those who had found it before, in milliseconds. */
+const FAREWELL = 100;
+
+/** A user's worker: one collection behind one socket. */
+export class Worker {
+  readonly #collection = new Collection(randomIdentifiers(), hostClock);
+  readonly #iterators = new Iterators(this.#collection);
+  readonly #server: Server;
+  readonly #sockets = new Set<Socket>();
+  readonly #lifetime: Lifetime;
+  readonly #log: Log;
+  #public: PublicSocket | undefined;
+  #left = false;
+
+  constructor(idleTimeout: number, log: Log) {
+    this.#log = log;
+    this.#server = createServer((socket) => this.#serve(socket));
+    this.#lifetime = new Lifetime({
+      idleTimeout: idleTimeout * 1000,
+      holdsSomething: () => this.#holdsUnexpired(),
+      leave: () => this.#leaveWhenIdle(),
+    });
+  }
+
+  /** Begins to serve in a directory; false if another worker already does. */
+  async start(directory: string): Promise<boolean> {
+    this.#public = await PublicSocket.listen(this.#server, directory);
+    return this.#public.claim();
+  }
+
+  /** Stops taking requests, lets the replies out that are on their way, and ends the process. */
+  stop(): void {
+    this.#public?.remove();
+    this.#server.close();
+    for (const socket of this.#sockets) socket.destroySoon();
+    this.#left = true;
+    this.#exitWhenEmpty();
+  }
+
+  #serve(socket: Socket): void {
+    this.#sockets.add(socket);
+    this.#lifetime.connected();
+    socket.on('close', () => {
+      this.#sockets.delete(socket);
+      this.#lifetime.disconnected();
+      this.#exitWhenEmpty();
+    });
+    serveConnection(socket, new CCAPISession(this.#collection, this.#iterators, this.#log), this.#lifetime.requested);
+  }
+
+  /** The name goes first. Whoever had found it by then is served, and if somebody has, the worker takes it back. */
+  #leaveWhenIdle(): void {
+    this.#public?.withdraw();
+    setTimeout(async () => {
+      if (this.#lifetime.connections === 0 && !this.#holdsUnexpired()) this.stop();
+      else if (await this.#public?.claim()) this.#lifetime.watch();
+      else this.#left = true;
+      this.#exitWhenEmpty();
+    }, FAREWELL);
+  }
+
+  #exitWhenEmpty(): void {
+    if (this.#left && this.#sockets.size === 0) process.exit(0);
+  }
+
+  #holdsUnexpired(): boolean {
+    const now = hostClock();
+    for (const ccache of this.#collection) {
+      for (const { value } of ccache.contents.credentials) if (value.endtime > now) return true;
+    }
+    return false;
+  }
+}

@@ -1,0 +1,76 @@
+// What a call costs afterwards: one request and its reply, against a server that only echoes.
+import { connect, type Socket } from 'node:net';
+import { askPort } from '../../client/ask-launcher.ts';
+import { Context, type CredentialV5 } from '../../client/index.ts';
+import { requestFrame } from '../../proto/exchange.ts';
+import { uninitialised } from '../../proto/identifier.ts';
+import { temporaryDirectory } from '../setup/cleanup.ts';
+import { startLauncher } from '../setup/programs.ts';
+import { startEcho } from './echo.ts';
+import { interleaved, median, type Row } from './table.ts';
+
+const request = requestFrame('contextGetChangeTime', uninitialised, {});
+
+export async function roundTrips(rounds: number, calls: number): Promise<Row[]> {
+  const directory = temporaryDirectory();
+  const base = `${directory}/run`;
+  const { port } = await startLauncher([`--directory=${base}`]);
+  const path = (await askPort(port, process.getuid?.() as number)) as string;
+  const [worker, echo] = [await open(path), await open(await startEcho(`${directory}/echo`))];
+  await using context = new Context({ env: { CCAPI_DIRECTORY: base, KRB5_CONFIG: '/nonexistent' } });
+  const ccache = await context.createNewCCache('bench@EXAMPLE');
+  await Promise.all(Array.from({ length: 10_000 }, () => ccache.storeCredentials(credential)));
+  const samples = await interleaved(rounds, {
+    worker: () => medianRoundTrip(worker, calls),
+    echo: () => medianRoundTrip(echo, calls),
+    iterated: async () => {
+      const began = performance.now();
+      let count = 0;
+      for await (const _ of ccache.credentials()) count++;
+      return ((performance.now() - began) * 1000) / count;
+    },
+  });
+  for (const socket of [worker, echo]) socket.destroy();
+  const bare = { against: 'echo, bare Node', baseline: samples.echo, unit: 'µs' } as const;
+  return [
+    { what: 'round trip', samples: samples.worker, ...bare, budget: 1.25 },
+    { what: 'one credential of 10,000 iterated by the library', samples: samples.iterated, ...bare },
+  ];
+}
+
+const credential: CredentialV5 = {
+  client: 'bench@EXAMPLE',
+  server: 'host/server.example@EXAMPLE',
+  keyblock: { type: 18, data: Buffer.alloc(32) },
+  authtime: 1,
+  starttime: 1,
+  endtime: 2,
+  renewTill: 0,
+  isSkey: 0,
+  ticketFlags: 0,
+  addresses: [],
+  ticket: { type: 0, data: Buffer.alloc(1000) },
+  secondTicket: { type: 0, data: Buffer.alloc(0) },
+  authdata: [],
+};
+
+function open(path: string): Promise<Socket> {
+  return new Promise((resolve, reject) => {
+    const socket = connect(path, () => resolve(socket));
+    socket.once('error', reject);
+  });
+}
+
+/** Microseconds of one request and its reply, the median of many in a row. */
+async function medianRoundTrip(socket: Socket, calls: number): Promise<number> {
+  const samples: number[] = [];
+  for (let call = 0; call < calls; call++) {
+    const began = performance.now();
+    await new Promise((resolve) => {
+      socket.once('data', resolve);
+      socket.write(request);
+    });
+    samples.push((performance.now() - began) * 1000);
+  }
+  return median(samples);
+}

@@ -1,0 +1,82 @@
+// What a user waits for: programs that start, and the first reply, cold and warm.
+import { spawnSync } from 'node:child_process';
+import { connect } from 'node:net';
+import { askChild, askPort } from '../../client/ask-launcher.ts';
+import { requestFrame } from '../../proto/exchange.ts';
+import { uninitialised } from '../../proto/identifier.ts';
+import { endProgramsBelow, endWorkersBelow, temporaryDirectory } from '../setup/cleanup.ts';
+import { cleanEnvironment, programs, startLauncher } from '../setup/programs.ts';
+import { startEcho } from './echo.ts';
+import { interleaved, type Row } from './table.ts';
+
+const uid = process.getuid?.() as number;
+
+export async function startUp(rounds: number): Promise<Row[]> {
+  const directory = temporaryDirectory();
+  const [byChild, byLauncher] = [`${directory}/a`, `${directory}/b`];
+  const { port } = await startLauncher([`--directory=${byLauncher}`]);
+  const echo = await startEcho(`${directory}/echo`);
+  const node = (...args: string[]) =>
+    timed(() => spawnSync(process.execPath, args, { env: cleanEnvironment(), cwd: '/' }));
+  const child = async () =>
+    firstReply(await askChild([process.execPath, programs.launcher, `--directory=${byChild}`, '--inetd'], uid));
+  const launcher = async () => firstReply((await askPort(port, uid)) as string);
+  const samples = await interleaved(rounds, {
+    empty: () => node('-e', '0'),
+    emptyTwice: async () => (await node('-e', '0')) + (await node('-e', '0')),
+    launcher: () => node(programs.launcher, '--help'),
+    worker: () => node(programs.server, '--help'),
+    cold: async () => {
+      await endProgramsBelow(byChild);
+      return timed(child);
+    },
+    warmChild: () => timed(child),
+    coldRunningLauncher: async () => {
+      await endWorkersBelow(byLauncher);
+      return timed(launcher);
+    },
+    warmRunningLauncher: () => timed(launcher),
+    direct: () => timed(() => firstReply(`${byLauncher}/${uid}/S.ccapi`)),
+    echo: () => timed(() => firstReply(echo)),
+  });
+  const empty = { against: 'node -e 0', baseline: samples.empty, unit: 'ms' } as const;
+  const bare = { against: 'connect and echo, bare Node', baseline: samples.echo, unit: 'ms' } as const;
+  return [
+    { what: 'start of the launcher', samples: samples.launcher, ...empty },
+    { what: 'start of the worker', samples: samples.worker, ...empty },
+    {
+      what: 'cold: launcher and worker start, rendezvous, first reply',
+      samples: samples.cold,
+      against: 'node -e 0, twice',
+      baseline: samples.emptyTwice,
+      unit: 'ms',
+      budget: 1.6,
+    },
+    {
+      what: 'cold, launcher runs: worker start, rendezvous, first reply',
+      samples: samples.coldRunningLauncher,
+      ...empty,
+    },
+    { what: 'worker runs: launcher start, rendezvous, first reply', samples: samples.warmChild, ...empty },
+    { what: 'worker and launcher run: rendezvous, first reply', samples: samples.warmRunningLauncher, ...bare },
+    { what: 'warm: connect and first reply', samples: samples.direct, ...bare, budget: 1.5 },
+  ];
+}
+
+async function timed(what: () => unknown): Promise<number> {
+  const began = performance.now();
+  await what();
+  return performance.now() - began;
+}
+
+/** Connects, sends the smallest request there is, and waits for what comes back. */
+function firstReply(path: string): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const socket = connect(path, () => socket.write(requestFrame('contextSync', uninitialised, {})));
+    socket.once('error', reject);
+    socket.once('data', () => {
+      socket.destroy();
+      resolve();
+    });
+  });
+}

@@ -1,0 +1,84 @@
+// `npm start` as somebody who has set nothing up, and the command where not even that runs.
+import { spawn } from 'node:child_process';
+import { chownSync, mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { beforeAll, describe, expect, inject, it } from 'vitest';
+import { afterwards, end, temporaryDirectory, workersBelow } from '../setup/cleanup.ts';
+import { ccapi, cleanEnvironment, freePort, programs } from '../setup/programs.ts';
+
+const [user] = inject('users');
+const identity = user ? { uid: user.uid, gid: user.gid } : {};
+const uid = user?.uid ?? process.getuid?.();
+
+/** A home with a runtime directory, as a login gives it. */
+function loginEnvironment(): { XDG_RUNTIME_DIR: string } {
+  const runtime = join(temporaryDirectory(), 'runtime');
+  mkdirSync(runtime, { mode: 0o700 });
+  if (user) chownSync(runtime, user.uid, user.gid);
+  return { XDG_RUNTIME_DIR: runtime };
+}
+
+describe('npm start', () => {
+  let env: { XDG_RUNTIME_DIR: string; CCAPI_PORT: string };
+  let printed = '';
+
+  beforeAll(async () => {
+    // The port is what keeps apart whom the machine runs at the same time; everything else is as it comes.
+    env = { ...loginEnvironment(), CCAPI_PORT: String(await freePort()) };
+    const npmStart = spawn(process.execPath, [programs.launcher, '--listen'], {
+      ...identity,
+      env: cleanEnvironment(env),
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+    afterwards(() => end(npmStart));
+    await new Promise<void>((resolve, reject) => {
+      for (const stream of [npmStart.stdout, npmStart.stderr]) {
+        stream.on('data', (chunk: Buffer) => {
+          printed += chunk;
+          if (printed.includes('listening on') && printed.includes('import FILE:')) resolve();
+        });
+      }
+      npmStart.once('exit', (code) => reject(new Error(`it ended with ${code}: ${printed}`)));
+    });
+  });
+
+  it('prints where it listens', () => {
+    expect(printed).toContain(`listening on 127.0.0.1`);
+    expect(printed).toContain(`port ${env.CCAPI_PORT}`);
+    expect(printed).toContain(`for uid ${uid}`);
+  });
+
+  it('prints what to type next, and that works in another terminal', async () => {
+    const [, command] = /^ {2}(?:CCAPI_PORT=\d+ )?node (\S+) list/m.exec(printed) ?? [];
+    expect(command).toBe(programs.ccapi);
+    const { stderr, code } = await ccapi(['list'], { ...identity, env });
+    expect({ stderr, code }).toEqual({ stderr: 'ccapi: no credentials cache found\n', code: 1 });
+    const { stdout } = await ccapi(['path'], { ...identity, env });
+    expect(stdout).toBe(`${env.XDG_RUNTIME_DIR}/ccapi/${uid}/S.ccapi\n`);
+    expect((await ccapi(['list', '-A', '--json'], { ...identity, env })).stdout).toBe('[]\n');
+  });
+});
+
+describe('the command where no launcher runs', () => {
+  it('starts one of its own, which starts the worker; both commands find the same', async () => {
+    const env = { ...loginEnvironment(), CCAPI_PORT: String(await freePort()) };
+    const expected = `${env.XDG_RUNTIME_DIR}/ccapi/${uid}/S.ccapi\n`;
+    expect(await ccapi(['path'], { ...identity, env })).toEqual({ code: 0, stdout: expected, stderr: '' });
+    expect(await ccapi(['path'], { ...identity, env })).toEqual({ code: 0, stdout: expected, stderr: '' });
+    expect(workersBelow(env.XDG_RUNTIME_DIR)).toHaveLength(1);
+  });
+
+  it('says what it has tried where it may not', async () => {
+    const port = await freePort();
+    const env = { ...loginEnvironment(), CCAPI_PORT: String(port), CCAPI_AUTOSTART: 'no' };
+    const { code, stderr } = await ccapi(['path'], { ...identity, env });
+    expect(code).toBe(1);
+    expect(stderr).toBe(`ccapi: no credential-cache server: launcher on port ${port}: nothing listens there\n`);
+  });
+
+  it('only looks, and starts nothing, where there is nothing to list', async () => {
+    const env = loginEnvironment();
+    expect((await ccapi(['list', '-A', '--json'], { ...identity, env })).stdout).toBe('[]\n');
+    expect(workersBelow(env.XDG_RUNTIME_DIR)).toEqual([]);
+  });
+});

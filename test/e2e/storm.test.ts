@@ -1,0 +1,40 @@
+// Any number of simultaneous askers get the same worker.
+import { beforeAll, describe, expect, inject, it } from 'vitest';
+import { temporaryDirectory, workersBelow } from '../setup/cleanup.ts';
+import { startInetd } from '../setup/inetd.ts';
+import { freePort, sendBytes, startLauncher } from '../setup/programs.ts';
+import { describeWith } from '../setup/requirements.ts';
+import type { TestUser } from '../setup/test-users.ts';
+
+describe('200 askers at once of a launcher that runs by hand', () => {
+  it('get 200 equal answers and one worker', async () => {
+    const base = `${temporaryDirectory()}/run`;
+    const { port } = await startLauncher([`--directory=${base}`]);
+    await expectOneWorker(port, base, process.getuid?.() as number);
+  });
+});
+
+describeWith(['root', 'Linux', 'openbsd-inetd'], '200 askers at once under openbsd-inetd', () => {
+  const [user] = inject('users') as [TestUser, TestUser];
+
+  describe.each([{ wait: true }, { wait: false }])('wait = $wait', ({ wait }) => {
+    let base: string;
+    let port: number;
+
+    beforeAll(async () => {
+      const directory = temporaryDirectory();
+      base = `${directory}/run`;
+      port = await freePort();
+      await startInetd(directory, [{ address: '127.0.0.1', port, wait }], [`--directory=${base}`]);
+    });
+
+    it('get 200 equal answers and one worker', () => expectOneWorker(port, base, user.uid));
+  });
+});
+
+async function expectOneWorker(port: number, base: string, uid: number): Promise<void> {
+  const ask = () => sendBytes({ host: '127.0.0.1', port }, `CCAPI/1 uid=${uid}\n`);
+  const answers = await Promise.all(Array.from({ length: 200 }, ask));
+  expect(new Set(answers)).toEqual(new Set([`CCAPI/1 ok path=${base}/${uid}/S.ccapi\n`]));
+  expect(workersBelow(base)).toHaveLength(1);
+}

@@ -1,0 +1,107 @@
+import { type ChildProcess, type SpawnOptions, spawn } from 'node:child_process';
+import { chmodSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+
+const cleanups: (() => void | Promise<void>)[] = [];
+
+/** Has something done after the tests of the file, before what was asked for earlier. */
+export function afterwards(cleanup: () => void | Promise<void>): void {
+  cleanups.push(cleanup);
+}
+
+/** Does it all; whatever fails, the rest is done too. */
+export async function cleanUp(): Promise<void> {
+  const failures: unknown[] = [];
+  for (const cleanup of cleanups.splice(0).reverse()) {
+    try {
+      await cleanup();
+    } catch (error) {
+      failures.push(error);
+    }
+  }
+  if (failures.length > 0) throw new AggregateError(failures, 'something was left behind');
+}
+
+/** A directory that is gone after the tests of the file; others may look into it, as into /run. */
+export function temporaryDirectory(): string {
+  const path = mkdtempSync(join(tmpdir(), 'ccapi-test-'));
+  chmodSync(path, 0o755);
+  afterwards(async () => {
+    await endProgramsBelow(path);
+    rmSync(path, { recursive: true, force: true });
+  });
+  return path;
+}
+
+/** Starts a program that is ended, if it still runs, after the tests of the file. */
+export function start(program: string, args: string[], options: SpawnOptions = {}): ChildProcess {
+  const child = spawn(program, args, options);
+  afterwards(() => end(child));
+  return child;
+}
+
+/** Ends a program that a test started, and waits until it is gone. */
+export async function end(child: ChildProcess, signal: NodeJS.Signals = 'SIGTERM'): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null || child.pid === undefined) return;
+  const gone = new Promise((resolve) => child.once('exit', resolve));
+  child.kill(signal);
+  await gone;
+}
+
+/** Waits for something to become true that tells nobody when it does. Fails after `seconds`. */
+export async function eventually<T>(look: () => T | Promise<T>, seconds = 20): Promise<NonNullable<T>> {
+  const deadline = performance.now() + seconds * 1000;
+  for (;;) {
+    const found = await look();
+    if (found) return found as NonNullable<T>;
+    if (performance.now() > deadline) throw new Error(`did not come true within ${seconds} s: ${look}`);
+    await delay(10);
+  }
+}
+
+/** The pids of the workers whose directory is below a path; they are nobody's children, so the kernel is asked. */
+export function workersBelow(path: string): number[] {
+  return processesOf('ccapi-server.js', path);
+}
+
+/** The pids of the processes that run a program of ours with an argument that mentions a text. */
+export function processesOf(program: string, argument: string): number[] {
+  return readdirSync('/proc')
+    .filter((name) => /^[0-9]+$/.test(name))
+    .map(Number)
+    .filter((pid) => {
+      const command = commandLine(pid);
+      return command.some((word) => word.endsWith(`/${program}`)) && command.some((word) => word.includes(argument));
+    });
+}
+
+/** Ends the launchers and workers that were told to use a path, or one below it. */
+export async function endProgramsBelow(path: string): Promise<void> {
+  await endAll(() => [...processesOf('ccapi-launcher.js', path), ...workersBelow(path)]);
+}
+
+/** Ends the workers that were told to use a path, or one below it. */
+export async function endWorkersBelow(path: string): Promise<void> {
+  await endAll(() => workersBelow(path));
+}
+
+async function endAll(running: () => number[]): Promise<void> {
+  for (const pid of running()) {
+    try {
+      process.kill(pid);
+    } catch {
+      // It has ended by itself.
+    }
+  }
+  await eventually(() => running().length === 0);
+}
+
+function commandLine(pid: number): string[] {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0');
+  } catch {
+    return [];
+  }
+}

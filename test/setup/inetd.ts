@@ -1,0 +1,42 @@
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { end, eventually, start } from './cleanup.ts';
+import { cleanEnvironment, programs } from './programs.ts';
+
+/** One line of an inetd.conf that leads to our launcher. */
+export interface Entry {
+  /** As inetd writes it: `127.0.0.1`, `::1`, or `0.0.0.0` for all. */
+  address: string;
+  port: number;
+  wait: boolean;
+}
+
+/** The real openbsd-inetd with entries of the tests', run by root. */
+export async function startInetd(
+  directory: string,
+  entries: Entry[],
+  launcherArgs: string[],
+): Promise<() => Promise<void>> {
+  const file = join(directory, `inetd-${entries[0]?.port}.conf`);
+  const lines = entries.map(({ address, port, wait }) => {
+    const protocol = address.includes(':') ? 'tcp6' : 'tcp4';
+    const [how, flag] = wait ? ['wait', '--wait'] : ['nowait.10000', '--inetd'];
+    const program = `${process.execPath} node ${programs.launcher} ${flag} ${launcherArgs.join(' ')}`;
+    return `${address}:${port} stream ${protocol} ${how} root ${program}`;
+  });
+  writeFileSync(file, `${lines.join('\n')}\n`);
+  const inetd = start('/usr/sbin/inetd', ['-i', file], { env: cleanEnvironment(), stdio: 'ignore' });
+  await eventually(() => entries.every(({ port }) => isListening(port)));
+  return () => end(inetd);
+}
+
+/** Whether anything listens on a port, without connecting to it: that would start what inetd starts. */
+function isListening(port: number): boolean {
+  const suffix = `:${port.toString(16).toUpperCase().padStart(4, '0')}`;
+  return ['/proc/net/tcp', '/proc/net/tcp6'].some((table) =>
+    readFileSync(table, 'latin1')
+      .split('\n')
+      .map((line) => line.trim().split(/\s+/))
+      .some(([, local, , state]) => local?.endsWith(suffix) && state === '0A'),
+  );
+}

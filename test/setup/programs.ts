@@ -1,0 +1,105 @@
+import { execFile } from 'node:child_process';
+import { connect, createServer } from 'node:net';
+import { join } from 'node:path';
+import { start } from './cleanup.ts';
+
+const root = join(import.meta.dirname, '../..');
+
+/** Our programs, as they are built. */
+export const programs = {
+  ccapi: join(root, 'dist/ccapi.js'),
+  launcher: join(root, 'dist/ccapi-launcher.js'),
+  server: join(root, 'dist/ccapi-server.js'),
+};
+
+/** How a program ended, and what it said. */
+export interface Outcome {
+  code: number;
+  stdout: string;
+  stderr: string;
+}
+
+/** Whom to run a program as, and with which environment. */
+export interface RunOptions {
+  uid?: number | undefined;
+  gid?: number | undefined;
+  env?: NodeJS.ProcessEnv;
+  input?: string;
+}
+
+/** The environment that a test's programs get: nothing of the machine's own settings. */
+export function cleanEnvironment(env: NodeJS.ProcessEnv = {}): NodeJS.ProcessEnv {
+  return { PATH: '/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin', KRB5_CONFIG: '/nonexistent', TZ: 'UTC', ...env };
+}
+
+/** Runs a program to its end. */
+export function run(program: string, args: string[], { uid, gid, env, input = '' }: RunOptions = {}): Promise<Outcome> {
+  return new Promise((resolve) => {
+    const identity = uid === undefined ? {} : { uid, gid: gid as number };
+    const options = { ...identity, env: cleanEnvironment(env), cwd: '/', maxBuffer: 1 << 28 };
+    const child = execFile(program, args, options, (error, stdout, stderr) => {
+      resolve({ code: error ? Number(error.code ?? -1) : 0, stdout, stderr });
+    });
+    child.stdin?.on('error', () => {});
+    child.stdin?.end(input);
+  });
+}
+
+/** Runs a program that has to succeed, and returns what it printed. */
+export async function succeed(program: string, args: string[], options: RunOptions = {}): Promise<string> {
+  const { code, stdout, stderr } = await run(program, args, options);
+  if (code !== 0) throw new Error(`${program} ${args.join(' ')} ended with ${code}: ${stdout}${stderr}`);
+  return stdout;
+}
+
+/** Runs our command. */
+export function ccapi(args: string[], options: RunOptions = {}): Promise<Outcome> {
+  return run(process.execPath, [programs.ccapi, ...args], options);
+}
+
+/** A port of the loopback address that nobody listens on. */
+export function freePort(): Promise<number> {
+  return new Promise((resolve) => {
+    const server = createServer().listen(0, '127.0.0.1', () => {
+      const { port } = server.address() as { port: number };
+      server.close(() => resolve(port));
+    });
+  });
+}
+
+/** Sends bytes to an address and returns all that comes back until the other end closes. */
+export function sendBytes(
+  address: { host: string; port: number } | { path: string },
+  bytes: string | Buffer,
+): Promise<string> {
+  return new Promise((resolve, reject) => {
+    let received = '';
+    const socket = connect(address, () => socket.write(bytes));
+    socket.setEncoding('latin1').on('data', (chunk: string) => {
+      received += chunk;
+    });
+    socket.once('error', reject);
+    socket.once('close', () => resolve(received));
+  });
+}
+
+/** A launcher that listens by hand on a port of its own, for the uid of the tests. */
+export async function startLauncher(
+  args: string[],
+  env: NodeJS.ProcessEnv = {},
+): Promise<{ port: number; stderr(): string }> {
+  const port = await freePort();
+  let stderr = '';
+  const launcher = start(process.execPath, [programs.launcher, '--listen', String(port), ...args], {
+    env: cleanEnvironment(env),
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  launcher.stderr?.setEncoding('utf8').on('data', (chunk: string) => {
+    stderr += chunk;
+  });
+  await new Promise<void>((resolve, reject) => {
+    launcher.stdout?.once('data', () => resolve());
+    launcher.once('exit', () => reject(new Error(`the launcher ended: ${stderr}`)));
+  });
+  return { port, stderr: () => stderr };
+}

@@ -1,0 +1,11 @@
+import { defineConfig } from 'vitest/config';
+
+export default defineConfig({
+  test: {
+    include: ['test/**/*.test.ts'],
+    testTimeout: 60_000,
+    hookTimeout: 120_000,
+    setupFiles: 'test/setup/per-file.ts',
+    globalSetup: 'test/setup/global.ts',
+  },
+});
