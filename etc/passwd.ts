@@ -3,7 +3,6 @@ import { readFileSync } from 'node:fs';
 
 /** A user as the passwd database knows it. */
 export interface User {
-  name: string;
   uid: number;
   gid: number;
 }
@@ -15,8 +14,8 @@ export function userWithUid(uid: number): User | undefined {
 
 function userIn(passwd: string, uid: number): User | undefined {
   for (const line of passwd.split('\n')) {
-    const [name, , uidText, gidText] = line.split(':');
-    if (name && uidText === String(uid) && /^[0-9]+$/.test(gidText ?? '')) return { name, uid, gid: Number(gidText) };
+    const [, , uidText, gidText] = line.split(':');
+    if (uidText === String(uid) && /^[0-9]+$/.test(gidText ?? '')) return { uid, gid: Number(gidText) };
   }
   return undefined;
 }

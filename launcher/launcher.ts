@@ -1,5 +1,4 @@
 import { createServer, type Server, Socket } from 'node:net';
-import { Duplex } from 'node:stream';
 import type { Log } from '../etc/log.ts';
 import type { Settings } from '../etc/settings.ts';
 import { stdoutIsApart } from './mode.ts';
@@ -23,7 +22,7 @@ async function serve(socket: Socket, { settings, launcherUid, log, socketOf }: L
     return;
   }
   const verifyUid = settings.verifyUid && process.platform === 'linux';
-  await rendezvous(socket, peer, { verifyUid, socketOf, log });
+  await rendezvous({ input: socket, output: socket }, peer, { verifyUid, socketOf, log });
 }
 
 /** Descriptor 0 is the connection (`nowait`), or 0 and 1 are its two directions. Resolves once it is served. */
@@ -31,13 +30,9 @@ export function serveConnectionOnStdin(options: LauncherOptions): Promise<void> 
   // Half-open: a peer that closes its sending side behind its line is answered all the same.
   const socket = new Socket({ fd: 0, readable: true, writable: !stdoutIsApart(), allowHalfOpen: true });
   if (!stdoutIsApart()) return serve(socket, options);
-  const writable = new Socket({ fd: 1, readable: false, writable: true });
+  const output = new Socket({ fd: 1, readable: false, writable: true });
   const { log, socketOf } = options;
-  return rendezvous(Duplex.from({ readable: socket, writable }), unixPeer(options.launcherUid), {
-    verifyUid: true,
-    socketOf,
-    log,
-  });
+  return rendezvous({ input: socket, output }, unixPeer(options.launcherUid), { verifyUid: true, socketOf, log });
 }
 
 /**

@@ -1,4 +1,4 @@
-import type { Duplex } from 'node:stream';
+import { finished, type Readable, type Writable } from 'node:stream';
 import type { Log } from '../etc/log.ts';
 import {
   isBare,
@@ -11,6 +11,12 @@ import {
 } from '../proto/rendezvous.ts';
 import type { Peer } from './peer.ts';
 
+/** The two directions of a connection: one socket, or two pipes. */
+export interface Stream {
+  input: Readable;
+  output: Writable;
+}
+
 /** What a rendezvous needs beside its stream. */
 export interface RendezvousOptions {
   /** Whether claims are held against what the kernel says of the peer. */
@@ -20,11 +26,11 @@ export interface RendezvousOptions {
 }
 
 /** One exchange: reads the request, checks the claim, answers with the path of the worker's socket, and closes. */
-export async function rendezvous(stream: Duplex, peer: Peer, options: RendezvousOptions): Promise<void> {
+export async function rendezvous(stream: Stream, peer: Peer, options: RendezvousOptions): Promise<void> {
   let bare = false;
   let answer: { path: string } | RendezvousError;
   try {
-    const line = await readLine(stream);
+    const line = await readLine(stream.input);
     bare = isBare(line);
     const request = parseRequestLine(line);
     checkClaim(request, peer, options.verifyUid);
@@ -37,17 +43,15 @@ export async function rendezvous(stream: Duplex, peer: Peer, options: Rendezvous
 }
 
 /** Sends the last line. What the peer may still send is read and dropped: unread, it would cost them the reply. */
-function closed(stream: Duplex, lastLine: string): Promise<void> {
-  return new Promise((resolve) => {
-    const deadline = setTimeout(() => stream.destroy(), LINE_DEADLINE);
-    stream.once('close', () => {
-      clearTimeout(deadline);
-      resolve();
-    });
-    if (stream.destroyed) resolve();
-    stream.resume();
-    stream.end(lastLine);
-  });
+async function closed({ input, output }: Stream, lastLine: string): Promise<void> {
+  const both = [...new Set([input, output])];
+  const deadline = setTimeout(() => {
+    for (const stream of both) stream.destroy();
+  }, LINE_DEADLINE);
+  input.resume();
+  output.end(lastLine);
+  await Promise.all(both.map((stream) => new Promise((resolve) => finished(stream, resolve))));
+  clearTimeout(deadline);
 }
 
 function checkClaim({ uid }: RendezvousRequest, peer: Peer, verify: boolean): void {
@@ -60,7 +64,7 @@ function checkClaim({ uid }: RendezvousRequest, peer: Peer, verify: boolean): vo
   }
 }
 
-function readLine(stream: Duplex): Promise<string> {
+function readLine(input: Readable): Promise<string> {
   return new Promise((resolve, reject) => {
     let received = '';
     const fail = (code: 'syntax' | 'timeout', message: string) => reject(new RendezvousError(code, message));
@@ -69,15 +73,15 @@ function readLine(stream: Duplex): Promise<string> {
       received += chunk;
       const end = received.indexOf('\n');
       if (end < 0 && received.length < MAX_LINE) return;
-      stream.off('data', take);
+      input.off('data', take);
       clearTimeout(deadline);
       if (end >= 0 && end < MAX_LINE) resolve(received.slice(0, end).replace(/\r$/, ''));
       else fail('syntax', `a line is at most ${MAX_LINE} bytes long`);
     };
-    stream.setEncoding('latin1').on('data', take);
-    stream.once('end', () => fail('syntax', 'the line has no newline'));
-    stream.on('error', () => fail('syntax', 'the connection broke'));
-    stream.once('close', () => clearTimeout(deadline));
+    input.setEncoding('latin1').on('data', take);
+    input.once('end', () => fail('syntax', 'the line has no newline'));
+    input.on('error', () => fail('syntax', 'the connection broke'));
+    input.once('close', () => clearTimeout(deadline));
   });
 }
 

@@ -1,9 +1,7 @@
-import { spawn } from 'node:child_process';
 import { connect, type Socket } from 'node:net';
-import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { socketPath, userDirectory } from '../etc/base-directory.ts';
-import { type User, userWithUid } from '../etc/passwd.ts';
+import { MAX_SOCKET_PATH, socketPath, userDirectory } from '../etc/base-directory.ts';
+import type { User } from '../etc/passwd.ts';
 import { type Settings, type SettingTexts, settingArguments } from '../etc/settings.ts';
 import { RendezvousError } from '../proto/rendezvous.ts';
 import { prepareBaseDirectory, prepareUserDirectory } from './directories.ts';
@@ -23,7 +21,7 @@ export class Workers {
   readonly #settings: Settings;
   readonly #handedOn: SettingTexts;
   readonly #launcherUid: number;
-  readonly #starting = new Map<number, Promise<string>>();
+  readonly #starting = new Map<number, Promise<void>>();
 
   /** `given` are the settings that this launcher was given on its command line; a worker gets them too. */
   constructor(base: string, settings: Settings, given: SettingTexts, launcherUid: number) {
@@ -42,6 +40,9 @@ export class Workers {
       );
     }
     const path = socketPath(this.#base, uid);
+    if (Buffer.byteLength(path) > MAX_SOCKET_PATH) {
+      throw new RendezvousError('config', `${path} is longer than a socket's path may be: choose another directory`);
+    }
     if (await this.#isServing(uid)) return path;
     let starting = this.#starting.get(uid);
     if (!starting) {
@@ -71,8 +72,8 @@ export class Workers {
     });
   }
 
-  async #start(uid: number): Promise<string> {
-    const user = this.#user(uid);
+  async #start(uid: number): Promise<void> {
+    const user = await this.#user(uid);
     prepareBaseDirectory(this.#base, this.#launcherUid);
     prepareUserDirectory(this.#base, user, this.#launcherUid);
     const deadline = performance.now() + START_DEADLINE;
@@ -80,32 +81,46 @@ export class Workers {
       const unlock = await this.#lock(uid);
       if (unlock) {
         try {
-          return (await this.#isServing(uid)) ? 'ok' : await this.#spawn(user);
+          if (!(await this.#isServing(uid))) await this.#spawn(user);
+          return;
         } finally {
-          await unlock();
+          unlock();
         }
       }
-      if (await this.#isServing(uid)) return 'ok';
+      if (await this.#isServing(uid)) return;
       if (performance.now() > deadline) throw new RendezvousError('timeout', `no worker came up for uid ${uid}`);
       await delay(LOOK_AGAIN);
     }
   }
 
-  #user(uid: number): User {
-    const user = uid === this.#launcherUid ? { name: '', uid, gid: process.getgid?.() ?? uid } : userWithUid(uid);
+  async #user(uid: number): Promise<User> {
+    if (uid === this.#launcherUid) return { uid, gid: process.getgid?.() ?? uid };
+    const { userWithUid } = await import('../etc/passwd.ts');
+    const user = userWithUid(uid);
     if (user) return user;
-    if (this.#settings.unknownUids === 'allow') return { name: '', uid, gid: NO_GROUP };
+    if (this.#settings.unknownUids === 'allow') return { uid, gid: NO_GROUP };
     throw new RendezvousError('unknown-uid', `the passwd database has no uid ${uid}; see unknown_uids in krb5.conf`);
   }
 
-  /** Keeps a storm of launchers from starting a storm of workers; undefined while another launcher is at it. */
-  async #lock(uid: number): Promise<(() => Promise<void>) | undefined> {
-    const { lock } = await import('proper-lockfile');
+  /** What only a start needs is loaded only for it: most askers find their worker running. */
+  async #spawn(user: User): Promise<void> {
+    const { spawnWorker } = await import('./spawn-worker.ts');
+    const identity = this.#launcherUid === 0 && user.uid !== 0 ? user : undefined;
+    await spawnWorker(user.uid, identity, settingArguments(this.#handedOn), START_DEADLINE);
+  }
+
+  /**
+   * Keeps a storm of launchers from starting a storm of workers; undefined while another launcher is at it. It works
+   * synchronously, as all of the launcher's file calls do: one in Node's thread pool could meet {@link #isServing} there,
+   * since the effective uid is the whole process's.
+   */
+  async #lock(uid: number): Promise<(() => void) | undefined> {
+    const { lockSync } = await import('proper-lockfile');
     try {
-      return await lock(userDirectory(this.#base, uid), {
+      return lockSync(userDirectory(this.#base, uid), {
         lockfilePath: `${userDirectory(this.#base, uid)}.lock`,
         realpath: false,
-        stale: 2 * START_DEADLINE,
+        stale: START_DEADLINE / 2,
         onCompromised: () => {},
       });
     } catch (error) {
@@ -113,41 +128,4 @@ export class Workers {
       throw error;
     }
   }
-
-  /** Starts a worker as the user and waits for its one line: that it, or another one, listens, or why not. */
-  #spawn({ uid, gid }: User): Promise<string> {
-    const identity = this.#launcherUid === 0 && uid !== 0 ? { uid, gid } : {};
-    const child = spawn(process.execPath, [join(__dirname, 'ccapi-server.js'), ...settingArguments(this.#handedOn)], {
-      ...identity,
-      cwd: '/',
-      detached: true,
-      env: scrubbedEnvironment(process.env),
-      stdio: ['ignore', 'pipe', 'ignore'],
-    });
-    const reported = new Promise<string>((resolve, reject) => {
-      let said = '';
-      const deadline = setTimeout(() => reject(failed(uid, 'it did not say that it listens')), START_DEADLINE);
-      child.once('error', (error) => reject(failed(uid, error.message)));
-      child.stdout.setEncoding('utf8').on('data', (chunk: string) => {
-        said += chunk;
-      });
-      child.stdout.once('close', () => {
-        clearTimeout(deadline);
-        if (said === 'ok\n') resolve('ok');
-        else reject(failed(uid, said.replace(/^error |\n/g, '') || 'it ended at once'));
-      });
-    });
-    child.unref();
-    return reported.finally(() => child.stdout.destroy());
-  }
-}
-
-/** What a program of ours needs of the environment, and nothing that could change how Node runs it. */
-export function scrubbedEnvironment(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
-  const kept = Object.entries(env).filter(([name]) => name === 'KRB5_CONFIG' || name.startsWith('CCAPI_'));
-  return { PATH: '/usr/sbin:/usr/bin:/sbin:/bin', ...Object.fromEntries(kept) };
-}
-
-function failed(uid: number, why: string): RendezvousError {
-  return new RendezvousError('worker', `the worker of uid ${uid} could not be started: ${why}`);
 }
