@@ -1,0 +1,157 @@
+// The worker as a process: one to a directory however many start, and gone when nothing needs it.
+import type { ChildProcess } from 'node:child_process';
+import { existsSync, mkdirSync, readdirSync, readFileSync } from 'node:fs';
+import { connect } from 'node:net';
+import { beforeEach, describe, expect, it } from 'vitest';
+import { Context } from '../../client/index.ts';
+import { requestFrame } from '../../proto/exchange.ts';
+import { uninitialised } from '../../proto/identifier.ts';
+import { end, eventually, start, temporaryDirectory, workersBelow } from '../setup/cleanup.ts';
+import { cleanEnvironment, programs, run, sendBytes } from '../setup/programs.ts';
+import { credentialFor } from './model.ts';
+
+const uid = process.getuid?.() as number;
+let base: string;
+let directory: string;
+
+function makeDirectory(): void {
+  base = temporaryDirectory();
+  directory = `${base}/${uid}`;
+  mkdirSync(directory, { mode: 0o700 });
+}
+
+beforeEach(makeDirectory);
+
+/** A worker, started as the launcher does it, and the one line that it says. */
+async function startWorker(...args: string[]): Promise<{ worker: ChildProcess; said: string }> {
+  const worker = start(process.execPath, [programs.server, `--directory=${base}`, ...args], {
+    env: cleanEnvironment(),
+    stdio: ['ignore', 'pipe', 'ignore'],
+  });
+  let said = '';
+  worker.stdout?.on('data', (chunk: Buffer) => {
+    said += chunk;
+  });
+  await new Promise((resolve) => worker.stdout?.once('close', resolve));
+  return { worker, said };
+}
+
+const openContext = () =>
+  new Context({ env: { CCAPI_DIRECTORY: base, CCAPI_AUTOSTART: 'no', CCAPI_PORT: '1', KRB5_CONFIG: '/x' } });
+const gone = (worker: ChildProcess) => new Promise((resolve) => worker.once('exit', (code) => resolve(code)));
+
+describe('of any number of workers in one directory', () => {
+  it('one serves and the others leave, and all say that the place is served', async () => {
+    const started = await Promise.all(Array.from({ length: 12 }, () => startWorker()));
+    expect(new Set(started.map(({ said }) => said))).toEqual(new Set(['ok\n']));
+    await eventually(() => workersBelow(base).length === 1);
+    expect(readdirSync(directory).filter((name) => name === 'S.ccapi')).toHaveLength(1);
+  });
+
+  it('one takes over the socket of a worker that was killed', async () => {
+    const { worker } = await startWorker();
+    const ended = gone(worker);
+    worker.kill('SIGKILL');
+    await ended;
+    expect(existsSync(`${directory}/S.ccapi`)).toBe(true);
+    const started = await Promise.all(Array.from({ length: 12 }, () => startWorker()));
+    expect(new Set(started.map(({ said }) => said))).toEqual(new Set(['ok\n']));
+    await eventually(() => workersBelow(base).length === 1);
+    await using context = openContext();
+    expect(await context.getServerPath()).toBe(`${directory}/S.ccapi`);
+  });
+});
+
+describe('a worker', () => {
+  it('leaves when it is idle, and takes its socket with it', async () => {
+    const { worker } = await startWorker('--idle-timeout=1');
+    expect(await gone(worker)).toBe(0);
+    expect(readdirSync(directory)).toEqual([]);
+  });
+
+  it('stays for as long as it holds an unexpired credential', async () => {
+    const { worker } = await startWorker('--idle-timeout=1');
+    await using context = openContext();
+    const ccache = await context.createNewCCache('alice@R');
+    const soon = Math.floor(Date.now() / 1000) + 3;
+    await ccache.storeCredentials(credentialFor('s@R', soon));
+    await context.close();
+    expect(await gone(worker)).toBe(0);
+    expect(Date.now() / 1000).toBeGreaterThan(soon);
+  });
+
+  it('stays for as long as somebody is connected', async () => {
+    const { worker } = await startWorker('--idle-timeout=1');
+    const socket = connect(`${directory}/S.ccapi`);
+    await new Promise((resolve) => socket.once('connect', resolve));
+    const exit = gone(worker);
+    // Another worker, to which nobody connects, tells when this one's time would have been up.
+    makeDirectory();
+    const { worker: unvisited } = await startWorker('--idle-timeout=2');
+    await gone(unvisited);
+    expect(worker.exitCode).toBeNull();
+    socket.destroy();
+    expect(await exit).toBe(0);
+  });
+
+  it('ends at SIGTERM with 0, and leaves nothing in its directory', async () => {
+    const { worker } = await startWorker();
+    const exit = gone(worker);
+    await end(worker);
+    expect(await exit).toBe(0);
+    expect(readdirSync(directory)).toEqual([]);
+  });
+
+  it('refuses a directory that others may look into, and says so', async () => {
+    const open = `${temporaryDirectory()}/open`;
+    mkdirSync(`${open}/${uid}`, { mode: 0o755, recursive: true });
+    const { code, stdout } = await run(process.execPath, [programs.server, `--directory=${open}`]);
+    expect(code).toBe(1);
+    expect(stdout).toBe(`error ${open}/${uid} has mode 755 and not 700; it is not used\n`);
+  });
+});
+
+describe('a peer', () => {
+  it('that does not read its replies is not read from, and is served once it reads', async () => {
+    const { worker } = await startWorker();
+    await using context = openContext();
+    await context.createNewCCache('alice@R');
+    const megabyte = await context.createCCache('x'.repeat(1 << 20), 'alice@R');
+    await megabyte.setDefault();
+    const before = memoryOf(worker);
+    const slow = connect(`${directory}/S.ccapi`);
+    await new Promise((resolve) => slow.once('connect', resolve));
+    slow.pause();
+    const request = requestFrame('contextGetDefaultCCacheName', uninitialised, {});
+    slow.write(Buffer.concat(Array.from({ length: 400 }, () => request)));
+    // Others are served meanwhile, and of the 400 MB of replies no more than a few wait in the worker.
+    for (let i = 0; i < 50; i++) expect(await megabyte.getPrincipal()).toBe('alice@R');
+    expect(memoryOf(worker) - before).toBeLessThan(60 * 1024);
+    let received = 0;
+    slow.on('data', (chunk: Buffer) => {
+      received += chunk.length;
+    });
+    slow.resume();
+    await eventually(() => received > 400 * (1 << 20));
+    slow.destroy();
+  });
+
+  it('that loses the framing is answered what came before it, and is closed; nobody else is', async () => {
+    await startWorker();
+    await using context = openContext();
+    await context.createNewCCache('alice@R');
+    const request = requestFrame('contextSync', uninitialised, {});
+    const answer = await sendBytes(
+      { path: `${directory}/S.ccapi` },
+      Buffer.concat([request, Buffer.alloc(4), request]),
+    );
+    expect(answer).toHaveLength(90);
+    expect(await sendBytes({ path: `${directory}/S.ccapi` }, Buffer.from('ffffffff0000', 'hex'))).toBe('');
+    expect(await context.getDefaultCCacheName()).toBe('Initial default ccache');
+  });
+});
+
+/** Kilobytes of memory that a process has to itself. */
+function memoryOf({ pid }: ChildProcess): number {
+  return Number(/^RssAnon:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]);
+}
