@@ -37,7 +37,8 @@ export async function rendezvous(stream: Stream, peer: Peer, options: Rendezvous
     answer = { path: await options.socketOf(request.uid) };
   } catch (error) {
     answer = asRefusal(error, options.log);
-    options.log.refusal(`${peer.description}: ${answer.code}: ${answer.message}`);
+    // What is wrong with the settings has been logged when they were read.
+    if (answer.code !== 'config') options.log.refusal(`${peer.description}: ${answer.code}: ${answer.message}`);
   }
   await closed(stream, replyLine(bare, answer));
 }

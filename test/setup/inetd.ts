@@ -11,11 +11,19 @@ export interface Entry {
   wait: boolean;
 }
 
+/** What inetd itself is run with. */
+export interface InetdOptions {
+  /** A command that runs inetd's in its turn. */
+  wrapper?: string[];
+  env?: NodeJS.ProcessEnv;
+}
+
 /** The real openbsd-inetd with entries of the tests', run by root. */
 export async function startInetd(
   directory: string,
   entries: Entry[],
   launcherArgs: string[],
+  { wrapper = [], env = cleanEnvironment() }: InetdOptions = {},
 ): Promise<() => Promise<void>> {
   const file = join(directory, `inetd-${entries[0]?.port}.conf`);
   const lines = entries.map(({ address, port, wait }) => {
@@ -25,7 +33,8 @@ export async function startInetd(
     return `${address}:${port} stream ${protocol} ${how} root ${program}`;
   });
   writeFileSync(file, `${lines.join('\n')}\n`);
-  const inetd = start('/usr/sbin/inetd', ['-i', file], { env: cleanEnvironment(), stdio: 'ignore' });
+  const [program = '', ...args] = [...wrapper, '/usr/sbin/inetd', '-i', file];
+  const inetd = start(program, args, { env, stdio: 'ignore' });
   await eventually(() => entries.every(({ port }) => isListening(port)));
   return () => end(inetd);
 }
