@@ -119,6 +119,6 @@ function found<T>(
   return value;
 }
 
-function done(_: void): Record<never, never> {
+function done(_: unknown): Record<never, never> {
   return {};
 }

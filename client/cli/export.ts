@@ -1,11 +1,10 @@
 import { closeSync, fsyncSync, openSync, renameSync, unlinkSync, writeFileSync } from 'node:fs';
-import { parseArgs } from 'node:util';
 import { type CCacheFile, writeCCacheFile } from '../../proto/ccache-file.ts';
 import { fromCredentialV5, type Krb5Credential } from '../../proto/krb5-credential.ts';
 import { type Principal, parsePrincipal } from '../../proto/principal.ts';
 import { CCAPIError, type CCache, Context } from '../index.ts';
-import { type Command, UsageError } from './command.ts';
-import { filePath } from './file-ccaches.ts';
+import type { Command } from './command.ts';
+import { filePath, residualArguments } from './file-ccaches.ts';
 import { openNamed } from './open-named.ts';
 
 export const exportTickets: Command = {
@@ -19,16 +18,10 @@ whole or not at all.
   ccapi export FILE:/tmp/for-java && KRB5CCNAME=/tmp/for-java java …`,
 
   async run(args) {
-    const { values, positionals } = parseArgs({
-      args,
-      options: { cache: { type: 'string', short: 'c' } },
-      allowPositionals: true,
-    });
-    const [residual] = positionals;
-    if (residual === undefined || positionals.length > 1) throw new UsageError('expected one FILE:PATH');
+    const { cache, residual } = residualArguments(args, 'FILE:PATH');
     const path = filePath(residual);
     await using context = new Context();
-    replaceFile(path, writeCCacheFile(await contents(await openNamed(context, values.cache))));
+    replaceFile(path, writeCCacheFile(await contents(await openNamed(context, cache))));
   },
 };
 

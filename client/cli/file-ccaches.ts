@@ -1,8 +1,18 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { parseArgs } from 'node:util';
 import { type ReadCCacheFile, readCCacheFile } from '../../proto/ccache-file.ts';
 import { CCAPIError } from '../index.ts';
 import { UsageError } from './command.ts';
+
+/** The arguments of a command that takes `-c NAME` and one residual; `expected` says which, to a person who gave none. */
+export function residualArguments(args: string[], expected: string): { cache: string | undefined; residual: string } {
+  const options = { cache: { type: 'string', short: 'c' } } as const;
+  const { values, positionals } = parseArgs({ args, options, allowPositionals: true });
+  const [residual] = positionals;
+  if (residual === undefined || positionals.length > 1) throw new UsageError(`expected one ${expected}`);
+  return { cache: values.cache, residual };
+}
 
 /** The path in `FILE:/path`, or in a bare path, which the Kerberos programs read as a FILE too. */
 export function filePath(residual: string): string {

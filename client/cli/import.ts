@@ -1,10 +1,9 @@
-import { parseArgs } from 'node:util';
 import type { CCacheFile } from '../../proto/ccache-file.ts';
 import { toCredentialV5 } from '../../proto/krb5-credential.ts';
 import { unparsePrincipal } from '../../proto/principal.ts';
 import { CCAPIError, type CCache, Context } from '../index.ts';
 import { type Command, print, UsageError, warn } from './command.ts';
-import { ccacheFiles, readFileCCache } from './file-ccaches.ts';
+import { ccacheFiles, readFileCCache, residualArguments } from './file-ccaches.ts';
 import { nameOf } from './open-named.ts';
 import { Progress } from './progress.ts';
 
@@ -22,16 +21,9 @@ holds, or make a new one. A ccache is replaced in one step: nobody sees it half 
   ccapi import FILE:/tmp/krb5cc_1000`,
 
   async run(args) {
-    const { values, positionals } = parseArgs({
-      args,
-      options: { cache: { type: 'string', short: 'c' } },
-      allowPositionals: true,
-    });
-    const [residual] = positionals;
-    if (residual === undefined || positionals.length > 1) throw new UsageError('expected one FILE:PATH or DIR:PATH');
+    const { cache, residual } = residualArguments(args, 'FILE:PATH or DIR:PATH');
     const paths = ccacheFiles(residual);
-    if (values.cache !== undefined && paths.length > 1)
-      throw new UsageError('-c takes one ccache and not a DIR of several');
+    if (cache !== undefined && paths.length > 1) throw new UsageError('-c takes one ccache and not a DIR of several');
     await using context = new Context();
     let imported = 0;
     for (const path of paths) {
@@ -39,7 +31,7 @@ holds, or make a new one. A ccache is replaced in one step: nobody sees it half 
       if (file.tornBytes > 0)
         warn(`${path}: the last ${file.tornBytes} bytes are no whole credential; they are left out`);
       if (!file.principal) continue;
-      const ccache = await importFile(context, file, values.cache);
+      const ccache = await importFile(context, file, cache);
       print(
         `${path}: ${file.credentials.length} credentials for ${unparsePrincipal(file.principal)} are now in API:${await ccache.getName()}`,
       );

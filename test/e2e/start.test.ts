@@ -1,10 +1,10 @@
 // `npm start` as somebody who has set nothing up, and the command where not even that runs.
-import { spawn } from 'node:child_process';
-import { chownSync, mkdirSync } from 'node:fs';
+import { execFileSync, spawn } from 'node:child_process';
+import { chownSync, cpSync, mkdirSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, inject, it } from 'vitest';
-import { afterwards, end, temporaryDirectory, workersBelow } from '../setup/cleanup.ts';
-import { ccapi, cleanEnvironment, freePort, programs } from '../setup/programs.ts';
+import { afterwards, temporaryDirectory, workersBelow } from '../setup/cleanup.ts';
+import { ccapi, cleanEnvironment, freePort, run } from '../setup/programs.ts';
 
 const [user] = inject('users');
 const identity = user ? { uid: user.uid, gid: user.gid } : {};
@@ -18,27 +18,46 @@ function loginEnvironment(): { XDG_RUNTIME_DIR: string } {
   return { XDG_RUNTIME_DIR: runtime };
 }
 
+/** A checkout that belongs to the user, as if they had just cloned and installed it. */
+function ownCheckout(): string {
+  const checkout = join(temporaryDirectory(), 'ccapi');
+  for (const name of ['proto', 'etc', 'server', 'launcher', 'client', 'package.json', 'build.mjs']) {
+    cpSync(name, join(checkout, name), { recursive: true });
+  }
+  symlinkSync(join(process.cwd(), 'node_modules'), join(checkout, 'node_modules'));
+  if (user) execFileSync('/bin/chown', ['-R', `${user.uid}:${user.gid}`, checkout]);
+  return checkout;
+}
+
 describe('npm start', () => {
   let env: { XDG_RUNTIME_DIR: string; CCAPI_PORT: string };
+  let checkout: string;
   let printed = '';
 
   beforeAll(async () => {
+    checkout = ownCheckout();
     // The port is what keeps apart whom the machine runs at the same time; everything else is as it comes.
     env = { ...loginEnvironment(), CCAPI_PORT: String(await freePort()) };
-    const npmStart = spawn(process.execPath, [programs.launcher, '--listen'], {
+    const npm = spawn('npm', ['start'], {
       ...identity,
-      env: cleanEnvironment(env),
+      cwd: checkout,
+      detached: true,
+      env: cleanEnvironment({ ...env, PATH: process.env.PATH, HOME: checkout }),
       stdio: ['ignore', 'pipe', 'pipe'],
     });
-    afterwards(() => end(npmStart));
+    afterwards(async () => {
+      const gone = new Promise((resolve) => npm.once('close', resolve));
+      process.kill(-(npm.pid as number));
+      await gone;
+    });
     await new Promise<void>((resolve, reject) => {
-      for (const stream of [npmStart.stdout, npmStart.stderr]) {
+      for (const stream of [npm.stdout, npm.stderr]) {
         stream.on('data', (chunk: Buffer) => {
           printed += chunk;
           if (printed.includes('listening on') && printed.includes('import FILE:')) resolve();
         });
       }
-      npmStart.once('exit', (code) => reject(new Error(`it ended with ${code}: ${printed}`)));
+      npm.once('exit', (code) => reject(new Error(`it ended with ${code}: ${printed}`)));
     });
   });
 
@@ -50,8 +69,8 @@ describe('npm start', () => {
 
   it('prints what to type next, and that works in another terminal', async () => {
     const [, command] = /^ {2}(?:CCAPI_PORT=\d+ )?node (\S+) list/m.exec(printed) ?? [];
-    expect(command).toBe(programs.ccapi);
-    const { stderr, code } = await ccapi(['list'], { ...identity, env });
+    expect(command).toBe(join(checkout, 'dist/ccapi.js'));
+    const { stderr, code } = await run(process.execPath, [command as string, 'list'], { ...identity, env });
     expect({ stderr, code }).toEqual({ stderr: 'ccapi: no credentials cache found\n', code: 1 });
     const { stdout } = await ccapi(['path'], { ...identity, env });
     expect(stdout).toBe(`${env.XDG_RUNTIME_DIR}/ccapi/${uid}/S.ccapi\n`);
