@@ -1,0 +1,199 @@
+// The command, with files that the test writes and without a KDC.
+import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { beforeEach, describe, expect, it } from 'vitest';
+import { type CCacheFile, readCCacheFile, writeCCacheFile } from '../../proto/ccache-file.ts';
+import { fromCredentialV5, type Krb5Credential } from '../../proto/krb5-credential.ts';
+import { parsePrincipal } from '../../proto/principal.ts';
+import { credentialFor } from '../server/model.ts';
+import { temporaryDirectory, workersBelow } from '../setup/cleanup.ts';
+import { ccapi, cleanEnvironment, programs, run } from '../setup/programs.ts';
+import { describeWith } from '../setup/requirements.ts';
+
+let home: string;
+const env = () => ({ CCAPI_DIRECTORY: `${home}/run`, CCAPI_PORT: '1' });
+const command = (...args: string[]) => ccapi(args, { env: env() });
+const done = (stdout = '') => ({ code: 0, stdout, stderr: '' });
+const failed = (stderr: string, code = 1) => ({ code, stdout: '', stderr: expect.stringContaining(stderr) });
+
+beforeEach(() => {
+  home = temporaryDirectory();
+});
+
+const ticket = (server: string): Krb5Credential => fromCredentialV5(credentialFor(server));
+
+function write(name: string, client: string, credentials: Krb5Credential[], more: Partial<CCacheFile> = {}): string {
+  const path = `${home}/${name}`;
+  writeFileSync(path, writeCCacheFile({ otherTags: [], principal: parsePrincipal(client), credentials, ...more }));
+  return path;
+}
+
+const listed = async (...args: string[]) => JSON.parse((await command('list', '--json', ...args)).stdout);
+
+describe('import and export', () => {
+  it('keep name types, flags, addresses and the KDC offset; only the microseconds of that have no place', async () => {
+    const host = { ...ticket('host/s@R'), server: { nameType: 3, realm: 'R', components: ['host', 's'] } };
+    const userToUser = { ...ticket('u@R'), isSkey: 8, secondTicket: Buffer.from('second') };
+    const client = { nameType: 10, realm: 'R', components: ['alice@corp.example'] };
+    const file = {
+      otherTags: [],
+      principal: client,
+      kdcOffset: { seconds: -7, microseconds: 0 },
+      credentials: [host, userToUser, ticket('a/b@R')].map((credential) => ({ ...credential, client })),
+    };
+    const bytes = writeCCacheFile(file);
+    writeFileSync(`${home}/in`, bytes);
+    expect((await command('import', `FILE:${home}/in`)).stderr).toBe('');
+    expect(await command('export', `FILE:${home}/out`)).toEqual(done());
+    expect(readFileSync(`${home}/out`).equals(bytes)).toBe(true);
+  });
+
+  it('write a file without an offset where there was none, and with one where it is zero', async () => {
+    for (const [name, more] of [
+      ['none', {}],
+      ['zero', { kdcOffset: { seconds: 0, microseconds: 0 } }],
+    ] as const) {
+      const path = write(name, `${name}@R`, [ticket('s@R')], more);
+      await command('import', '-c', name, path);
+      expect(await command('export', '-c', name, `${path}.out`)).toEqual(done());
+      expect(readFileSync(`${path}.out`).equals(readFileSync(path))).toBe(true);
+    }
+  });
+
+  it('replace the ccache of the same principal and leave others alone', async () => {
+    await command('import', write('a1', 'a@R', [ticket('1@R'), ticket('2@R')]));
+    await command('import', write('b', 'b@R', [ticket('3@R')]));
+    await command('import', write('a2', 'a@R', [ticket('4@R')]));
+    const caches = (await listed('-A')).map((cache: { principal: string; credentials: { server: string }[] }) => [
+      cache.principal,
+      cache.credentials.map(({ server }) => server),
+    ]);
+    expect(caches).toEqual([
+      ['a@R', ['4@R']],
+      ['b@R', ['3@R']],
+    ]);
+  });
+
+  it('put a file into the ccache that is named, whoever it was for', async () => {
+    await command('import', '-c', 'work', write('a', 'a@R', [ticket('1@R')]));
+    expect((await command('import', '-c', 'API:work', write('b', 'b@R', [ticket('2@R')]))).stdout).toContain(
+      'API:work',
+    );
+    const [work, ...others] = await listed('-A');
+    expect([work.name, work.principal, others]).toEqual(['work', 'b@R', []]);
+  });
+
+  it('take a DIR, its primary first, and pass over what has no principal yet', async () => {
+    mkdirSync(`${home}/dir`);
+    write('dir/tkt', 'a@R', [ticket('1@R')]);
+    write('dir/tktABC', 'b@R', [ticket('2@R')]);
+    writeFileSync(`${home}/dir/tktNEW`, Buffer.from('05040000', 'hex'));
+    writeFileSync(`${home}/dir/primary`, 'tktABC\n');
+    expect((await command('import', `DIR:${home}/dir`)).code).toBe(0);
+    expect((await listed('-A')).map(({ principal }: { principal: string }) => principal)).toEqual(['b@R', 'a@R']);
+    expect((await command('import', `DIR::${home}/dir/tkt`)).stdout).toContain('1 credentials for a@R');
+  });
+
+  it('leave out a torn tail and removed entries, and say so of the tail', async () => {
+    const path = write('torn', 'a@R', [ticket('1@R'), { ...ticket('2@R'), endtime: 0 }, ticket('3@R')]);
+    writeFileSync(path, readFileSync(path).subarray(0, -5));
+    const { code, stderr } = await command('import', path);
+    expect([code, stderr]).toEqual([0, expect.stringMatching(/torn: the last \d+ bytes are no whole credential/)]);
+    expect((await listed())[0].credentials).toHaveLength(1);
+  });
+
+  it('replace a file in one step, readable by its owner alone, whatever it was before', async () => {
+    await command('import', write('in', 'a@R', [ticket('1@R')]));
+    const path = write('out', 'old@R', []);
+    chmodSync(path, 0o644);
+    expect(await command('export', path)).toEqual(done());
+    expect(statSync(path).mode & 0o777).toBe(0o600);
+    expect(readCCacheFile(readFileSync(path)).credentials).toHaveLength(1);
+    expect(readdirSync(home).sort()).toEqual(['in', 'out', 'run']);
+    expect(await command('export', `FILE:${home}/missing/out`)).toEqual(failed('ENOENT'));
+  });
+});
+
+describe('list and destroy', () => {
+  it('show and take the default ccache, the named one, or all', async () => {
+    for (const name of ['one', 'two', 'three'])
+      await command('import', '-c', name, write(name, `${name}@R`, [ticket('s@R')]));
+    const { stdout } = await command('list');
+    expect(stdout).toMatch(
+      /^Ticket cache: API:one\nDefault principal: one@R\n\nValid starting {7}Expires {14}Service principal\n/,
+    );
+    expect(stdout).toMatch(/\n1970-01-01 00:00:01 {2}2033-05-18 03:33:20 {2}s@R\n\tfor client alice@R\n$/);
+    expect((await command('list', '-c', 'two')).stdout).toContain('Ticket cache: API:two');
+    expect((await command('list', '-A')).stdout.match(/Ticket cache/g)).toHaveLength(3);
+    expect(await command('destroy', '-c', 'two')).toEqual(done());
+    expect(await command('destroy')).toEqual(done());
+    expect((await command('list')).stdout).toContain('Ticket cache: API:three');
+    expect(await command('destroy', '-A')).toEqual(done());
+    expect(await command('destroy', '-A')).toEqual(done());
+    expect(await command('destroy')).toEqual(failed('no credentials cache found'));
+  });
+
+  it('hide what libkrb5 notes for itself, and let no name command the terminal', async () => {
+    const note = ticket('krb5_ccache_conf_data/fast_avail/krbtgt\\/R\\@R@X-CACHECONF:');
+    await command('import', write('in', 'a@R', [note, ticket('evil\x1b[2J@R')]));
+    const { stdout } = await command('list');
+    expect(stdout).not.toContain('X-CACHECONF');
+    expect(stdout).toContain('evil?[2J@R');
+  });
+});
+
+describe('a mistake is told in a line or a few, with what to do', () => {
+  it.each([
+    [[], 'usage: ccapi COMMAND', 0],
+    [['frobnicate'], 'there is no command "frobnicate"', 2],
+    [['list', '--frobnicate'], "Unknown option '--frobnicate'", 2],
+    [['list', 'extra'], "Unexpected argument 'extra'", 2],
+    [['destroy', '-A', '-c', 'x'], '-A and -c exclude each other', 2],
+    [['import'], 'expected one FILE:PATH or DIR:PATH', 2],
+    [['import', 'KEYRING:session'], 'expected FILE:PATH and not "KEYRING:session"', 2],
+    [['export'], 'expected one FILE:PATH', 2],
+    [['export', 'DIR:/tmp'], 'expected FILE:PATH and not "DIR:/tmp"', 2],
+    [['import', 'FILE:/nonexistent'], 'ENOENT', 1],
+    [['import', 'DIR:/nonexistent'], 'ENOENT', 1],
+    [['import', 'FILE:/etc/passwd'], '/etc/passwd: not a FILE ccache', 1],
+    [['list', '-c', 'none'], 'there is no ccache "none"', 1],
+    [['export', 'FILE:/tmp/x'], 'no credentials cache found', 1],
+  ])('%j: %s', async (args, message, code) => {
+    const outcome = await command(...args);
+    expect(outcome.code).toBe(code);
+    expect(code === 0 ? outcome.stdout : outcome.stderr).toContain(message);
+    expect(outcome.stderr).not.toMatch(/\n {4}at /);
+    expect(existsSync(`${home}/run`)).toBe(false);
+  });
+
+  it('a setting that is wrong is named with its place', async () => {
+    writeFileSync(`${home}/krb5.conf`, '[ccapi]\n port = http\n');
+    const { code, stderr } = await ccapi(['list'], { env: { ...env(), KRB5_CONFIG: `${home}/krb5.conf` } });
+    expect([code, stderr]).toEqual([1, `ccapi: ${home}/krb5.conf:2: port: "http" is not a number from 1 to 65535\n`]);
+  });
+
+  it.each(['list', 'path', 'import', 'export', 'destroy'])(
+    '%s --help says how it is used, and does nothing',
+    async (name) => {
+      const { code, stdout, stderr } = await command(name, '--help');
+      expect([code, stderr]).toEqual([0, '']);
+      expect(stdout).toMatch(new RegExp(`^usage: ccapi ${name}`));
+      expect(workersBelow(home)).toEqual([]);
+    },
+  );
+});
+
+describeWith(['Linux'], 'a long import', () => {
+  it('shows on a terminal how far it is, and clears the line behind it', async () => {
+    const path = write(
+      'many',
+      'a@R',
+      Array.from({ length: 40_000 }, (_, i) => ticket(`${i}@R`)),
+    );
+    const line = `${process.execPath} ${programs.ccapi} import FILE:${path}`;
+    const { stdout } = await run('/usr/bin/script', ['-qec', line, '/dev/null'], { env: cleanEnvironment(env()) });
+    const shown = stdout.replaceAll('\x1b[K', '<clear>');
+    expect(shown).toMatch(/\rimporting: \d+ of 40000<clear>/);
+    expect(shown).toMatch(/\r<clear>.*40000 credentials for a@R/s);
+    expect((await command('import', path)).stderr).toBe('');
+  });
+});
