@@ -12,6 +12,9 @@ import { PublicSocket } from './public-socket.ts';
 /** How long a worker that has given up its name waits for those who had found it before, in milliseconds. */
 const FAREWELL = 100;
 
+/** How long a worker that was told to end waits for peers to read their last replies, in milliseconds. */
+const LAST_REPLIES = 5000;
+
 /** A user's worker: one collection behind one socket. */
 export class Worker {
   readonly #collection = new Collection(randomIdentifiers(), hostClock);
@@ -44,6 +47,7 @@ export class Worker {
     this.#public?.remove();
     this.#server.close();
     for (const socket of this.#sockets) socket.destroySoon();
+    setTimeout(() => process.exit(0), LAST_REPLIES);
     this.#left = true;
     this.#exitWhenEmpty();
   }
