@@ -19,9 +19,13 @@ export async function askPort(port: number, uid: number): Promise<string | undef
 }
 
 /** Runs a launcher as a child and asks it over its standard input and output: to it, the client looks like inetd. */
-export async function askChild(command: readonly [string, ...string[]], uid: number): Promise<string> {
+export async function askChild(
+  command: readonly [string, ...string[]],
+  uid: number,
+  env: NodeJS.ProcessEnv,
+): Promise<string> {
   const [program, ...args] = command;
-  const child = spawn(program, args, { stdio: ['pipe', 'pipe', 'ignore'] });
+  const child = spawn(program, args, { env: forLauncher(env), stdio: ['pipe', 'pipe', 'ignore'] });
   const failed = new Promise<never>((_, reject) => {
     child.once('error', (error) => reject(new RendezvousError('launcher', `${program}: ${error.message}`)));
   });
@@ -32,6 +36,12 @@ export async function askChild(command: readonly [string, ...string[]], uid: num
     child.stdout.destroy();
     child.unref();
   }
+}
+
+/** What a launcher reads of the environment. What is for this program's Node is not for its: it may slow it, or stop it. */
+function forLauncher(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
+  const wanted = /^(PATH|HOME|KRB5_CONFIG|XDG_RUNTIME_DIR|CCAPI_.*)$/;
+  return Object.fromEntries(Object.entries(env).filter(([name]) => wanted.test(name)));
 }
 
 async function askAddress(host: string, port: number, uid: number): Promise<string> {

@@ -89,7 +89,7 @@ export class Locator {
     const own = {
       name: 'launcher of our own',
       decides: true,
-      path: () => askChild([...this.#launcher, '--inetd'], this.#uid),
+      path: () => askChild([...this.#launcher, '--inetd'], this.#uid, this.#env),
     };
     return this.settings.autostart ? [...launchers, own] : launchers;
   }

@@ -19,7 +19,13 @@ export async function startUp(rounds: number): Promise<Row[]> {
   const node = (...args: string[]) =>
     timed(() => spawnSync(process.execPath, args, { env: cleanEnvironment(), cwd: '/' }));
   const child = async () =>
-    firstReply(await askChild([process.execPath, programs.launcher, `--directory=${byChild}`, '--inetd'], uid));
+    firstReply(
+      await askChild(
+        [process.execPath, programs.launcher, `--directory=${byChild}`, '--inetd'],
+        uid,
+        cleanEnvironment(),
+      ),
+    );
   const launcher = async () => firstReply((await askPort(port, uid)) as string);
   const samples = await interleaved(rounds, {
     empty: () => node('-e', '0'),
