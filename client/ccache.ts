@@ -2,7 +2,7 @@ import type { MessagesOn, Reply, Request } from '../proto/ccapi.ts';
 import { CREDENTIALS_V5, type CredentialV5 } from '../proto/credential-v5.ts';
 import { CCAPIError } from '../proto/error.ts';
 import { type Identifier, sameIdentifier } from '../proto/identifier.ts';
-import type { Connection } from './connection.ts';
+import type { Channels } from './channels.ts';
 import { Credentials } from './credentials.ts';
 import { each, RemoteIterator } from './remote-iterator.ts';
 
@@ -14,12 +14,13 @@ import { each, RemoteIterator } from './remote-iterator.ts';
  */
 export class CCache {
   readonly identifier: Identifier;
-  readonly #connection: Connection;
+  readonly #channels: Channels;
   #gone = false;
+  #lastWait = 0;
 
   /** Ccaches come from a context; nobody else makes them. */
-  constructor(connection: Connection, identifier: Identifier) {
-    this.#connection = connection;
+  constructor(channels: Channels, identifier: Identifier) {
+    this.#channels = channels;
     this.identifier = identifier;
   }
 
@@ -71,15 +72,15 @@ export class CCache {
   /** An iterator over the credentials, to be released when it is no longer wanted. */
   async newCredentialsIterator(): Promise<RemoteIterator<Credentials>> {
     const { iterator } = await this.#call('ccacheNewCredentialsIterator', {});
-    const connection = this.#connection;
+    const channels = this.#channels;
     return new RemoteIterator(
       {
         async next(at) {
-          const { identifier, credentials } = await connection.call('credentialsIteratorNext', at, {});
+          const { identifier, credentials } = await channels.call('credentialsIteratorNext', at, {});
           return new Credentials(identifier, credentials);
         },
-        clone: async (from) => (await connection.call('credentialsIteratorClone', from, {})).iterator,
-        release: (at) => connection.send('credentialsIteratorRelease', at, {}),
+        clone: async (from) => (await channels.call('credentialsIteratorClone', from, {})).iterator,
+        release: (at) => channels.main.send('credentialsIteratorRelease', at, {}),
       },
       iterator,
     );
@@ -90,6 +91,34 @@ export class CCache {
     this.#requireAlive();
     await destination.#call('ccacheMove', { source: this.identifier });
     this.#gone = true;
+  }
+
+  /**
+   * Locks the ccache for this context; `type` is one of {@link LockType}. Locks are advisory. Waits until it is granted,
+   * or with `block` false throws 216 (`ccErrCCacheLocked`); throws 218 (`ccErrBadLockType`) for a lock that makes no sense
+   * to who holds what this context holds. An abort throws the signal's reason, and while an upgrade waits gives up the
+   * read lock too.
+   */
+  async lock(type: number, block = true, signal?: AbortSignal): Promise<void> {
+    this.#requireAlive();
+    await this.#channels.lock('ccacheLock', this.identifier, type, block, signal);
+  }
+
+  /** Gives the lock back; throws 217 (`ccErrCCacheUnlocked`) where this context has none. */
+  async unlock(): Promise<void> {
+    this.#requireAlive();
+    await this.#channels.unlock('ccacheUnlock', this.identifier);
+  }
+
+  /**
+   * Waits until the ccache has changed since the last time this was called on this object; the first call returns at
+   * once. Other calls go on meanwhile. Returns the time of the change. An abort throws the signal's reason.
+   */
+  async waitForChange(signal?: AbortSignal): Promise<number> {
+    this.#requireAlive();
+    const last = this.#lastWait;
+    this.#lastWait = await this.#channels.waitForChange('ccacheWaitForChange', this.identifier, last, signal);
+    return this.#lastWait;
   }
 
   /** When it last became the default, in seconds since 1970; throws 219 (`ccErrNeverDefault`) if it never did. */
@@ -122,7 +151,7 @@ export class CCache {
 
   async #call<Name extends MessagesOn<'ccache'>>(name: Name, request: Request<Name>): Promise<Reply<Name>> {
     this.#requireAlive();
-    return this.#connection.call(name, this.identifier, request);
+    return this.#channels.call(name, this.identifier, request);
   }
 
   #requireAlive(): void {

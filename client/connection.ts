@@ -31,6 +31,11 @@ export class Connection {
     this.#locator = locator;
   }
 
+  /** Whether it was ended from here. */
+  get closed(): boolean {
+    return this.#closed;
+  }
+
   /** The path of the worker's socket, once there is a connection. */
   get path(): string | undefined {
     return this.#path;

@@ -4,8 +4,8 @@ import { CCAPIError } from '../proto/error.ts';
 import { type Identifier, isInitialised, sameIdentifier, uninitialised } from '../proto/identifier.ts';
 import { CCache } from './ccache.ts';
 import { processChangeTime } from './change-time.ts';
-import { Connection } from './connection.ts';
-import { type LocateOptions, Locator } from './locate.ts';
+import { Channels } from './channels.ts';
+import type { LocateOptions } from './locate.ts';
 import { each, RemoteIterator } from './remote-iterator.ts';
 
 /** What the default ccache is called while there is none (CCAPI RPC specification 4.3). */
@@ -19,12 +19,13 @@ const DEFAULT_NAME = 'Initial default ccache';
  * its place is not safe; what else it may throw stands with it.
  */
 export class Context implements AsyncDisposable {
-  readonly #connection: Connection;
+  readonly #channels: Channels;
   #identifier: Identifier = uninitialised;
   #synced = false;
+  #lastWait = { server: uninitialised.server, time: 0 };
 
   constructor(options: LocateOptions = {}) {
-    this.#connection = new Connection(new Locator(options));
+    this.#channels = new Channels(options);
   }
 
   /** Seconds, unsigned 32 bits: grows with every change, and when the server appears, goes or is replaced (7.4). */
@@ -75,15 +76,46 @@ export class Context implements AsyncDisposable {
   /** An iterator over the ccaches, to be released when it is no longer wanted; empty where no server runs. */
   async newCCacheIterator(): Promise<RemoteIterator<CCache>> {
     const reply = await this.#call('contextNewCCacheIterator', {});
-    const connection = this.#connection;
+    const channels = this.#channels;
     return new RemoteIterator(
       {
-        next: async (at) => this.#ccache((await connection.call('ccacheIteratorNext', at, {})).ccache),
-        clone: async (from) => (await connection.call('ccacheIteratorClone', from, {})).iterator,
-        release: (at) => connection.send('ccacheIteratorRelease', at, {}),
+        next: async (at) => this.#ccache((await channels.call('ccacheIteratorNext', at, {})).ccache),
+        clone: async (from) => (await channels.call('ccacheIteratorClone', from, {})).iterator,
+        release: (at) => channels.main.send('ccacheIteratorRelease', at, {}),
       },
       reply?.iterator,
     );
+  }
+
+  /**
+   * Locks the collection for this context; `type` is one of {@link LockType}. Locks are advisory. Waits until it is
+   * granted, or with `block` false throws 214 (`ccErrContextLocked`); throws 218 (`ccErrBadLockType`) for a lock that makes
+   * no sense to who holds what this context holds. An abort throws the signal's reason, and while an upgrade waits gives
+   * up the read lock too.
+   */
+  lock(type: number, block = true, signal?: AbortSignal): Promise<void> {
+    return this.#channels.lock('contextLock', uninitialised, type, block, signal);
+  }
+
+  /** Gives the lock back; throws 215 (`ccErrContextUnlocked`) where this context has none. */
+  unlock(): Promise<void> {
+    return this.#channels.unlock('contextUnlock', uninitialised);
+  }
+
+  /**
+   * Waits until the collection has changed since the last time this was called on this context; the first call, and the
+   * first on another server, returns at once. Other calls go on meanwhile. Returns the time of the change. An abort
+   * throws the signal's reason.
+   */
+  waitForChange(signal?: AbortSignal): Promise<number> {
+    return this.#channels.waiting(async (connection) => {
+      const { collection } = await connection.call('contextSync', uninitialised, {});
+      this.#found(collection);
+      const last = collection.server === this.#lastWait.server ? this.#lastWait.time : 0;
+      const { time } = await connection.call('contextWaitForChange', collection, { last });
+      this.#lastWait = { server: collection.server, time };
+      return time;
+    }, signal);
   }
 
   /** Whether both are contexts of the same collection; two without a server are. */
@@ -94,13 +126,13 @@ export class Context implements AsyncDisposable {
 
   /** The path of the worker's socket; starts a worker where none runs. */
   async getServerPath(): Promise<string> {
-    await this.#connection.open(true);
-    return this.#connection.path as string;
+    await this.#channels.main.open(true);
+    return this.#channels.main.path as string;
   }
 
   /** Ends the connection. Ccaches and iterators of this context go with it. */
   async close(): Promise<void> {
-    this.#connection.close();
+    this.#channels.close();
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -115,14 +147,14 @@ export class Context implements AsyncDisposable {
     name: Name,
     request: Request<Name>,
   ): Promise<Reply<Name> | undefined> {
-    if (!(await this.#connection.open(messages[name].launches))) {
+    if (!(await this.#channels.main.open(messages[name].launches))) {
       this.#found(uninitialised);
       return undefined;
     }
-    const sync = this.#connection.send('contextSync', uninitialised, {});
+    const sync = this.#channels.main.send('contextSync', uninitialised, {});
     const [{ collection }, outcome] = await Promise.all([
       sync,
-      this.#connection.send(name, uninitialised, request).then(
+      this.#channels.main.send(name, uninitialised, request).then(
         (reply) => ({ reply }),
         (error: Error) => ({ error }),
       ),
@@ -144,6 +176,6 @@ export class Context implements AsyncDisposable {
   }
 
   #ccache(identifier: Identifier): CCache {
-    return new CCache(this.#connection, identifier);
+    return new CCache(this.#channels, identifier);
   }
 }

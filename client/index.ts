@@ -3,6 +3,7 @@ export { CCAPIError, type ErrorName } from '../proto/error.ts';
 export type { Data } from '../proto/fields.ts';
 export type { Identifier } from '../proto/identifier.ts';
 export { CCache } from './ccache.ts';
+export { LockType } from './channels.ts';
 export { Context } from './context.ts';
 export { Credentials } from './credentials.ts';
 export type { LocateOptions } from './locate.ts';

@@ -4,6 +4,8 @@ import type { Identifier } from '../proto/identifier.ts';
 import { bumped } from './change-time.ts';
 import { CredentialList } from './credential-list.ts';
 import type { Place } from './linked-list.ts';
+import { LockState } from './lock-state.ts';
+import { Waiters } from './waiters.ts';
 import type { Walkable } from './walk.ts';
 
 /** What a ccache holds, as opposed to what it is: this is what a reset replaces and a move carries over. */
@@ -29,6 +31,12 @@ export class CCache implements Walkable {
   lastDefault: number;
   changed: number;
   removed = false;
+  readonly lock = new LockState({
+    locked: 'ccErrCCacheLocked',
+    unlocked: 'ccErrCCacheUnlocked',
+    gone: 'ccErrInvalidCCache',
+  });
+  readonly waiters = new Waiters();
   /** Where it stands in the collection's order, and among its members by birth. */
   places: { order: Place<CCache>; birth: Place<CCache> } | undefined;
 

@@ -3,6 +3,7 @@ import { requireV5 } from '../proto/credential-v5.ts';
 import { CCAPIError } from '../proto/error.ts';
 import type { CCache } from './ccache.ts';
 import { type Collection, DEFAULT_NAME } from './collection.ts';
+import type { Answer, Holder, Holding } from './holdings.ts';
 import type { CCacheIterator, CredentialsIterator, Iterators } from './iterators.ts';
 
 /** What each class of message acts on. */
@@ -19,14 +20,27 @@ export interface HandlerContext {
   readonly iterators: Iterators;
   /** The iterators of the asking connection; they go when it does. */
   readonly owned: Set<string>;
+  readonly holdings: Set<Holding>;
 }
+
+/** What a handler returns whose reply may have to wait: it is told how to answer, once, now or later. */
+export class Later<T> {
+  readonly begin: (answer: Answer<T>) => void;
+
+  constructor(begin: (answer: Answer<T>) => void) {
+    this.begin = begin;
+  }
+}
+
+/** The messages whose reply may have to wait (4.1). */
+type BlockingMessage = 'contextWaitForChange' | 'contextLock' | 'ccacheLock' | 'ccacheWaitForChange';
 
 type Handlers = {
   readonly [Name in MessageName]: (
     object: Objects[(typeof messages)[Name]['object']],
     request: Request<Name>,
     context: HandlerContext,
-  ) => Reply<Name>;
+  ) => Reply<Name> | (Name extends BlockingMessage ? Later<Reply<Name>> : never);
 };
 
 /** What the server does for each message of the table (CCAPI RPC specification 4.3 to 4.6). A handler throws its error. */
@@ -34,7 +48,7 @@ export const handlers: Handlers = {
   contextUnusedRelease: () => ({}),
   contextSync: (collection) => ({ collection: collection.identifier }),
   contextGetChangeTime: (collection) => ({ time: collection.changed }),
-  contextWaitForChange: cannotBlock,
+  contextWaitForChange: waitForChange,
   contextGetDefaultCCacheName: (collection) => ({ name: collection.default?.name ?? DEFAULT_NAME }),
   contextOpenCCache: (collection, { name }) => ({ ccache: found(collection.named(name)).identifier }),
   contextOpenDefaultCCache: (collection) => ({ ccache: found(collection.default).identifier }),
@@ -50,10 +64,8 @@ export const handlers: Handlers = {
   contextNewCCacheIterator: (collection, _, { iterators, owned }) => ({
     iterator: iterators.overCCaches(owned, collection.walk()).identifier,
   }),
-  contextLock: cannotBlock,
-  contextUnlock: () => {
-    throw new CCAPIError('ccErrContextUnlocked');
-  },
+  contextLock: lock,
+  contextUnlock: (collection, _, holder) => done(collection.lock.unlock(holder)),
 
   ccacheDestroy: (ccache, _, { collection }) => done(collection.destroy(ccache)),
   ccacheSetDefault: (ccache, _, { collection }) => done(collection.setDefault(ccache)),
@@ -72,16 +84,14 @@ export const handlers: Handlers = {
   }),
   ccacheMove: (destination, { source }, { collection }) =>
     done(collection.move(found(collection.identified(source), 'ccErrInvalidCCache'), destination)),
-  ccacheLock: cannotBlock,
-  ccacheUnlock: () => {
-    throw new CCAPIError('ccErrCCacheUnlocked');
-  },
+  ccacheLock: lock,
+  ccacheUnlock: (ccache, _, holder) => done(ccache.lock.unlock(holder)),
   ccacheGetLastDefaultTime: ({ lastDefault }) => {
     if (lastDefault === 0) throw new CCAPIError('ccErrNeverDefault');
     return { time: lastDefault };
   },
   ccacheGetChangeTime: ({ changed }) => ({ time: changed }),
-  ccacheWaitForChange: cannotBlock,
+  ccacheWaitForChange: waitForChange,
   ccacheGetKDCTimeOffset: ({ contents: { kdcOffset } }) => ({ offset: found(kdcOffset, 'ccErrTimeOffsetNotSet') }),
   ccacheSetKDCTimeOffset: (ccache, { offset }, { collection }) => done(collection.setKDCOffset(ccache, offset)),
   ccacheClearKDCTimeOffset: (ccache, _, { collection }) => done(collection.setKDCOffset(ccache, undefined)),
@@ -102,9 +112,21 @@ export const handlers: Handlers = {
   }),
 };
 
-/** Messages whose reply may have to wait are answered at once that they are not supported: nobody hangs. */
-function cannotBlock(): never {
-  throw new CCAPIError('notSupported', 'locks and waiting for changes are not supported');
+/** Any block word but 0 blocks (5.3). */
+function lock(object: Collection | CCache, { type, block }: Request<'contextLock'>, holder: Holder) {
+  return new Later<Reply<'contextLock'>>((answer) => {
+    object.lock.lock(holder, type, block !== 0, (outcome) => answer('error' in outcome ? outcome : { result: {} }));
+  });
+}
+
+/** What has changed since the caller looked is answered at once (5.7). */
+function waitForChange(object: Collection | CCache, { last }: Request<'contextWaitForChange'>, holder: Holder) {
+  if (last < object.changed) return { time: object.changed };
+  return new Later<Reply<'contextWaitForChange'>>((answer) => {
+    object.waiters.add(holder, (outcome) =>
+      answer('error' in outcome ? outcome : { result: { time: outcome.result } }),
+    );
+  });
 }
 
 function found<T>(

@@ -4,8 +4,9 @@ import { CCAPIError, type ErrorName } from '../proto/error.ts';
 import { errorCodes } from '../proto/error-codes.ts';
 import { errorFrame, type RequestHeader, readArguments, readRequestHeader, replyFrame } from '../proto/exchange.ts';
 import { type Identifier, isInitialised } from '../proto/identifier.ts';
-import { type HandlerContext, handlers, type Objects } from './ccapi-handlers.ts';
+import { type HandlerContext, handlers, Later, type Objects } from './ccapi-handlers.ts';
 import type { Collection } from './collection.ts';
+import { abandonAll, type Holding } from './holdings.ts';
 import type { Iterators } from './iterators.ts';
 
 /** The error for an identifier of another server, and the one for an object that is not there (2.3). */
@@ -22,6 +23,7 @@ export class CCAPISession implements HandlerContext {
   readonly collection: Collection;
   readonly iterators: Iterators;
   readonly owned = new Set<string>();
+  readonly holdings = new Set<Holding>();
 
   readonly #log: Log;
 
@@ -31,28 +33,43 @@ export class CCAPISession implements HandlerContext {
     this.#log = log;
   }
 
-  /** Answers one request. Whatever the request is, there is a reply, with its length word. */
-  answer(frame: Buffer): Buffer {
+  /**
+   * Answers one request, once: whatever the request is, there is a reply, with its length word. It may come later, when
+   * the request has to wait for a lock or a change.
+   */
+  answer(frame: Buffer, reply: (frame: Buffer) => void): void {
+    let name: MessageName | undefined;
     try {
-      return this.#handled(readRequestHeader(frame));
+      const header = readRequestHeader(frame);
+      name = header.name;
+      const result = this.#handled(header);
+      if (!(result instanceof Later)) reply(replyFrame(name as MessageName, result));
+      else
+        result.begin((outcome) =>
+          reply('error' in outcome ? this.#refusal(outcome.error) : replyFrame(name as MessageName, outcome.result)),
+        );
     } catch (error) {
-      if (error instanceof CCAPIError) return errorFrame(error.code);
-      // A fault of ours costs this request, and not the user's tickets.
-      this.#log.error(`internal error: ${(error as Error).stack}`);
-      return errorFrame(errorCodes.ccErrBadInternalMessage.code);
+      reply(this.#refusal(error));
     }
   }
 
   /** The connection is gone, and what it owns goes with it. */
   close(): void {
+    abandonAll(this);
     for (const object of this.owned) this.iterators.release(object);
   }
 
-  #handled({ name, object, arguments: reader }: RequestHeader): Buffer {
+  #refusal(error: unknown): Buffer {
+    if (error instanceof CCAPIError) return errorFrame(error.code);
+    // A fault of ours costs this request, and not the user's tickets.
+    this.#log.error(`internal error: ${(error as Error).stack}`);
+    return errorFrame(errorCodes.ccErrBadInternalMessage.code);
+  }
+
+  #handled({ name, object, arguments: reader }: RequestHeader): Reply<never> | Later<Reply<never>> {
     if (name === undefined) throw new CCAPIError('ccErrBadInternalMessage');
     const target = this.#target(messages[name].object, object);
-    const request = readArguments(name, reader);
-    return replyFrame(name, this.#handler(name)(target, request, this));
+    return this.#handler(name)(target, readArguments(name, reader), this);
   }
 
   /** The table is typed by message; here is the one place where the message is only known at run time. */
@@ -61,7 +78,7 @@ export class CCAPISession implements HandlerContext {
       object: Objects[ObjectClass],
       request: Request<MessageName>,
       context: HandlerContext,
-    ) => Reply<never>;
+    ) => Reply<never> | Later<Reply<never>>;
   }
 
   #target(objectClass: ObjectClass, identifier: Identifier): Objects[ObjectClass] {

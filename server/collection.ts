@@ -5,6 +5,8 @@ import { CCache, emptyContents } from './ccache.ts';
 import { bumped, type Clock } from './change-time.ts';
 import { freshIdentifier, type IdentifierSource } from './identifiers.ts';
 import { LinkedList } from './linked-list.ts';
+import { LockState } from './lock-state.ts';
+import { Waiters } from './waiters.ts';
 import { Walk } from './walk.ts';
 
 /** The name of the first ccache, as MIT has it. */
@@ -23,6 +25,12 @@ export class Collection {
   readonly #births = new LinkedList<CCache>();
   readonly #byName = new Map<string, CCache>();
   readonly #byObject = new Map<string, CCache>();
+  readonly lock = new LockState({
+    locked: 'ccErrContextLocked',
+    unlocked: 'ccErrContextUnlocked',
+    gone: 'ccErrInvalidContext',
+  });
+  readonly waiters = new Waiters();
   #changed = 0;
   #nextUnique = 0n;
 
@@ -138,6 +146,16 @@ export class Collection {
     this.#ccacheChanged(ccache);
   }
 
+  /** The server ends in order: whoever waits is told that what they wait for is gone (5.8). */
+  shutDown(): void {
+    this.lock.discard();
+    for (const ccache of this) {
+      ccache.lock.discard();
+      ccache.waiters.discard('ccErrInvalidCCache');
+    }
+    this.waiters.discard('ccErrInvalidContext');
+  }
+
   #make(name: string, principal: string): CCache {
     const now = this.#now();
     const lastDefault = this.#order.size === 0 ? now : 0;
@@ -161,6 +179,8 @@ export class Collection {
     ccache.places = undefined;
     ccache.removed = true;
     ccache.contents.credentials.discard();
+    ccache.lock.discard();
+    ccache.waiters.discard('ccErrInvalidCCache');
     this.#byName.delete(ccache.name);
     this.#byObject.delete(ccache.identifier.object);
   }
@@ -175,9 +195,11 @@ export class Collection {
   #ccacheChanged(ccache: CCache): void {
     ccache.bump(this.#now());
     this.#collectionChanged();
+    ccache.waiters.wake(ccache.changed);
   }
 
   #collectionChanged(): void {
     this.#changed = bumped(this.#changed, this.#now());
+    this.waiters.wake(this.#changed);
   }
 }

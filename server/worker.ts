@@ -28,7 +28,7 @@ export class Worker {
 
   constructor(idleTimeout: number, log: Log) {
     this.#log = log;
-    this.#server = createServer((socket) => this.#serve(socket));
+    this.#server = createServer({ allowHalfOpen: true }, (socket) => this.#serve(socket));
     this.#lifetime = new Lifetime({
       idleTimeout: idleTimeout * 1000,
       holdsSomething: () => this.#holdsUnexpired(),
@@ -46,6 +46,7 @@ export class Worker {
   stop(): void {
     this.#public?.remove();
     this.#server.close();
+    this.#collection.shutDown();
     for (const socket of this.#sockets) socket.destroySoon();
     setTimeout(() => process.exit(0), LAST_REPLIES);
     this.#left = true;

@@ -18,3 +18,9 @@ export function print(line: string): void {
 export function warn(line: string): void {
   process.stderr.write(`ccapi: ${line}\n`);
 }
+
+/** A line that holds names. They come from whoever stored them; a terminal must not act on what is in them. */
+export function printable(line: string): string {
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is looked for.
+  return line.replace(/[\x00-\x08\x0a-\x1f\x7f-\x9f\ud800-\udfff]/gu, '?');
+}

@@ -4,7 +4,7 @@ import { unparsePrincipal } from '../../proto/principal.ts';
 import { CCAPIError, type CCache, Context } from '../index.ts';
 import { type Command, print, UsageError, warn } from './command.ts';
 import { ccacheFiles, readFileCCache, residualArguments } from './file-ccaches.ts';
-import { nameOf } from './open-named.ts';
+import { nameOf, ofPrincipal, openOrCreate } from './open-named.ts';
 import { Progress } from './progress.ts';
 
 /** How many credentials are on their way to the server at a time. */
@@ -44,7 +44,7 @@ holds, or make a new one. A ccache is replaced in one step: nobody sees it half 
 async function importFile(context: Context, file: CCacheFile, cache: string | undefined): Promise<CCache> {
   const principal = unparsePrincipal(file.principal as NonNullable<CCacheFile['principal']>);
   const target =
-    cache === undefined ? await ofPrincipal(context, principal) : await named(context, nameOf(cache), principal);
+    cache === undefined ? await ofPrincipal(context, principal) : await openOrCreate(context, nameOf(cache), principal);
   const staging = await context.createNewCCache(principal);
   try {
     await fill(staging, file);
@@ -65,19 +65,4 @@ async function fill(ccache: CCache, { credentials, kdcOffset }: CCacheFile): Pro
   }
   progress.end();
   if (kdcOffset) await ccache.setKDCTimeOffset(kdcOffset.seconds);
-}
-
-async function ofPrincipal(context: Context, principal: string): Promise<CCache | undefined> {
-  for await (const ccache of context.ccaches()) if ((await ccache.getPrincipal()) === principal) return ccache;
-  return undefined;
-}
-
-/** The ccache of this name, made where there is none; whatever it holds stays until the import is complete. */
-async function named(context: Context, name: string, principal: string): Promise<CCache> {
-  try {
-    return await context.openCCache(name);
-  } catch (error) {
-    if (!CCAPIError.is(error, 'ccErrCCacheNotFound')) throw error;
-    return context.createCCache(name, principal);
-  }
 }

@@ -1,7 +1,7 @@
 import { parseArgs } from 'node:util';
 import { isConfigServer } from '../../proto/krb5-credential.ts';
 import { CCAPIError, type CCache, Context, type CredentialV5 } from '../index.ts';
-import { type Command, print } from './command.ts';
+import { type Command, print, printable } from './command.ts';
 import { openNamed } from './open-named.ts';
 
 interface Listing {
@@ -97,10 +97,4 @@ function time(seconds: number): string {
   const two = (value: number) => String(value).padStart(2, '0');
   const day = `${date.getFullYear()}-${two(date.getMonth() + 1)}-${two(date.getDate())}`;
   return `${day} ${two(date.getHours())}:${two(date.getMinutes())}:${two(date.getSeconds())}`;
-}
-
-/** Names come from whoever stored them; a terminal must not act on what is in them. */
-function printable(line: string): string {
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is looked for.
-  return line.replace(/[\x00-\x08\x0a-\x1f\x7f-\x9f\ud800-\udfff]/gu, '?');
 }

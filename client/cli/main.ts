@@ -9,6 +9,9 @@ const commands: Record<string, { summary: string; load(): Promise<Command> }> = 
   import: { summary: 'take tickets in from a file', load: async () => (await import('./import.ts')).importTickets },
   export: { summary: 'write tickets to a file', load: async () => (await import('./export.ts')).exportTickets },
   destroy: { summary: 'destroy tickets', load: async () => (await import('./destroy.ts')).destroy },
+  switch: { summary: 'choose the default ccache', load: async () => (await import('./switch.ts')).switchDefault },
+  move: { summary: 'move the tickets of one ccache into another', load: async () => (await import('./move.ts')).move },
+  watch: { summary: 'print changes as they happen', load: async () => (await import('./watch.ts')).watch },
 };
 
 function overview(): string {

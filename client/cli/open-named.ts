@@ -16,3 +16,19 @@ export async function openNamed(context: Context, text: string | undefined): Pro
     throw new CCAPIError('ccErrCCacheNotFound', what, { cause: error });
   }
 }
+
+/** The ccache of a principal; undefined where there is none. The default one goes before others of the same principal. */
+export async function ofPrincipal(context: Context, principal: string): Promise<CCache | undefined> {
+  for await (const ccache of context.ccaches()) if ((await ccache.getPrincipal()) === principal) return ccache;
+  return undefined;
+}
+
+/** The ccache of this name, made where there is none; one that is there keeps what it holds. */
+export async function openOrCreate(context: Context, name: string, principal: string): Promise<CCache> {
+  try {
+    return await context.openCCache(name);
+  } catch (error) {
+    if (!CCAPIError.is(error, 'ccErrCCacheNotFound')) throw error;
+    return context.createCCache(name, principal);
+  }
+}

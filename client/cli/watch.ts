@@ -1,0 +1,94 @@
+import { parseArgs } from 'node:util';
+import { CCAPIError, type CCache, Context } from '../index.ts';
+import { type Command, print, printable } from './command.ts';
+
+interface Seen {
+  name: string;
+  principal: string;
+  changed: number;
+}
+
+interface Event {
+  event: 'created' | 'changed' | 'destroyed' | 'default';
+  name: string;
+  principal: string;
+}
+
+/** The collection at one moment: its ccaches by what identifies them, in their order. */
+type Snapshot = Map<string, Seen>;
+
+export const watch: Command = {
+  usage: `usage: ccapi watch [--json]
+
+Prints what changes in your ccaches as it happens, until it is interrupted. What is there at the beginning comes first.
+
+  --json   as JSON, an object a line
+
+  ccapi watch --json | while read -r event; do …; done`,
+
+  async run(args) {
+    const { json } = parseArgs({ args, options: { json: { type: 'boolean' } } }).values;
+    await using context = new Context();
+    let before: Snapshot = new Map();
+    for (;;) {
+      await changeOf(context);
+      const after = await snapshot(context);
+      for (const event of difference(before, after)) print(json ? JSON.stringify(event) : asText(event));
+      before = after;
+    }
+  },
+};
+
+/** A server that goes is a change too: its ccaches are gone. The next wait is for its successor. */
+async function changeOf(context: Context): Promise<void> {
+  try {
+    await context.waitForChange();
+  } catch (error) {
+    const gone = CCAPIError.is(error, 'ccErrInvalidContext') || CCAPIError.is(error, 'ccErrServerUnavailable');
+    if (!gone) throw error;
+    // Where no server can be had at all this is an error, and not a change.
+    await context.getServerPath();
+  }
+}
+
+async function snapshot(context: Context): Promise<Snapshot> {
+  const seen: Snapshot = new Map();
+  for await (const ccache of context.ccaches()) {
+    const state = await stateOf(ccache);
+    if (state) seen.set(`${ccache.identifier.server} ${ccache.identifier.object}`, state);
+  }
+  return seen;
+}
+
+async function stateOf(ccache: CCache): Promise<Seen | undefined> {
+  try {
+    const [name, principal, changed] = await Promise.all([
+      ccache.getName(),
+      ccache.getPrincipal(),
+      ccache.getChangeTime(),
+    ]);
+    return { name, principal, changed };
+  } catch (error) {
+    // It went while it was looked at; the next change will say so.
+    if (CCAPIError.is(error, 'ccErrInvalidCCache')) return undefined;
+    throw error;
+  }
+}
+
+function difference(before: Snapshot, after: Snapshot): Event[] {
+  const events: Event[] = [];
+  const note = (event: Event['event'], { name, principal }: Seen) => events.push({ event, name, principal });
+  for (const [key, seen] of before) if (!after.has(key)) note('destroyed', seen);
+  for (const [key, seen] of after) {
+    const known = before.get(key);
+    if (!known) note('created', seen);
+    else if (known.changed !== seen.changed) note('changed', seen);
+  }
+  const [first] = after;
+  if (first && first[0] !== before.keys().next().value) note('default', first[1]);
+  return events;
+}
+
+function asText({ event, name, principal }: Event): string {
+  return printable(`${event} API:${name} (${principal})`);
+}

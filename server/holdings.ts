@@ -1,0 +1,18 @@
+/** Something that a connection has a part in, and that has to know when the connection is gone. */
+export interface Holding {
+  /** The connection is gone: no reply can reach it any more. */
+  abandon(): void;
+}
+
+/** A connection, as far as the model is concerned: what it has a part in, in the order in which it came to it. */
+export interface Holder {
+  readonly holdings: Set<Holding>;
+}
+
+/** A connection is gone: everything it had a part in is without it (CCAPI RPC specification 5.6). */
+export function abandonAll({ holdings }: Holder): void {
+  for (const holding of [...holdings]) holding.abandon();
+}
+
+/** The reply of a request that may have to wait: with a result, or with an error. It is given once. */
+export type Answer<T> = (outcome: { result: T } | { error: Error }) => void;
