@@ -6,8 +6,9 @@ import { beforeEach, describe, expect, it } from 'vitest';
 import { Context } from '../../client/index.ts';
 import { requestFrame } from '../../proto/exchange.ts';
 import { uninitialised } from '../../proto/identifier.ts';
-import { end, eventually, start, temporaryDirectory, workersBelow } from '../setup/cleanup.ts';
-import { cleanEnvironment, programs, run, sendBytes } from '../setup/programs.ts';
+import { end, eventually, temporaryDirectory, workersBelow } from '../setup/cleanup.ts';
+import { programs, run, sendBytes } from '../setup/programs.ts';
+import { startWorker as startWorkerBelow, workerDirectory } from '../setup/worker.ts';
 import { credentialFor } from './model.ts';
 
 const uid = process.getuid?.() as number;
@@ -15,26 +16,13 @@ let base: string;
 let directory: string;
 
 function makeDirectory(): void {
-  base = temporaryDirectory();
+  base = workerDirectory();
   directory = `${base}/${uid}`;
-  mkdirSync(directory, { mode: 0o700 });
 }
 
 beforeEach(makeDirectory);
 
-/** A worker, started as the launcher does it, and the one line that it says. */
-async function startWorker(...args: string[]): Promise<{ worker: ChildProcess; said: string }> {
-  const worker = start(process.execPath, [programs.server, `--directory=${base}`, ...args], {
-    env: cleanEnvironment(),
-    stdio: ['ignore', 'pipe', 'ignore'],
-  });
-  let said = '';
-  worker.stdout?.on('data', (chunk: Buffer) => {
-    said += chunk;
-  });
-  await new Promise((resolve) => worker.stdout?.once('close', resolve));
-  return { worker, said };
-}
+const startWorker = (...args: string[]) => startWorkerBelow(base, ...args);
 
 const openContext = () =>
   new Context({ env: { CCAPI_DIRECTORY: base, CCAPI_AUTOSTART: 'no', CCAPI_PORT: '1', KRB5_CONFIG: '/x' } });

@@ -1,0 +1,75 @@
+// A connection to a worker on which a test sends requests as it likes, and sees what is answered and what is not.
+import { connect, type Socket } from 'node:net';
+import type { MessageName, Reply, Request } from '../../proto/ccapi.ts';
+import { CCAPIError } from '../../proto/error.ts';
+import { readReply, requestFrame } from '../../proto/exchange.ts';
+import { FrameReader } from '../../proto/frame.ts';
+import { type Identifier, uninitialised } from '../../proto/identifier.ts';
+
+/** What became of a request: the reply, the error's code, or nothing yet. */
+export interface Asked<Name extends MessageName> {
+  reply?: Reply<Name>;
+  /** 0 for a success; undefined while there is no reply. */
+  code?: number;
+  /** Resolves with the code once there is a reply. */
+  answered: Promise<number>;
+}
+
+export class RawConnection {
+  readonly #socket: Socket;
+  readonly #pending: ((payload: Buffer) => void)[] = [];
+
+  private constructor(socket: Socket) {
+    this.#socket = socket;
+    const reader = new FrameReader();
+    socket.on('data', (chunk) => {
+      for (const payload of reader.push(chunk)) this.#pending.shift()?.(payload);
+    });
+    socket.on('error', () => {});
+  }
+
+  static open(path: string): Promise<RawConnection> {
+    return new Promise((resolve, reject) => {
+      const socket = connect(path, () => resolve(new RawConnection(socket)));
+      socket.once('error', reject);
+    });
+  }
+
+  /** Sends a request; what becomes of it shows in what is returned, now and later. */
+  ask<Name extends MessageName>(name: Name, object: Identifier, request: Request<Name>): Asked<Name> {
+    let resolve: (code: number) => void = () => {};
+    const asked: Asked<Name> = { answered: new Promise((settle) => (resolve = settle)) };
+    this.#pending.push((payload) => {
+      try {
+        asked.reply = readReply(name, payload);
+        asked.code = 0;
+      } catch (error) {
+        asked.code = (error as CCAPIError).code;
+      }
+      resolve(asked.code);
+    });
+    this.#socket.write(requestFrame(name, object, request));
+    return asked;
+  }
+
+  /** Sends a request that is answered at once with a success, and returns the reply. */
+  async get<Name extends MessageName>(name: Name, object: Identifier, request: Request<Name>): Promise<Reply<Name>> {
+    const asked = this.ask(name, object, request);
+    if ((await asked.answered) !== 0) throw new CCAPIError(asked.code as number);
+    return asked.reply as Reply<Name>;
+  }
+
+  /** Resolves once everything that the server had to say to anybody by now has arrived. */
+  async settled(): Promise<void> {
+    for (let round = 0; round < 3; round++) await this.get('contextSync', uninitialised, {});
+  }
+
+  /** Ends the connection as a client does that is killed: at once. */
+  kill(): void {
+    this.#socket.destroy();
+  }
+
+  get closed(): Promise<void> {
+    return new Promise((resolve) => (this.#socket.closed ? resolve() : this.#socket.once('close', () => resolve())));
+  }
+}
