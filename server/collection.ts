@@ -180,7 +180,6 @@ export class Collection {
     ccache.removed = true;
     ccache.contents.credentials.discard();
     ccache.lock.discard();
-    ccache.waiters.discard('ccErrInvalidCCache');
     this.#byName.delete(ccache.name);
     this.#byObject.delete(ccache.identifier.object);
   }
