@@ -32,23 +32,36 @@ Prints what changes in your ccaches as it happens, until it is interrupted. What
     let before: Snapshot = new Map();
     for (;;) {
       await changeOf(context);
-      const after = await snapshot(context);
+      const after = await look(context);
       for (const event of difference(before, after)) print(json ? JSON.stringify(event) : asText(event));
       before = after;
     }
   },
 };
 
-/** A server that goes is a change too: its ccaches are gone. The next wait is for its successor. */
+/** A server that goes is a change too: its ccaches are gone. */
 async function changeOf(context: Context): Promise<void> {
   try {
     await context.waitForChange();
   } catch (error) {
-    const gone = CCAPIError.is(error, 'ccErrInvalidContext') || CCAPIError.is(error, 'ccErrServerUnavailable');
-    if (!gone) throw error;
+    if (!isServerGone(error)) throw error;
+  }
+}
+
+/** What there is now; where the server goes while it is looked at, what its successor has. */
+async function look(context: Context): Promise<Snapshot> {
+  try {
+    return await snapshot(context);
+  } catch (error) {
+    if (!isServerGone(error)) throw error;
     // Where no server can be had at all this is an error, and not a change.
     await context.getServerPath();
+    return snapshot(context);
   }
+}
+
+function isServerGone(error: unknown): boolean {
+  return CCAPIError.is(error, 'ccErrInvalidContext') || CCAPIError.is(error, 'ccErrServerUnavailable');
 }
 
 async function snapshot(context: Context): Promise<Snapshot> {

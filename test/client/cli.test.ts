@@ -5,7 +5,7 @@ import { type CCacheFile, readCCacheFile, writeCCacheFile } from '../../proto/cc
 import { fromCredentialV5, type Krb5Credential } from '../../proto/krb5-credential.ts';
 import { parsePrincipal } from '../../proto/principal.ts';
 import { credentialFor } from '../server/model.ts';
-import { temporaryDirectory, workersBelow } from '../setup/cleanup.ts';
+import { end, endWorkersBelow, eventually, start, temporaryDirectory, workersBelow } from '../setup/cleanup.ts';
 import { ccapi, cleanEnvironment, programs, run } from '../setup/programs.ts';
 import { describeWith } from '../setup/requirements.ts';
 
@@ -141,6 +141,81 @@ describe('list and destroy', () => {
   });
 });
 
+describe('switch and move', () => {
+  const three = async () => {
+    for (const name of ['one', 'two', 'three'])
+      await command('import', '-c', name, write(name, `${name}@R`, [ticket('s@R')]));
+  };
+  const names = async () =>
+    (await listed('-A')).map(({ name, principal }: Record<string, string>) => `${name} ${principal}`);
+
+  it('choose the default ccache by name or by principal', async () => {
+    await three();
+    expect(await command('switch', '-c', 'two')).toEqual(done());
+    expect(await names()).toEqual(['two two@R', 'one one@R', 'three three@R']);
+    expect(await command('switch', '-p', 'three@R')).toEqual(done());
+    expect(await names()).toEqual(['three three@R', 'two two@R', 'one one@R']);
+    expect(await command('switch', '-p', 'nobody@R')).toEqual(failed('there is no ccache for "nobody@R"'));
+  });
+
+  it('move a ccache over another, or under a new name', async () => {
+    await three();
+    expect(await command('move', 'three', 'one')).toEqual(done());
+    expect(await names()).toEqual(['one three@R', 'two two@R']);
+    expect(await command('move', 'two', 'API:four')).toEqual(done());
+    expect(await names()).toEqual(['one three@R', 'four two@R']);
+    expect(await command('move', 'gone', 'one')).toEqual(failed('there is no ccache "gone"'));
+    expect(await names()).toEqual(['one three@R', 'four two@R']);
+  });
+});
+
+describe('watch', () => {
+  it.each([
+    ['as text', [], (event: string, name: string) => `${event} API:${name} (${name}@R)`],
+    ['as JSON', ['--json'], (event: string, name: string) => JSON.stringify({ event, name, principal: `${name}@R` })],
+  ])('prints %s what changes as it happens', async (_, options, line) => {
+    await command('import', '-c', 'one', write('one', 'one@R', [ticket('s@R')]));
+    const watching = start(process.execPath, [programs.ccapi, 'watch', ...options], {
+      env: cleanEnvironment(env()),
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
+    let printed = '';
+    watching.stdout?.on('data', (chunk: Buffer) => {
+      printed += chunk;
+    });
+    const shows = (event: string, name: string) => eventually(() => printed.split('\n').includes(line(event, name)));
+    await shows('default', 'one');
+    await command('import', '-c', 'two', write('two', 'two@R', [ticket('s@R')]));
+    await shows('created', 'two');
+    await command('switch', '-c', 'two');
+    await shows('default', 'two');
+    printed = '';
+    await command('import', '-c', 'one', write('one', 'one@R', [ticket('t@R')]));
+    await shows('changed', 'one');
+    await command('destroy', '-c', 'one');
+    await shows('destroyed', 'one');
+    await end(watching);
+  });
+
+  it('tells that all is gone when the server has ended, and goes on with the next', async () => {
+    await command('import', '-c', 'one', write('one', 'one@R', [ticket('s@R')]));
+    const watching = start(process.execPath, [programs.ccapi, 'watch'], {
+      env: cleanEnvironment(env()),
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
+    let printed = '';
+    watching.stdout?.on('data', (chunk: Buffer) => {
+      printed += chunk;
+    });
+    await eventually(() => printed.includes('default API:one'));
+    await endWorkersBelow(home);
+    await eventually(() => printed.includes('destroyed API:one (one@R)'));
+    await command('import', '-c', 'two', write('two', 'two@R', [ticket('s@R')]));
+    await eventually(() => printed.includes('created API:two (two@R)'));
+    await end(watching);
+  });
+});
+
 describe('a mistake is told in a line or a few, with what to do', () => {
   it.each([
     [[], 'usage: ccapi COMMAND', 0],
@@ -152,6 +227,11 @@ describe('a mistake is told in a line or a few, with what to do', () => {
     [['import', 'KEYRING:session'], 'expected FILE:PATH and not "KEYRING:session"', 2],
     [['export'], 'expected one FILE:PATH', 2],
     [['export', 'DIR:/tmp'], 'expected FILE:PATH and not "DIR:/tmp"', 2],
+    [['switch'], 'expected -c NAME or -p PRINCIPAL', 2],
+    [['switch', '-c', 'a', '-p', 'b'], 'expected -c NAME or -p PRINCIPAL', 2],
+    [['move', 'a'], 'expected the names FROM and TO', 2],
+    [['move', 'a', 'API:a'], 'FROM and TO are the same ccache', 2],
+    [['watch', 'x'], "Unexpected argument 'x'", 2],
     [['import', 'FILE:/nonexistent'], 'ENOENT', 1],
     [['import', 'DIR:/nonexistent'], 'ENOENT', 1],
     [['import', 'FILE:/etc/passwd'], '/etc/passwd: not a FILE ccache', 1],
@@ -171,7 +251,7 @@ describe('a mistake is told in a line or a few, with what to do', () => {
     expect([code, stderr]).toEqual([1, `ccapi: ${home}/krb5.conf:2: port: "http" is not a number from 1 to 65535\n`]);
   });
 
-  it.each(['list', 'path', 'import', 'export', 'destroy'])(
+  it.each(['list', 'path', 'import', 'export', 'destroy', 'switch', 'move', 'watch'])(
     '%s --help says how it is used, and does nothing',
     async (name) => {
       const { code, stdout, stderr } = await command(name, '--help');
