@@ -1,21 +1,10 @@
-import { connect } from 'node:net';
 import { eventually, start } from '../setup/cleanup.ts';
-import { cleanEnvironment } from '../setup/programs.ts';
+import { cleanEnvironment, isListening } from '../setup/programs.ts';
 
 /** Starts the least server that Node can be: it echoes what it gets on a UNIX socket. Returns the socket's path. */
 export async function startEcho(path: string): Promise<string> {
   const program = `require('net').createServer((s) => { s.on('data', (d) => s.write(d)); s.on('error', () => {}) }).listen(${JSON.stringify(path)})`;
   start(process.execPath, ['-e', program], { env: cleanEnvironment(), stdio: 'ignore' });
-  await eventually(() => answers(path));
+  await eventually(() => isListening(path));
   return path;
-}
-
-function answers(path: string): Promise<boolean> {
-  return new Promise((resolve) => {
-    const socket = connect(path, () => {
-      socket.destroy();
-      resolve(true);
-    });
-    socket.once('error', () => resolve(false));
-  });
 }

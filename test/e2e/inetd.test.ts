@@ -1,10 +1,9 @@
 // The whole walk under the real openbsd-inetd, for two ordinary users at once.
 import { readFileSync, statSync } from 'node:fs';
-import { connect } from 'node:net';
 import { beforeAll, describe, expect, inject, it } from 'vitest';
-import { eventually, processesOf, temporaryDirectory, workersBelow } from '../setup/cleanup.ts';
-import { startInetd } from '../setup/inetd.ts';
-import { ccapi, freePort, run, sendBytes, succeed } from '../setup/programs.ts';
+import { eventually, processesOf, workersBelow } from '../setup/cleanup.ts';
+import { startInetdFor } from '../setup/inetd.ts';
+import { ccapi, freePort, isListening, run, sendBytes, succeed } from '../setup/programs.ts';
 import { describeWith } from '../setup/requirements.ts';
 import type { TestUser } from '../setup/test-users.ts';
 
@@ -26,10 +25,7 @@ describeWith(['root', 'Linux', 'openbsd-inetd', 'netcat-openbsd'], 'under openbs
       run('/bin/nc.openbsd', [address, String(port)], { uid, gid, input: `${line}\n` });
 
     beforeAll(async () => {
-      const directory = temporaryDirectory();
-      base = `${directory}/run`;
-      port = await freePort();
-      await startInetd(directory, [{ address, port, wait }], [`--directory=${base}`, '--launcher-idle=5']);
+      ({ base, port } = await startInetdFor({ address, wait }, '--launcher-idle=5'));
     });
 
     it('gives each of two users at once a directory of their own and a worker that runs as them', async () => {
@@ -112,7 +108,7 @@ describeWith(['root', 'Linux', 'openbsd-inetd', 'netcat-openbsd'], 'under openbs
     it('is asked again when the worker has died, and its dead socket is taken over', async () => {
       const { uid, gid } = bob;
       for (const pid of workersBelow(base)) if (uidsOf(pid)[0] === uid) process.kill(pid, 'SIGKILL');
-      await eventually(() => refuses(`${base}/${uid}/S.ccapi`));
+      await eventually(async () => !(await isListening(`${base}/${uid}/S.ccapi`)));
       expect((await ccapi(['path'], { uid, gid, env: env() })).stdout).toBe(`${base}/${uid}/S.ccapi\n`);
       expect(workersBelow(base).filter((pid) => uidsOf(pid)[0] === uid)).toHaveLength(1);
     });
@@ -126,14 +122,4 @@ function status(pid: number, field: string): string[] {
 
 function uidsOf(pid: number): number[] {
   return status(pid, 'Uid').map(Number);
-}
-
-function refuses(path: string): Promise<boolean> {
-  return new Promise((resolve) => {
-    const socket = connect(path, () => {
-      socket.destroy();
-      resolve(false);
-    });
-    socket.once('error', () => resolve(true));
-  });
 }

@@ -1,9 +1,9 @@
 // A peer of another host: here a network namespace with an address of its own.
 import { execFileSync } from 'node:child_process';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { afterwards, temporaryDirectory } from '../setup/cleanup.ts';
-import { startInetd } from '../setup/inetd.ts';
-import { freePort, run, sendBytes } from '../setup/programs.ts';
+import { afterwards } from '../setup/cleanup.ts';
+import { startInetdFor } from '../setup/inetd.ts';
+import { run, sendBytes } from '../setup/programs.ts';
 import { describeWith } from '../setup/requirements.ts';
 
 const namespace = 'ccapi-test';
@@ -28,10 +28,7 @@ describeWith(['root', 'Linux', 'iproute2', 'openbsd-inetd', 'netcat-openbsd'], '
     let port: number;
 
     beforeAll(async () => {
-      const directory = temporaryDirectory();
-      base = `${directory}/run`;
-      port = await freePort();
-      await startInetd(directory, [{ address: '0.0.0.0', port, wait }], [`--directory=${base}`]);
+      ({ base, port } = await startInetdFor({ address: '0.0.0.0', wait }));
     });
 
     it('is connected, and gets not one byte', async () => {

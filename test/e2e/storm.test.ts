@@ -1,8 +1,8 @@
 // Any number of simultaneous askers get the same worker.
 import { beforeAll, describe, expect, inject, it } from 'vitest';
 import { temporaryDirectory, workersBelow } from '../setup/cleanup.ts';
-import { startInetd } from '../setup/inetd.ts';
-import { freePort, sendBytes, startLauncher } from '../setup/programs.ts';
+import { startInetdFor } from '../setup/inetd.ts';
+import { sendBytes, startLauncher } from '../setup/programs.ts';
 import { describeWith } from '../setup/requirements.ts';
 import type { TestUser } from '../setup/test-users.ts';
 
@@ -22,10 +22,7 @@ describeWith(['root', 'Linux', 'openbsd-inetd'], '200 askers at once under openb
     let port: number;
 
     beforeAll(async () => {
-      const directory = temporaryDirectory();
-      base = `${directory}/run`;
-      port = await freePort();
-      await startInetd(directory, [{ address: '127.0.0.1', port, wait }], [`--directory=${base}`]);
+      ({ base, port } = await startInetdFor({ address: '127.0.0.1', wait }));
     });
 
     it('get 200 equal answers and one worker', () => expectOneWorker(port, base, user.uid));

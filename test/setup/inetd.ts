@@ -1,7 +1,7 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { end, eventually, start } from './cleanup.ts';
-import { cleanEnvironment, programs } from './programs.ts';
+import { end, eventually, start, temporaryDirectory } from './cleanup.ts';
+import { cleanEnvironment, freePort, programs } from './programs.ts';
 
 /** One line of an inetd.conf that leads to our launcher. */
 export interface Entry {
@@ -37,6 +37,17 @@ export async function startInetd(
   const inetd = start(program, args, { env, stdio: 'ignore' });
   await eventually(() => entries.every(({ port }) => isListening(port)));
   return () => end(inetd);
+}
+
+/** The same with one entry, for a launcher whose users' directories are below a place of their own. */
+export async function startInetdFor(
+  { address, wait }: Pick<Entry, 'address' | 'wait'>,
+  ...launcherArgs: string[]
+): Promise<{ base: string; port: number }> {
+  const directory = temporaryDirectory();
+  const [base, port] = [`${directory}/run`, await freePort()];
+  await startInetd(directory, [{ address, port, wait }], [`--directory=${base}`, ...launcherArgs]);
+  return { base, port };
 }
 
 /** Whether anything listens on a port, without connecting to it: that would start what inetd starts. */
