@@ -12,12 +12,14 @@ const ways = [
   { address: '127.0.0.1', wait: false },
   { address: '::1', wait: true },
   { address: '::1', wait: false },
+  { address: '127.0.0.1', wait: true, guess: true },
+  { address: '127.0.0.1', wait: false, guess: true },
 ];
 
 describeWith(['root', 'Linux', 'openbsd-inetd', 'netcat-openbsd'], 'under openbsd-inetd', () => {
   const [alice, bob] = inject('users') as [TestUser, TestUser];
 
-  describe.each(ways)('on $address, wait = $wait', ({ address, wait }) => {
+  describe.each(ways)('on $address, wait = $wait, guess = $guess', ({ address, wait, guess = false }) => {
     let base: string;
     let port: number;
     const env = () => ({ CCAPI_PORT: String(port), CCAPI_DIRECTORY: base, CCAPI_AUTOSTART: 'no' });
@@ -25,7 +27,7 @@ describeWith(['root', 'Linux', 'openbsd-inetd', 'netcat-openbsd'], 'under openbs
       run('/bin/nc.openbsd', [address, String(port)], { uid, gid, input: `${line}\n` });
 
     beforeAll(async () => {
-      ({ base, port } = await startInetdFor({ address, wait }, '--launcher-idle=5'));
+      ({ base, port } = await startInetdFor({ address, wait, guess }, '--launcher-idle=5'));
     });
 
     it('gives each of two users at once a directory of their own and a worker that runs as them', async () => {

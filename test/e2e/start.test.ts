@@ -1,10 +1,11 @@
 // `npm start` as somebody who has set nothing up, and the command where not even that runs.
 import { execFileSync, spawn } from 'node:child_process';
-import { chownSync, cpSync, mkdirSync, symlinkSync } from 'node:fs';
+import { chownSync, cpSync, lstatSync, mkdirSync, readdirSync, rmSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
-import { beforeAll, describe, expect, inject, it } from 'vitest';
-import { afterwards, temporaryDirectory, workersBelow } from '../setup/cleanup.ts';
+import { afterEach, beforeAll, describe, expect, inject, it } from 'vitest';
+import { afterwards, endProgramsBelow, temporaryDirectory, workersBelow } from '../setup/cleanup.ts';
 import { ccapi, cleanEnvironment, freePort, run } from '../setup/programs.ts';
+import { describeWith } from '../setup/requirements.ts';
 
 const [user] = inject('users');
 const identity = user ? { uid: user.uid, gid: user.gid } : {};
@@ -99,5 +100,26 @@ describe('the command where no launcher runs', () => {
     const env = loginEnvironment();
     expect((await ccapi(['list', '-A', '--json'], { ...identity, env })).stdout).toBe('[]\n');
     expect(workersBelow(env.XDG_RUNTIME_DIR)).toEqual([]);
+  });
+});
+
+describeWith(['root'], 'a user without a runtime directory', () => {
+  const own = `/tmp/ccapi-${uid}`;
+  const env = async () => ({ CCAPI_PORT: String(await freePort()) });
+  afterEach(async () => {
+    await endProgramsBelow(own);
+    rmSync(own, { recursive: true, force: true });
+  });
+
+  it('has a place of their own in /tmp', async () => {
+    expect((await ccapi(['path'], { ...identity, env: await env() })).stdout).toBe(`${own}/${uid}/S.ccapi\n`);
+    expect([lstatSync(own).mode & 0o7777, lstatSync(own).uid]).toEqual([0o700, uid]);
+  });
+
+  it('is told where somebody else has taken that place, and nothing is put there', async () => {
+    mkdirSync(own, { mode: 0o777 });
+    const { code, stderr } = await ccapi(['path'], { ...identity, env: await env() });
+    expect([code, stderr]).toEqual([1, expect.stringContaining(`${own} must belong to uid ${uid}`)]);
+    expect(readdirSync(own)).toEqual([]);
   });
 });

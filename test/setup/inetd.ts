@@ -9,6 +9,8 @@ export interface Entry {
   address: string;
   port: number;
   wait: boolean;
+  /** No flag tells the launcher how it is started; it has to see for itself. */
+  guess?: boolean;
 }
 
 /** What inetd itself is run with. */
@@ -26,10 +28,10 @@ export async function startInetd(
   { wrapper = [], env = cleanEnvironment() }: InetdOptions = {},
 ): Promise<() => Promise<void>> {
   const file = join(directory, `inetd-${entries[0]?.port}.conf`);
-  const lines = entries.map(({ address, port, wait }) => {
+  const lines = entries.map(({ address, port, wait, guess }) => {
     const protocol = address.includes(':') ? 'tcp6' : 'tcp4';
     const [how, flag] = wait ? ['wait', '--wait'] : ['nowait.10000', '--inetd'];
-    const program = `${process.execPath} node ${programs.launcher} ${flag} ${launcherArgs.join(' ')}`;
+    const program = `${process.execPath} node ${programs.launcher} ${guess ? '' : flag} ${launcherArgs.join(' ')}`;
     return `${address}:${port} stream ${protocol} ${how} root ${program}`;
   });
   writeFileSync(file, `${lines.join('\n')}\n`);
@@ -41,12 +43,12 @@ export async function startInetd(
 
 /** The same with one entry, for a launcher whose users' directories are below a place of their own. */
 export async function startInetdFor(
-  { address, wait }: Pick<Entry, 'address' | 'wait'>,
+  entry: Omit<Entry, 'port'>,
   ...launcherArgs: string[]
 ): Promise<{ base: string; port: number }> {
   const directory = temporaryDirectory();
   const [base, port] = [`${directory}/run`, await freePort()];
-  await startInetd(directory, [{ address, port, wait }], [`--directory=${base}`, ...launcherArgs]);
+  await startInetd(directory, [{ ...entry, port }], [`--directory=${base}`, ...launcherArgs]);
   return { base, port };
 }
 
