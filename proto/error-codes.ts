@@ -1,6 +1,7 @@
 /**
- * Every error that travels or is thrown: the CCAPI's own (201 to 229) and the few errno values that MIT's server
- * sends beside them. Source: CCAPI RPC specification 6.2; MIT's `CredentialsCache.h`.
+ * Every error that travels or is thrown: the CCAPI's own (201 to 229), the few errno values that MIT's server sends
+ * beside them, and those of libkrb5 that KCM carries, signed. Source: CCAPI RPC specification 6.2, KCM specification 2.1;
+ * MIT's `CredentialsCache.h` and `krb5_err.et`.
  */
 export const errorCodes = {
   notSupported: { code: 11, meaning: 'the server does not support this request' },
@@ -35,4 +36,12 @@ export const errorCodes = {
   ccErrBadInternalMessage: { code: 227, meaning: 'the message is unknown; the two ends do not match' },
   ccErrNotImplemented: { code: 228, meaning: 'not implemented' },
   ccErrClientNotFound: { code: 229, meaning: 'the server does not know the client' },
+  KRB5_CC_BADNAME: { code: -1765328245, meaning: 'the ccache name is not acceptable' },
+  KRB5_CC_NOTFOUND: { code: -1765328243, meaning: 'no credential matches' },
+  KRB5_CC_END: { code: -1765328242, meaning: 'there is nothing with this UUID any more' },
+  KRB5_FCC_NOFILE: { code: -1765328189, meaning: 'there is no such ccache' },
+  KRB5_FCC_INTERNAL: { code: -1765328188, meaning: 'the operation is not served' },
+  KRB5_CC_WRITE: { code: -1765328187, meaning: 'the ccache could not be written' },
+  KRB5_CC_FORMAT: { code: -1765328185, meaning: 'the arguments are malformed' },
+  KRB5_CC_NOSUPP: { code: -1765328137, meaning: 'the operation is not supported here; do it step by step' },
 } as const satisfies Record<string, { code: number; meaning: string }>;

@@ -108,8 +108,8 @@ function withNameTypeWord(principal: Principal, word: number): Principal {
   return { ...principal, nameType: (word ^ inferredNameType(principal.components)) | 0 };
 }
 
-/** Enctypes and authorization data types are signed; as 32-bit patterns they keep their sign. */
-function signed16(value: number): number {
+/** Enctypes and authorization data types are signed 16-bit numbers; as 32-bit patterns they keep their sign. */
+export function signed16(value: number): number {
   return ((value << 16) >> 16) >>> 0;
 }
 

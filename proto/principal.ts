@@ -54,6 +54,15 @@ export function inferredNameType(components: readonly string[]): number {
   return nameTypes.principal;
 }
 
+/** The text of a principal in two: before the `@` that is not quoted, and behind it; a text without one is all name. */
+export function splitRealm(text: string): { name: string; realm: string } {
+  for (let at = 0; at < text.length; at++) {
+    if (text[at] === '\\') at++;
+    else if (text[at] === '@') return { name: text.slice(0, at), realm: text.slice(at + 1) };
+  }
+  return { name: text, realm: '' };
+}
+
 /** Reads a principal as FILE ccaches and KCM carry it (KCM specification 5.1). */
 export function readPrincipal(reader: Reader): Principal {
   const nameType = reader.i32();

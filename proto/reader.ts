@@ -28,6 +28,16 @@ export class Reader {
     return this.#bytes.subarray(start, start + length);
   }
 
+  /** All bytes that are left, as a view, without moving on. */
+  peek(): Buffer {
+    return this.#bytes.subarray(this.#at);
+  }
+
+  /** A reader of the next `length` bytes alone. */
+  part(length: number): Reader {
+    return new Reader(this.view(length));
+  }
+
   /** The next `length` bytes as a copy of their own, so that they can be overwritten when they are dropped. */
   copy(length: number): Buffer {
     const copy = Buffer.allocUnsafeSlow(this.#check(length));

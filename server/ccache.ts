@@ -11,6 +11,8 @@ import type { Walkable } from './walk.ts';
 /** What a ccache holds, as opposed to what it is: this is what a reset replaces and a move carries over. */
 export interface Contents {
   principal: string;
+  /** The principal's name type where a client told it; else it is what the text implies. */
+  nameType?: number;
   /** KDC clock minus client clock in seconds, as unsigned 32 bits; undefined while it is not set. */
   kdcOffset: number | undefined;
   credentials: CredentialList;
@@ -63,8 +65,8 @@ export class CCache implements Walkable {
   }
 
   setPrincipal(principal: string): void {
-    this.contents.principal = principal;
-    this.contents.kdcOffset = undefined;
+    const { credentials } = this.contents;
+    this.contents = { principal, kdcOffset: undefined, credentials };
   }
 
   store(identifier: Identifier, credential: CredentialV5): void {

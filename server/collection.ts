@@ -1,7 +1,7 @@
 import { type CredentialV5, requireV5 } from '../proto/credential-v5.ts';
 import { CCAPIError } from '../proto/error.ts';
 import type { Identifier } from '../proto/identifier.ts';
-import { CCache, emptyContents } from './ccache.ts';
+import { CCache, type Contents, emptyContents } from './ccache.ts';
 import { bumped, type Clock } from './change-time.ts';
 import { freshIdentifier, type IdentifierSource } from './identifiers.ts';
 import { LinkedList } from './linked-list.ts';
@@ -33,6 +33,7 @@ export class Collection {
   readonly waiters = new Waiters();
   #changed = 0;
   #nextUnique = 0n;
+  #awaitedDefault: string | undefined;
 
   constructor(identifiers: IdentifierSource, now: Clock) {
     this.#identifiers = identifiers;
@@ -94,13 +95,36 @@ export class Collection {
     return this.create(this.#order.size === 0 ? DEFAULT_NAME : this.#uniqueName(), version, principal);
   }
 
+  /** Gives a ccache new contents in one step, or makes it with them. It keeps its identifier and its place. */
+  replace(name: string, contents: Contents): CCache {
+    const existing = this.#byName.get(name);
+    const ccache = existing ?? this.#make(name, contents.principal);
+    ccache.replaceContents(contents);
+    if (existing) this.#ccacheChanged(ccache);
+    this.#collectionChanged();
+    return ccache;
+  }
+
   destroy(ccache: CCache): void {
     this.#ccacheChanged(ccache);
     this.#drop(ccache);
     this.#collectionChanged();
   }
 
+  /** What is to become the default once there is a ccache of that name. */
+  get awaitedDefault(): string | undefined {
+    return this.#awaitedDefault;
+  }
+
+  /** Makes the ccache of this name the default, or has it become so when it is made; undefined awaits none any more. */
+  awaitDefault(name: string | undefined): void {
+    const ccache = name === undefined ? undefined : this.#byName.get(name);
+    if (ccache) this.setDefault(ccache);
+    else this.#awaitedDefault = name;
+  }
+
   setDefault(ccache: CCache): void {
+    this.#awaitedDefault = undefined;
     const old = this.default;
     if (!ccache.places || !old || old === ccache) return;
     this.#order.remove(ccache.places.order);
@@ -130,13 +154,15 @@ export class Collection {
     this.#ccacheChanged(ccache);
   }
 
-  store(ccache: CCache, credential: CredentialV5): void {
+  /** Appends a credential, in one step with the removal of those that it replaces. */
+  store(ccache: CCache, credential: CredentialV5, replaced: readonly Identifier[] = []): void {
+    for (const identifier of replaced) ccache.remove(identifier);
     ccache.store(freshIdentifier(this.#identifiers), credential);
     this.#ccacheChanged(ccache);
   }
 
-  remove(ccache: CCache, credential: Identifier): void {
-    ccache.remove(credential);
+  remove(ccache: CCache, ...credentials: Identifier[]): void {
+    for (const credential of credentials) ccache.remove(credential);
     this.#ccacheChanged(ccache);
   }
 
@@ -163,6 +189,7 @@ export class Collection {
     ccache.places = { order: this.#order.append(ccache), birth: this.#births.append(ccache) };
     this.#byName.set(name, ccache);
     this.#byObject.set(ccache.identifier.object, ccache);
+    if (name === this.#awaitedDefault) this.setDefault(ccache);
     return ccache;
   }
 

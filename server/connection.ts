@@ -3,7 +3,7 @@ import { FrameReader } from '../proto/frame.ts';
 
 /** What answers the frames of one connection. */
 export interface Session {
-  /** Gives the reply to a frame, with its length word, once: at once or later. */
+  /** Gives the reply to a frame, with its length word, once: at once or later. Throws where the framing is lost. */
   answer(frame: Buffer, reply: (frame: Buffer) => void): void;
   close(): void;
 }
@@ -28,12 +28,16 @@ export function serveConnection(socket: Socket, session: Session, onRequest: () 
     let later = false;
     blocked = true;
     onRequest();
-    session.answer(frame, (reply) => {
-      blocked = false;
-      socket.write(reply);
-      // What waits behind it is another request, and may not happen in the middle of the one that brought this reply.
-      if (later) queueMicrotask(answerWaiting);
-    });
+    try {
+      session.answer(frame, (reply) => {
+        blocked = false;
+        socket.write(reply);
+        // What waits behind it is another request, and may not happen in the middle of the one that brought this reply.
+        if (later) queueMicrotask(answerWaiting);
+      });
+    } catch {
+      socket.destroySoon();
+    }
     later = true;
   };
 

@@ -1,5 +1,6 @@
 import type { CredentialV5 } from '../proto/credential-v5.ts';
 import type { Identifier } from '../proto/identifier.ts';
+import { splitRealm } from '../proto/principal.ts';
 import { LinkedList, type Place } from './linked-list.ts';
 import { Walk, type Walkable } from './walk.ts';
 
@@ -12,6 +13,8 @@ export interface StoredCredential extends Walkable {
 interface Entry extends StoredCredential {
   removed: boolean;
   place: Place<Entry>;
+  /** What its server principal is called without the realm. */
+  service: string;
 }
 
 /**
@@ -21,6 +24,7 @@ interface Entry extends StoredCredential {
 export class CredentialList {
   readonly #births = new LinkedList<Entry>();
   readonly #byObject = new Map<string, Entry>();
+  readonly #byService = new Map<string, Set<Entry>>();
   /** Whether its ccache was destroyed, reset or moved over; its iterators are dead then. */
   discarded = false;
 
@@ -29,9 +33,23 @@ export class CredentialList {
   }
 
   append(identifier: Identifier, value: CredentialV5): void {
-    const entry = { identifier, value, removed: false } as Entry;
+    const service = splitRealm(value.server).name;
+    const entry = { identifier, value, removed: false, service } as Entry;
     entry.place = this.#births.append(entry);
     this.#byObject.set(identifier.object, entry);
+    const sameService = this.#byService.get(service);
+    if (sameService) sameService.add(entry);
+    else this.#byService.set(service, new Set([entry]));
+  }
+
+  /** The credential whose identifier has this object part. */
+  identified(object: string): StoredCredential | undefined {
+    return this.#byObject.get(object);
+  }
+
+  /** The credentials for a service, named without its realm, in the order in which they were stored. */
+  forService(service: string): Iterable<StoredCredential> {
+    return this.#byService.get(service) ?? [];
   }
 
   /** Removes the credential with this identifier; false if it is not here. */
@@ -39,6 +57,9 @@ export class CredentialList {
     const entry = this.#byObject.get(identifier.object);
     if (!entry || entry.identifier.server !== identifier.server) return false;
     this.#byObject.delete(identifier.object);
+    const sameService = this.#byService.get(entry.service);
+    sameService?.delete(entry);
+    if (sameService?.size === 0) this.#byService.delete(entry.service);
     this.#births.remove(entry.place);
     entry.removed = true;
     wipe(entry.value);

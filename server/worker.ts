@@ -4,8 +4,11 @@ import { CCAPISession } from './ccapi-session.ts';
 import { hostClock } from './change-time.ts';
 import { Collection } from './collection.ts';
 import { serveConnection } from './connection.ts';
+import { EitherSession } from './either-session.ts';
 import { randomIdentifiers } from './identifiers.ts';
 import { Iterators } from './iterators.ts';
+import { KCMNames } from './kcm-names.ts';
+import { KCMSession } from './kcm-session.ts';
 import { Lifetime } from './lifetime.ts';
 import { PublicSocket } from './public-socket.ts';
 
@@ -19,6 +22,7 @@ const LAST_REPLIES = 5000;
 export class Worker {
   readonly #collection = new Collection(randomIdentifiers(), hostClock);
   readonly #iterators = new Iterators(this.#collection);
+  readonly #names = new KCMNames(this.#collection, process.getuid?.() as number);
   readonly #server: Server;
   readonly #sockets = new Set<Socket>();
   readonly #lifetime: Lifetime;
@@ -61,7 +65,11 @@ export class Worker {
       this.#lifetime.disconnected();
       this.#exitWhenEmpty();
     });
-    serveConnection(socket, new CCAPISession(this.#collection, this.#iterators, this.#log), this.#lifetime.requested);
+    const session = new EitherSession({
+      ccapi: () => new CCAPISession(this.#collection, this.#iterators, this.#log),
+      kcm: () => new KCMSession({ collection: this.#collection, names: this.#names }, this.#log),
+    });
+    serveConnection(socket, session, this.#lifetime.requested);
   }
 
   /** The name goes first. Whoever had found it by then is served, and if somebody has, the worker takes it back. */

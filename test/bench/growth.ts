@@ -1,10 +1,13 @@
 // Does anything cost more in a large collection than in a small one? Counted, not timed: how often each piece of the
 // server's code runs for one operation, by V8's precise coverage.
 import { Session } from 'node:inspector/promises';
+import type { MatchingCredential } from '../../proto/kcm.ts';
+import { parsePrincipal } from '../../proto/principal.ts';
 import type { CCache } from '../../server/ccache.ts';
 import { hostClock } from '../../server/change-time.ts';
 import { Collection } from '../../server/collection.ts';
 import { randomIdentifiers } from '../../server/identifiers.ts';
+import { matches } from '../../server/kcm-matching.ts';
 import { credentialFor } from '../server/model.ts';
 
 interface Size {
@@ -44,6 +47,7 @@ async function stepsAt({ ccaches, credentials }: Size): Promise<Record<string, n
     'destroy a ccache': () => collection.destroy(collection.named('one more') as CCache),
     'set the default': () => collection.setDefault(full),
     'store a credential': () => collection.store(full, credentialFor('one more@R')),
+    'look up a credential as KCM does': () => [...matches(list, wantedIn(credentials), 0)].length,
     'remove a credential from the middle': () => collection.remove(full, identifier),
     'next credential, behind the removed one': () => inTheMiddle.next(),
     'next ccache': () => walk.next(),
@@ -51,6 +55,13 @@ async function stepsAt({ ccaches, credentials }: Size): Promise<Record<string, n
     // The one that has to grow, since it takes note of the order of that moment; it shows that growth would show.
     'begin to iterate over ccaches': () => collection.walk(),
   });
+}
+
+/** What a client asks for that wants a ticket for the service in the middle. */
+function wantedIn(credentials: number): MatchingCredential {
+  const times = { authtime: 0, starttime: 0, endtime: 0, renewTill: 0 };
+  const rest = { enctype: 0, isSkey: 0, ticketFlags: 0, authdata: [], secondTicket: Buffer.alloc(0) };
+  return { server: parsePrincipal(`${(credentials >> 1) + 2}@R`), ...times, ...rest };
 }
 
 /** Runs each operation alone and counts the blocks of code that it runs through, over all of the server's files. */

@@ -1,0 +1,218 @@
+import { type Data, type Field, type Layout, u32, type Values } from './fields.ts';
+import { type Krb5Credential, readKrb5Credential, signed16, writeKrb5Credential } from './krb5-credential.ts';
+import { type Principal, readPrincipal, writePrincipal } from './principal.ts';
+import type { Reader } from './reader.ts';
+import { bytesFromText, textFromBytes } from './text.ts';
+import { Writer } from './writer.ts';
+
+/** The flags of RETRIEVE and REMOVE_CRED that decide what matches (KCM specification 4.1); the values are Heimdal's. */
+export const matchFlags = {
+  dontMatchRealm: 0x80000000,
+  keytype: 0x40000000,
+  serverNameOnly: 0x20000000,
+  flagsExact: 0x10000000,
+  flags: 0x08000000,
+  timesExact: 0x04000000,
+  times: 0x02000000,
+  authdata: 0x01000000,
+  secondTicket: 0x00800000,
+  isSkey: 0x00400000,
+} as const;
+
+/** The longest reply that MIT's client reads, counted as its length word counts (KCM specification 1.4). */
+export const MAX_REPLY = 10_485_760;
+
+/** A credential to match against (KCM specification 5.3). What is absent constrains nothing. */
+export interface MatchingCredential {
+  client?: Principal;
+  server?: Principal;
+  /** 0 where there is no key. */
+  enctype: number;
+  authtime: number;
+  starttime: number;
+  endtime: number;
+  renewTill: number;
+  isSkey: number;
+  ticketFlags: number;
+  authdata: Data[];
+  secondTicket: Buffer;
+}
+
+/** A name: its bytes, then NUL. */
+const name: Field<string> = {
+  read: (reader) => {
+    const length = reader.peek().indexOf(0);
+    if (length < 0) throw reader.malformed('a name without its NUL');
+    return textFromBytes(reader.view(length + 1).subarray(0, -1));
+  },
+  write: (writer, value) => writer.bytes(bytesFromText(value)).u8(0),
+};
+
+const i32: Field<number> = {
+  read: (reader) => reader.i32(),
+  write: (writer, value) => writer.u32(value),
+};
+
+const UUID_LENGTH = 16;
+
+/** A UUID, as the 32 hexadecimal digits of its bytes. */
+const uuid: Field<string> = {
+  read: (reader) => reader.view(UUID_LENGTH).toString('hex'),
+  write: (writer, value) => writer.bytes(Buffer.from(value, 'hex')),
+};
+
+/** UUIDs up to the end of the message. */
+const uuidList: Field<string[]> = {
+  read: (reader) => Array.from({ length: Math.floor(reader.remaining / UUID_LENGTH) }, () => uuid.read(reader)),
+  write: (writer, values) => {
+    for (const value of values) uuid.write(writer, value);
+  },
+};
+
+const principal: Field<Principal> = { read: readPrincipal, write: writePrincipal };
+
+const credential: Field<Krb5Credential> = { read: readKrb5Credential, write: writeKrb5Credential };
+
+/** Credentials, each with its length before it; what is left within that length is ignored. */
+const credentialList: Field<Krb5Credential[]> = {
+  read: (reader) => Array.from({ length: reader.count(4) }, () => credential.read(reader.part(reader.u32()))),
+  write: (writer, values) => {
+    writer.u32(values.length);
+    for (const value of values) {
+      const item = new Writer(1024);
+      credential.write(item, value);
+      writer.u32(item.length).bytes(item.finish());
+    }
+  },
+};
+
+const present = {
+  client: 0x01,
+  server: 0x02,
+  key: 0x04,
+  ticket: 0x08,
+  secondTicket: 0x10,
+  authdata: 0x20,
+  addresses: 0x40,
+};
+
+const matching: Field<MatchingCredential> = {
+  read: readMatching,
+  write: () => {
+    throw new Error('only clients write matching credentials');
+  },
+};
+
+/** The fields in their order on the wire, which is not that of their bits; addresses, key and ticket are not compared. */
+function readMatching(reader: Reader): MatchingCredential {
+  const header = reader.u32();
+  const has = (bit: number) => (header & bit) !== 0;
+  const client = has(present.client) ? { client: readPrincipal(reader) } : {};
+  const server = has(present.server) ? { server: readPrincipal(reader) } : {};
+  const enctype = has(present.key) ? signed16(reader.u16()) : 0;
+  if (has(present.key)) reader.view(reader.u32());
+  const [authtime, starttime, endtime, renewTill] = [reader.u32(), reader.u32(), reader.u32(), reader.u32()];
+  const [isSkey, ticketFlags] = [reader.u8(), reader.u32()];
+  if (has(present.addresses)) readTypedList(reader);
+  const authdata = has(present.authdata) ? readTypedList(reader) : [];
+  if (has(present.ticket)) reader.view(reader.u32());
+  const secondTicket = has(present.secondTicket) ? reader.copy(reader.u32()) : Buffer.alloc(0);
+  return {
+    ...client,
+    ...server,
+    enctype,
+    authtime,
+    starttime,
+    endtime,
+    renewTill,
+    isSkey,
+    ticketFlags,
+    authdata,
+    secondTicket,
+  };
+}
+
+function readTypedList(reader: Reader): Data[] {
+  return Array.from({ length: reader.count(6) }, () => ({
+    type: signed16(reader.u16()),
+    data: reader.copy(reader.u32()),
+  }));
+}
+
+interface Operation<Request extends Layout, Reply extends Layout> {
+  readonly number: number;
+  readonly request: Request;
+  readonly reply: Reply;
+}
+
+function operation<Request extends Layout, Reply extends Layout>(
+  number: number,
+  request: Request,
+  reply: Reply,
+): Operation<Request, Reply> {
+  return { number, request, reply };
+}
+
+const none = {};
+
+/**
+ * Every operation that we serve, once (KCM specification 2.3): all that MIT's and Heimdal's clients send but NTLM's. Any
+ * other is answered KRB5_FCC_INTERNAL, which clients take for "not served".
+ */
+export const operations = {
+  noop: operation(0, none, none),
+  getName: operation(1, { name }, { name }),
+  resolve: operation(2, none, none),
+  genNew: operation(3, none, { name }),
+  initialize: operation(4, { name, principal }, none),
+  destroy: operation(5, { name }, none),
+  store: operation(6, { name, credential }, none),
+  retrieve: operation(7, { name, flags: u32, matching }, { credential }),
+  getPrincipal: operation(8, { name }, { principal }),
+  getCredUUIDList: operation(9, { name }, { uuids: uuidList }),
+  getCredByUUID: operation(10, { name, uuid }, { credential }),
+  removeCred: operation(11, { name, flags: u32, matching }, none),
+  setFlags: operation(12, { name, flags: u32 }, none),
+  moveCache: operation(17, { name, to: name }, none),
+  getCacheUUIDList: operation(18, none, { uuids: uuidList }),
+  getCacheByUUID: operation(19, { uuid }, { name }),
+  getDefaultCache: operation(20, none, { name }),
+  setDefaultCache: operation(21, { name }, none),
+  getKDCOffset: operation(22, { name }, { offset: i32 }),
+  setKDCOffset: operation(23, { name, offset: i32 }, none),
+  getCredList: operation(13001, { name }, { credentials: credentialList }),
+  replace: operation(13002, { name, offset: i32, principal, credentials: credentialList }, none),
+} as const;
+
+/** The name of an operation of the table. */
+export type OperationName = keyof typeof operations;
+
+/** What an operation carries to the server. */
+export type OperationRequest<Name extends OperationName> = Values<(typeof operations)[Name]['request']>;
+
+/** What a success carries back. */
+export type OperationReply<Name extends OperationName> = Values<(typeof operations)[Name]['reply']>;
+
+const names = new Map(Object.entries(operations).map(([key, { number }]) => [number, key as OperationName]));
+
+/** The operation with this number, or undefined where we serve none. */
+export function operationNumbered(number: number): OperationName | undefined {
+  return names.get(number);
+}
+
+/** The version that stands before every opcode: 2.0. */
+export const VERSION = 0x0200;
+
+/** A successful reply as it travels: its length, counted from the inner status on, outer status 0, inner status 0. */
+export function operationReply<Name extends OperationName>(operationName: Name, reply: OperationReply<Name>): Buffer {
+  const writer = new Writer(512).u32(0).u32(0).u32(0);
+  const layout: Layout = operations[operationName].reply;
+  for (const field in layout)
+    (layout[field] as Field<unknown>).write(writer, (reply as Record<string, unknown>)[field]);
+  return writer.patchU32(0, writer.length - 8).finish();
+}
+
+/** A reply that carries an error. The outer status is always 0: with anything else in it MIT's client loses its place. */
+export function operationError(code: number): Buffer {
+  return new Writer(12).u32(4).u32(0).u32(code).finish();
+}

@@ -1,0 +1,188 @@
+import { CREDENTIALS_V5, type CredentialV5 } from '../proto/credential-v5.ts';
+import { CCAPIError, type ErrorName } from '../proto/error.ts';
+import type { Identifier } from '../proto/identifier.ts';
+import type { OperationName, OperationReply, OperationRequest } from '../proto/kcm.ts';
+import { fromCredentialV5, isConfigServer, type Krb5Credential, toCredentialV5 } from '../proto/krb5-credential.ts';
+import { type Principal, parsePrincipal, splitRealm, unparsePrincipal } from '../proto/principal.ts';
+import type { CCache, Contents } from './ccache.ts';
+import type { Collection } from './collection.ts';
+import { CredentialList } from './credential-list.ts';
+import { matches, sameData } from './kcm-matching.ts';
+import type { KCMNames } from './kcm-names.ts';
+
+/** What the handlers act on. */
+export interface KCMContext {
+  readonly collection: Collection;
+  readonly names: KCMNames;
+}
+
+type Handlers = {
+  readonly [Name in OperationName]: (request: OperationRequest<Name>, context: KCMContext) => OperationReply<Name>;
+};
+
+/** From this offset of the clocks on, in seconds, libkrb5 has to be made to ask for it (KCM specification 4.6). */
+const SIGNIFICANT_OFFSET = 60;
+
+/** What the server does for each operation (KCM specification 2.4). A handler throws its error. */
+export const kcmHandlers: Handlers = {
+  noop: () => ({}),
+  getName: ({ name }, { names }) => ({ name: existing(names.found(name)).name }),
+  resolve: () => ({}),
+  genNew: (_, { names }) => ({ name: names.fresh() }),
+  initialize: ({ name, principal }, { collection, names }) => {
+    collection.replace(names.canonical(name), contentsFor(principal, 0));
+    return {};
+  },
+  destroy: ({ name }, { collection, names }) => {
+    const ccache = names.resolved(name);
+    if (!ccache && collection.awaitedDefault === name) collection.awaitDefault(undefined);
+    collection.destroy(existing(ccache));
+    return {};
+  },
+  store: ({ name, credential }, { collection, names }) => {
+    const ccache = existing(names.found(name));
+    const stored = toCredentialV5(credential);
+    collection.store(ccache, stored, replacedBy(stored, ccache.contents.credentials));
+    return {};
+  },
+  retrieve: ({ name, flags, matching }, { names }) => {
+    const { contents } = existing(names.found(name));
+    const offset = (contents.kdcOffset ?? 0) | 0;
+    // A client that finds its tickets by RETRIEVE never asks for the offset; sent to look for itself, it does.
+    if (Math.abs(offset) >= SIGNIFICANT_OFFSET) throw new CCAPIError('KRB5_CC_NOSUPP');
+    for (const { value } of matches(contents.credentials, matching, flags)) {
+      const credential = asKrb5(value);
+      if (credential) return { credential };
+    }
+    throw new CCAPIError('KRB5_CC_NOTFOUND');
+  },
+  getPrincipal: ({ name }, { names }) => ({ principal: present(principalOf(existing(names.found(name)).contents)) }),
+  getCredUUIDList: ({ name }, { names }) => ({
+    uuids: readable(existing(names.found(name)).contents.credentials).map(({ identifier }) => uuidOf(identifier)),
+  }),
+  getCredByUUID: ({ name, uuid }, { names }) => {
+    const stored = existing(names.found(name)).contents.credentials.identified(objectOf(uuid));
+    return { credential: present(stored && asKrb5(stored.value), 'KRB5_CC_END') };
+  },
+  removeCred: ({ name, flags, matching }, { collection, names }) => {
+    const ccache = existing(names.found(name));
+    const found = [...matches(ccache.contents.credentials, matching, flags)];
+    if (found.length === 0) throw new CCAPIError('KRB5_CC_NOTFOUND');
+    collection.remove(ccache, ...found.map(({ identifier }) => identifier));
+    return {};
+  },
+  setFlags: ({ name }, { names }) => {
+    existing(names.found(name));
+    return {};
+  },
+  moveCache: ({ name, to }, { collection, names }) => {
+    const source = existing(names.resolved(name));
+    const destination = names.resolved(to) ?? collection.create(names.canonical(to), CREDENTIALS_V5, '');
+    if (source === destination) return {};
+    const wasDefault = collection.default === source;
+    collection.move(source, destination);
+    if (wasDefault) collection.setDefault(destination);
+    return {};
+  },
+  getCacheUUIDList: (_, { collection }) => ({
+    uuids: [...collection].filter(({ contents }) => principalOf(contents)).map(({ identifier }) => uuidOf(identifier)),
+  }),
+  getCacheByUUID: ({ uuid }, { collection }) => {
+    const ccache = collection.identified({ server: collection.identifier.server, object: objectOf(uuid) });
+    return { name: present(ccache, 'KRB5_CC_END').name };
+  },
+  getDefaultCache: (_, { names }) => ({ name: names.default }),
+  setDefaultCache: ({ name }, { collection, names }) => {
+    collection.awaitDefault(names.canonical(name));
+    return {};
+  },
+  getKDCOffset: ({ name }, { names }) => ({ offset: existing(names.found(name)).contents.kdcOffset ?? 0 }),
+  setKDCOffset: ({ name, offset }, { collection, names }) => {
+    collection.setKDCOffset(existing(names.found(name)), offset >>> 0);
+    return {};
+  },
+  getCredList: ({ name }, { names }) => ({
+    credentials: readable(existing(names.found(name)).contents.credentials).map(({ credential }) => credential),
+  }),
+  replace: ({ name, offset, principal, credentials }, { collection, names }) => {
+    const contents = contentsFor(principal, offset);
+    for (const credential of credentials)
+      contents.credentials.append(collection.newIdentifier(), toCredentialV5(credential));
+    collection.replace(names.canonical(name), contents);
+    return {};
+  },
+};
+
+function contentsFor(principal: Principal, offset: number): Contents {
+  return {
+    principal: unparsePrincipal(principal),
+    nameType: principal.nameType,
+    kdcOffset: offset >>> 0,
+    credentials: new CredentialList(),
+  };
+}
+
+/** The principal as KCM has it; undefined where there is none, or one that only the CCAPI can make something of. */
+function principalOf({ principal, nameType }: Contents): Principal | undefined {
+  if (principal === '') return undefined;
+  const parsed = orUndefined(() => parsePrincipal(principal));
+  return parsed && nameType !== undefined ? { ...parsed, nameType } : parsed;
+}
+
+/** The credentials that can be put into KCM's form, each with its identifier. */
+function readable(list: CredentialList): { identifier: Identifier; credential: Krb5Credential }[] {
+  return [...list].flatMap(({ identifier, value }) => {
+    const credential = asKrb5(value);
+    return credential ? [{ identifier, credential }] : [];
+  });
+}
+
+function asKrb5(value: CredentialV5): Krb5Credential | undefined {
+  return orUndefined(() => fromCredentialV5(value));
+}
+
+/** What the CCAPI stored need not parse; to KCM it is not there. */
+function orUndefined<T>(read: () => T): T | undefined {
+  try {
+    return read();
+  } catch (error) {
+    if (CCAPIError.is(error, 'ccErrBadParam')) return undefined;
+    throw error;
+  }
+}
+
+/**
+ * What a stored credential takes the place of (KCM specification 2.4, STORE): an older one for the same purpose, and of
+ * configuration entries any with the same key, whatever it says.
+ */
+function replacedBy(stored: CredentialV5, list: CredentialList): Identifier[] {
+  const same = (other: CredentialV5) =>
+    other.client === stored.client &&
+    other.server === stored.server &&
+    (isConfigServer(stored.server) ||
+      ((other.isSkey !== 0) === (stored.isSkey !== 0) &&
+        other.keyblock.type === stored.keyblock.type &&
+        other.secondTicket.data.equals(stored.secondTicket.data) &&
+        sameData(other.authdata, stored.authdata)));
+  return [...list.forService(splitRealm(stored.server).name)]
+    .filter(({ value }) => same(value))
+    .map(({ identifier }) => identifier);
+}
+
+function existing(ccache: CCache | undefined): CCache {
+  return present(ccache);
+}
+
+function present<T>(value: T | undefined, otherwise: ErrorName = 'KRB5_FCC_NOFILE'): T {
+  if (value === undefined) throw new CCAPIError(otherwise);
+  return value;
+}
+
+/** Our identifiers are UUIDs in text; KCM has their bytes. */
+function uuidOf({ object }: Identifier): string {
+  return object.replaceAll('-', '');
+}
+
+function objectOf(uuid: string): string {
+  return uuid.replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, '$1-$2-$3-$4-$5');
+}

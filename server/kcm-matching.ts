@@ -1,0 +1,66 @@
+import type { CredentialV5 } from '../proto/credential-v5.ts';
+import type { Data } from '../proto/fields.ts';
+import { type MatchingCredential, matchFlags } from '../proto/kcm.ts';
+import { type Principal, splitRealm, unparsePrincipal } from '../proto/principal.ts';
+import type { CredentialList, StoredCredential } from './credential-list.ts';
+
+/** The credentials of a list that match, in the order in which they were stored (KCM specification 4.2). */
+export function* matches(list: CredentialList, wanted: MatchingCredential, flags: number): Generator<StoredCredential> {
+  const accepts = matcher(wanted, flags);
+  const candidates = wanted.server ? list.forService(splitRealm(unparsePrincipal(wanted.server)).name) : list;
+  for (const candidate of candidates) if (accepts(candidate.value)) yield candidate;
+}
+
+type Check = (credential: CredentialV5) => boolean;
+
+/** The checks that a request asks for, put together once. Realms, flags and times only count where a flag says so. */
+function matcher(wanted: MatchingCredential, flags: number): Check {
+  const asks = (flag: number) => (flags & flag) !== 0;
+  const anyRealm = asks(matchFlags.dontMatchRealm);
+  const checks: Check[] = [];
+  if (wanted.client) {
+    const isClient = samePrincipal(wanted.client, anyRealm);
+    checks.push(({ client }) => isClient(client));
+  }
+  if (wanted.server) {
+    const isServer = samePrincipal(wanted.server, anyRealm || asks(matchFlags.serverNameOnly));
+    checks.push(({ server }) => isServer(server));
+  }
+  const userToUser = asks(matchFlags.isSkey) && wanted.isSkey !== 0;
+  // Without its flag only tickets that are not user-to-user match; MIT relies on it, and it stores 8 where it asks for 1.
+  checks.push(({ isSkey }) => (isSkey !== 0) === userToUser);
+  if (asks(matchFlags.flagsExact)) checks.push(({ ticketFlags }) => ticketFlags === wanted.ticketFlags);
+  if (asks(matchFlags.flags))
+    checks.push(({ ticketFlags }) => (ticketFlags & wanted.ticketFlags) >>> 0 === wanted.ticketFlags);
+  if (asks(matchFlags.timesExact)) checks.push((credential) => sameTimes(credential, wanted));
+  if (asks(matchFlags.times)) checks.push((credential) => lastsAsLong(credential, wanted));
+  if (asks(matchFlags.authdata)) checks.push(({ authdata }) => sameData(authdata, wanted.authdata));
+  if (asks(matchFlags.secondTicket)) checks.push(({ secondTicket }) => secondTicket.data.equals(wanted.secondTicket));
+  if (asks(matchFlags.keytype)) checks.push(({ keyblock }) => keyblock.type === wanted.enctype);
+  return (credential) => checks.every((check) => check(credential));
+}
+
+/** The name type is never compared. */
+function samePrincipal(wanted: Principal, anyRealm: boolean): (text: string) => boolean {
+  const text = unparsePrincipal(wanted);
+  const { name } = splitRealm(text);
+  return anyRealm ? (candidate) => splitRealm(candidate).name === name : (candidate) => candidate === text;
+}
+
+function sameTimes(credential: CredentialV5, wanted: MatchingCredential): boolean {
+  return (['authtime', 'starttime', 'endtime', 'renewTill'] as const).every(
+    (name) => credential[name] === wanted[name],
+  );
+}
+
+function lastsAsLong({ endtime, renewTill }: CredentialV5, wanted: MatchingCredential): boolean {
+  return wanted.renewTill <= renewTill && wanted.endtime <= endtime;
+}
+
+/** Whether two lists have the same types and bytes in the same order. */
+export function sameData(one: readonly Data[], other: readonly Data[]): boolean {
+  return (
+    one.length === other.length &&
+    one.every(({ type, data }, i) => type === other[i]?.type && data.equals((other[i] as Data).data))
+  );
+}

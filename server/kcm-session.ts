@@ -1,0 +1,63 @@
+import type { Log } from '../etc/log.ts';
+import { CCAPIError } from '../proto/error.ts';
+import { errorCodes } from '../proto/error-codes.ts';
+import { type Layout, readFields } from '../proto/fields.ts';
+import {
+  MAX_REPLY,
+  type OperationName,
+  type OperationReply,
+  type OperationRequest,
+  operationError,
+  operationNumbered,
+  operationReply,
+  operations,
+  VERSION,
+} from '../proto/kcm.ts';
+import { Reader } from '../proto/reader.ts';
+import type { Session } from './connection.ts';
+import { type KCMContext, kcmHandlers } from './kcm-handlers.ts';
+
+/** One connection that speaks KCM. Nothing depends on the connection: a client may go on with another (1.5). */
+export class KCMSession implements Session {
+  readonly #context: KCMContext;
+  readonly #log: Log;
+
+  constructor(context: KCMContext, log: Log) {
+    this.#context = context;
+    this.#log = log;
+  }
+
+  /** Answers a request at once. Throws for another version: there is no telling then where anything stands. */
+  answer(frame: Buffer, reply: (frame: Buffer) => void): void {
+    const reader = new Reader(frame);
+    if (frame.length < 4 || reader.u16() !== VERSION) throw new CCAPIError('malformed', 'no request of KCM 2.0');
+    reply(this.#answered(operationNumbered(reader.u16()), reader));
+  }
+
+  close(): void {}
+
+  #answered(name: OperationName | undefined, reader: Reader): Buffer {
+    try {
+      if (name === undefined) throw new CCAPIError('KRB5_FCC_INTERNAL');
+      const handler = kcmHandlers[name] as (
+        request: OperationRequest<OperationName>,
+        context: KCMContext,
+      ) => OperationReply<never>;
+      const request = readFields(reader, operations[name].request as Layout) as OperationRequest<OperationName>;
+      const reply = operationReply(name, handler(request, this.#context));
+      // MIT's client reads no more, and asks for the credentials one by one when it is told so.
+      if (reply.length - 8 > MAX_REPLY) throw new CCAPIError('KRB5_CC_NOSUPP');
+      return reply;
+    } catch (error) {
+      return operationError(this.#codeOf(error));
+    }
+  }
+
+  #codeOf(error: unknown): number {
+    if (CCAPIError.is(error, 'malformed')) return errorCodes.KRB5_CC_FORMAT.code;
+    if (error instanceof CCAPIError && error.code < 0) return error.code;
+    // Not what clients take for "not served": they would do it in steps, and the first of them empties the ccache.
+    this.#log.error(`internal error: ${(error as Error).stack}`);
+    return errorCodes.KRB5_CC_WRITE.code;
+  }
+}

@@ -1,0 +1,123 @@
+// The stock MIT programs with KCM: on the worker's own socket, and the same tickets through the CCAPI.
+import { chownSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { beforeAll, describe, expect, inject, it } from 'vitest';
+import { temporaryDirectory } from '../setup/cleanup.ts';
+import { type Kdc, startKdc } from '../setup/kdc.ts';
+import { ccapi, type Outcome, run } from '../setup/programs.ts';
+import { describeWith } from '../setup/requirements.ts';
+
+describeWith(['krb5-kdc', 'krb5-admin-server', 'krb5-user'], 'stock MIT programs on the socket of a worker', () => {
+  const [user] = inject('users');
+  const identity = user ? { uid: user.uid, gid: user.gid } : {};
+  const uid = user?.uid ?? process.getuid?.();
+  let kdc: Kdc;
+  let env: NodeJS.ProcessEnv;
+
+  const mit = (program: string, ...args: string[]): Promise<Outcome> =>
+    run(`/usr/bin/${program}`, args, { ...identity, env, input: `${kdc.password}\n` });
+  const ours = (...args: string[]) => ccapi(args, { ...identity, env });
+  const kinit = (...args: string[]) => mit('kinit', ...args);
+
+  beforeAll(async () => {
+    kdc = await startKdc(['alice', 'bob', 'host/a.test.example', 'host/b.test.example']);
+    const home = join(temporaryDirectory(), 'home');
+    mkdirSync(home, { mode: 0o700 });
+    if (user) chownSync(home, user.uid, user.gid);
+    env = { XDG_RUNTIME_DIR: home, KRB5_CONFIG: kdc.krb5Conf, CCAPI_PORT: '1' };
+    const socket = (await ours('path')).stdout.trimEnd();
+    const krb5Conf = `${kdc.krb5Conf}.kcm`;
+    writeFileSync(
+      krb5Conf,
+      `[libdefaults]\n default_ccache_name = KCM:\n kcm_socket = ${socket}\n${readFileSync(kdc.krb5Conf)}`,
+    );
+    env.KRB5_CONFIG = krb5Conf;
+  });
+
+  it('kinit, klist and kvno work, the second kvno without the KDC', async () => {
+    expect(await mit('klist')).toMatchObject({
+      code: 1,
+      stderr: `klist: Credentials cache 'KCM:${uid}' not found\n`,
+    });
+    expect((await kinit('-r', '2d', 'alice')).code).toBe(0);
+    expect((await mit('klist')).stdout).toMatch(
+      new RegExp(`Ticket cache: KCM:${uid}\nDefault principal: alice@TEST.EXAMPLE`),
+    );
+    expect((await mit('kvno', 'host/a.test.example')).stdout).toContain('kvno = 1');
+    expect((await mit('kvno', '--cached-only', 'host/a.test.example')).code).toBe(0);
+    expect((await mit('kvno', '--cached-only', 'host/b.test.example')).code).toBe(1);
+    expect((await mit('klist', '-s')).code).toBe(0);
+  });
+
+  it('what they store, the CCAPI lists; what the CCAPI takes in, they use', async () => {
+    const [cache] = JSON.parse((await ours('list', '--json')).stdout);
+    expect([cache.name, cache.principal]).toEqual([String(uid), 'alice@TEST.EXAMPLE']);
+    expect(cache.credentials.map(({ server }: { server: string }) => server)).toEqual([
+      'krbtgt/TEST.EXAMPLE@TEST.EXAMPLE',
+      'host/a.test.example@TEST.EXAMPLE',
+    ]);
+    const file = `FILE:${env.XDG_RUNTIME_DIR}/bob`;
+    expect((await kinit('-c', file, 'bob')).code).toBe(0);
+    expect((await ours('import', '-c', 'bobs', file)).code).toBe(0);
+    expect((await mit('klist', '-c', 'KCM:bobs')).stdout).toContain('Default principal: bob@TEST.EXAMPLE');
+    expect((await mit('kvno', '-c', 'KCM:bobs', 'host/b.test.example')).stdout).toContain('kvno = 1');
+  });
+
+  it('a file that comes out through the CCAPI is the one that kinit writes, byte for byte', async () => {
+    const direct = `${env.XDG_RUNTIME_DIR}/direct`;
+    const through = `${env.XDG_RUNTIME_DIR}/through`;
+    await kinit('-c', `FILE:${direct}`, 'bob');
+    await kinit('-c', 'KCM:copy', 'bob');
+    await mit('kvno', '-c', 'KCM:copy', '-q', 'host/a.test.example');
+    await ours('export', '-c', 'copy', `FILE:${through}`);
+    // The keys differ, the shape does not: the header, the principal and all name types are the same bytes.
+    expect(readFileSync(through).subarray(0, 100)).toEqual(readFileSync(direct).subarray(0, 100));
+    await ours('import', '-c', 'copy', `FILE:${through}`);
+    await ours('export', '-c', 'copy', `FILE:${through}2`);
+    expect(readFileSync(`${through}2`).equals(readFileSync(through))).toBe(true);
+    expect((await mit('kdestroy', '-c', 'KCM:copy')).code).toBe(0);
+  });
+
+  describe('the collection', () => {
+    const primary = async () => /Default principal: (\S+)@/.exec((await mit('klist')).stdout)?.[1];
+
+    it('has a ccache of its own for a second principal, which becomes the primary', async () => {
+      expect((await mit('kdestroy', '-A')).code).toBe(0);
+      expect((await kinit('alice')).code).toBe(0);
+      expect((await kinit('bob')).code).toBe(0);
+      expect(await primary()).toBe('bob');
+      expect((await mit('klist', '-l')).stdout).toMatch(/bob@TEST.EXAMPLE +KCM:\d+:\d+\nalice@TEST.EXAMPLE +KCM:\d+\n/);
+      expect((await mit('klist', '-A')).stdout.match(/Ticket cache/g)).toHaveLength(2);
+    });
+
+    it('is switched by kswitch and by ccapi switch alike', async () => {
+      expect((await mit('kswitch', '-p', 'alice')).code).toBe(0);
+      expect(await primary()).toBe('alice');
+      expect((await ours('switch', '-p', 'bob@TEST.EXAMPLE')).code).toBe(0);
+      expect(await primary()).toBe('bob');
+    });
+
+    it('keeps its primary through a renewal, and refreshes the ccache that belongs to a principal', async () => {
+      expect((await kinit('-r', '2d', 'alice')).code).toBe(0);
+      expect((await kinit('-R')).code).toBe(0);
+      expect(await primary()).toBe('alice');
+      expect(JSON.parse((await ours('list', '-A', '--json')).stdout)).toHaveLength(2);
+    });
+
+    it('falls back to the next ccache when the primary is destroyed', async () => {
+      expect((await mit('kdestroy')).code).toBe(0);
+      expect(await primary()).toBe('bob');
+      expect((await mit('kdestroy', '-A')).stderr).toBe('');
+      expect(await primary()).toBeUndefined();
+      expect(await mit('kdestroy')).toMatchObject({ code: 0 });
+      expect((await ours('list', '-A', '--json')).stdout).toBe('[]\n');
+    });
+
+    it('makes the primary what was chosen before it was there', async () => {
+      await kinit('alice');
+      expect((await mit('kswitch', '-c', 'KCM:later')).code).toBe(0);
+      expect((await kinit('-c', 'KCM:later', 'bob')).code).toBe(0);
+      expect(await primary()).toBe('bob');
+    });
+  });
+});
