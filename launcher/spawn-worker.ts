@@ -13,7 +13,8 @@ export async function spawnWorker(
   deadline: number,
 ): Promise<void> {
   const child = spawn(process.execPath, [join(__dirname, 'ccapi-server.js'), ...args], {
-    ...(identity && { uid: identity.uid, gid: identity.gid }),
+    // Node takes signed 32-bit numbers here and means the unsigned ones of the same bits.
+    ...(identity && { uid: identity.uid | 0, gid: identity.gid | 0 }),
     cwd: '/',
     detached: true,
     env: scrubbedEnvironment(process.env),

@@ -1,5 +1,13 @@
-import { type Data, type Field, type Layout, u32, type Values } from './fields.ts';
-import { type Krb5Credential, readKrb5Credential, signed16, writeKrb5Credential } from './krb5-credential.ts';
+import { type Field, type Layout, u32, type Values } from './fields.ts';
+import {
+  type Krb5Credential,
+  readAddresses,
+  readAuthdata,
+  readKrb5Credential,
+  readTimes,
+  signed16,
+  writeKrb5Credential,
+} from './krb5-credential.ts';
 import { type Principal, readPrincipal, writePrincipal } from './principal.ts';
 import type { Reader } from './reader.ts';
 import { bytesFromText, textFromBytes } from './text.ts';
@@ -22,20 +30,14 @@ export const matchFlags = {
 /** The longest reply that MIT's client reads, counted as its length word counts (KCM specification 1.4). */
 export const MAX_REPLY = 10_485_760;
 
+type ComparedFields = 'authtime' | 'starttime' | 'endtime' | 'renewTill' | 'isSkey' | 'ticketFlags' | 'authdata';
+
 /** A credential to match against (KCM specification 5.3). What is absent constrains nothing. */
-export interface MatchingCredential {
+export interface MatchingCredential extends Pick<Krb5Credential, ComparedFields | 'secondTicket'> {
   client?: Principal;
   server?: Principal;
   /** 0 where there is no key. */
   enctype: number;
-  authtime: number;
-  starttime: number;
-  endtime: number;
-  renewTill: number;
-  isSkey: number;
-  ticketFlags: number;
-  authdata: Data[];
-  secondTicket: Buffer;
 }
 
 /** A name: its bytes, then NUL. */
@@ -111,32 +113,13 @@ function readMatching(reader: Reader): MatchingCredential {
   const server = has(present.server) ? { server: readPrincipal(reader) } : {};
   const enctype = has(present.key) ? signed16(reader.u16()) : 0;
   if (has(present.key)) reader.view(reader.u32());
-  const [authtime, starttime, endtime, renewTill] = [reader.u32(), reader.u32(), reader.u32(), reader.u32()];
+  const times = readTimes(reader);
   const [isSkey, ticketFlags] = [reader.u8(), reader.u32()];
-  if (has(present.addresses)) readTypedList(reader);
-  const authdata = has(present.authdata) ? readTypedList(reader) : [];
+  if (has(present.addresses)) readAddresses(reader);
+  const authdata = has(present.authdata) ? readAuthdata(reader) : [];
   if (has(present.ticket)) reader.view(reader.u32());
   const secondTicket = has(present.secondTicket) ? reader.copy(reader.u32()) : Buffer.alloc(0);
-  return {
-    ...client,
-    ...server,
-    enctype,
-    authtime,
-    starttime,
-    endtime,
-    renewTill,
-    isSkey,
-    ticketFlags,
-    authdata,
-    secondTicket,
-  };
-}
-
-function readTypedList(reader: Reader): Data[] {
-  return Array.from({ length: reader.count(6) }, () => ({
-    type: signed16(reader.u16()),
-    data: reader.copy(reader.u32()),
-  }));
+  return { ...client, ...server, enctype, ...times, isSkey, ticketFlags, authdata, secondTicket };
 }
 
 interface Operation<Request extends Layout, Reply extends Layout> {

@@ -33,28 +33,14 @@ export function readKrb5Credential(reader: Reader): Krb5Credential {
   const client = readPrincipal(reader);
   const server = readPrincipal(reader);
   const keyblock = { type: signed16(reader.u16()), data: reader.copy(reader.u32()) };
-  const [authtime, starttime, endtime, renewTill] = [reader.u32(), reader.u32(), reader.u32(), reader.u32()];
+  const times = readTimes(reader);
   const isSkey = reader.u8();
   const ticketFlags = reader.u32();
-  const addresses = readList(reader, (type) => type);
-  const authdata = readList(reader, signed16);
+  const addresses = readAddresses(reader);
+  const authdata = readAuthdata(reader);
   const ticket = reader.copy(reader.u32());
   const secondTicket = reader.copy(reader.u32());
-  return {
-    client,
-    server,
-    keyblock,
-    authtime,
-    starttime,
-    endtime,
-    renewTill,
-    isSkey,
-    ticketFlags,
-    addresses,
-    authdata,
-    ticket,
-    secondTicket,
-  };
+  return { client, server, keyblock, ...times, isSkey, ticketFlags, addresses, authdata, ticket, secondTicket };
 }
 
 /** Writes a marshalled credential; throws 202 for a type number or `isSkey` that its 16 or 8 bits cannot hold. */
@@ -111,6 +97,21 @@ function withNameTypeWord(principal: Principal, word: number): Principal {
 /** Enctypes and authorization data types are signed 16-bit numbers; as 32-bit patterns they keep their sign. */
 export function signed16(value: number): number {
   return ((value << 16) >> 16) >>> 0;
+}
+
+/** The four times of a credential, in their order. */
+export function readTimes(reader: Reader): Pick<CredentialV5, 'authtime' | 'starttime' | 'endtime' | 'renewTill'> {
+  return { authtime: reader.u32(), starttime: reader.u32(), endtime: reader.u32(), renewTill: reader.u32() };
+}
+
+/** The addresses of a credential; their types are not signed. */
+export function readAddresses(reader: Reader): Data[] {
+  return readList(reader, (type) => type);
+}
+
+/** The authorization data of a credential. */
+export function readAuthdata(reader: Reader): Data[] {
+  return readList(reader, signed16);
 }
 
 function readList(reader: Reader, typeOf: (word: number) => number): Data[] {

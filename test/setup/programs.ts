@@ -94,14 +94,15 @@ export function sendBytes(
   });
 }
 
-/** A launcher that listens by hand on a port of its own, for the uid of the tests. */
+/** A launcher that listens by hand on a port of its own, for the uid of the tests unless another is said. */
 export async function startLauncher(
   args: string[],
-  env: NodeJS.ProcessEnv = {},
+  { env = {}, ...identity }: Pick<RunOptions, 'env' | 'uid' | 'gid'> = {},
 ): Promise<{ port: number; stderr(): string }> {
   const port = await freePort();
   let stderr = '';
   const launcher = start(process.execPath, [programs.launcher, '--listen', String(port), ...args], {
+    ...(identity as { uid: number; gid: number }),
     env: cleanEnvironment(env),
     stdio: ['ignore', 'pipe', 'pipe'],
   });

@@ -1,0 +1,84 @@
+// A launcher that a person starts: what it says, and what it says of mistakes.
+import { createServer } from 'node:net';
+import { describe, expect, inject, it } from 'vitest';
+import { afterwards, temporaryDirectory, workersBelow } from '../setup/cleanup.ts';
+import { freePort, programs, run, sendBytes, startLauncher } from '../setup/programs.ts';
+import { describeWith } from '../setup/requirements.ts';
+import type { TestUser } from '../setup/test-users.ts';
+
+const launcher = (...args: string[]) => run(process.execPath, [programs.launcher, ...args]);
+
+describe('a mistake is told in a line, and the exit code is 2', () => {
+  it.each([
+    [['--listen', '--frobnicate'], "Unknown option '--frobnicate'"],
+    [['--listen', '1', '2'], 'unexpected argument "2"; see --help'],
+    [['--listen', 'http'], '--listen "http": expected [ADDRESS:]PORT'],
+    [['--listen', '70000'], '--listen "70000": expected [ADDRESS:]PORT'],
+    [['--listen', '0.0.0.0:7789'], '--listen "0.0.0.0:7789": only loopback addresses are served'],
+    [['--listen', 'localhost:7789'], 'only loopback addresses are served'],
+    [['--listen', '[::]:7789'], 'only loopback addresses are served'],
+    [['--listen', '--port=x'], '--port: "x" is not a number from 1 to 65535'],
+    [['--listen', '--directory=x'], '--directory: "x" is not an absolute path'],
+  ])('%j', async (args, message) => {
+    const { code, stdout, stderr } = await launcher(...args);
+    expect([code, stdout]).toEqual([2, '']);
+    expect(stderr).toMatch(/^ccapi-launcher: error: [^\n]+\n$/);
+    expect(stderr).toContain(message);
+  });
+
+  it('a port that is taken', async () => {
+    const port = await freePort();
+    const taken = createServer();
+    await new Promise<void>((resolve) => taken.listen(port, '127.0.0.1', resolve));
+    afterwards(() => void taken.close());
+    const { code, stderr } = await launcher('--listen', String(port));
+    expect([code, stderr]).toEqual([2, expect.stringContaining(`port ${port}: something listens there already`)]);
+  });
+});
+
+it('--help shows every setting, and the line for inetd.conf with the paths of this machine', async () => {
+  const { code, stdout } = await launcher('--help');
+  expect(code).toBe(0);
+  expect(stdout).toContain(`stream tcp4 wait root ${process.execPath} node ${programs.launcher} --wait`);
+  for (const option of ['port', 'directory', 'idle-timeout', 'verify-uid']) expect(stdout).toContain(`--${option} `);
+});
+
+it('listens on the one address that it is told', async () => {
+  const base = `${temporaryDirectory()}/run`;
+  const { port } = await startLauncher([`--directory=${base}`]);
+  expect(await sendBytes({ host: '::1', port }, 'CCAPI/2\n')).toContain('code=version');
+  expect(await sendBytes({ host: '127.0.0.1', port }, 'CCAPI/2\n')).toContain('code=version');
+});
+
+it('without root serves nobody else, whoever asks', async () => {
+  const [user] = inject('users');
+  const uid = user?.uid ?? (process.getuid?.() as number);
+  const settings = [`--directory=${temporaryDirectory()}/run`, '--verify-uid=no'];
+  const { port } = await startLauncher(settings, user && { uid: user.uid, gid: user.gid });
+  const answer = await sendBytes({ host: '127.0.0.1', port }, `CCAPI/1 uid=${uid + 1}\n`);
+  expect(answer).toMatch(
+    /^CCAPI\/1 error code=cannot-become-uid message=this launcher runs as uid \d+ and cannot serve/,
+  );
+});
+
+describeWith(['root', 'Linux', 'netcat-openbsd'], 'the settings of a launcher', () => {
+  const [alice, bob] = inject('users') as [TestUser, TestUser];
+
+  it('verify_uid = no answers a claim without asking the kernel; the path is of no use to others', async () => {
+    const base = `${temporaryDirectory()}/run`;
+    const { port } = await startLauncher([`--directory=${base}`, '--verify-uid=no']);
+    const { uid, gid } = alice;
+    const asked = { uid, gid, input: `CCAPI/1 uid=${bob.uid}\n` };
+    const path = `${base}/${bob.uid}/S.ccapi`;
+    expect((await run('/bin/nc.openbsd', ['127.0.0.1', String(port)], asked)).stdout).toBe(`CCAPI/1 ok path=${path}\n`);
+    expect((await run('/bin/nc.openbsd', ['-U', path], { uid, gid })).stderr).toContain('Permission denied');
+  });
+
+  it('unknown_uids = allow serves a uid that the passwd database lacks, in no group that means anything', async () => {
+    const base = `${temporaryDirectory()}/run`;
+    const { port } = await startLauncher([`--directory=${base}`, '--unknown-uids=allow']);
+    expect(await sendBytes({ host: '127.0.0.1', port }, '3999999999\n')).toBe(`${base}/3999999999/S.ccapi\n`);
+    const { stdout } = await run('/bin/cat', [`/proc/${workersBelow(base)[0]}/status`]);
+    expect(stdout).toMatch(/^Uid:\s+3999999999\s+3999999999\s+3999999999\s+3999999999\nGid:\s+65534\s/m);
+  });
+});
