@@ -1,8 +1,9 @@
 import { createServer, type Server, Socket } from 'node:net';
 import type { Log } from '../etc/log.ts';
 import type { Settings } from '../etc/settings.ts';
+import { enteredFrontDoor } from './front-door.ts';
 import { stdoutIsApart } from './mode.ts';
-import { type Peer, tcpPeer, unixPeer } from './peer.ts';
+import { descriptorOf, stdinPeer, tcpPeer, unixPeer } from './peer.ts';
 import { rendezvous } from './rendezvous.ts';
 
 /** What serves the connections, however they come. */
@@ -11,17 +12,23 @@ export interface LauncherOptions {
   launcherUid: number;
   log: Log;
   socketOf(uid: number): Promise<string>;
+  /** A connection to the uid's worker, made with the uid's rights. */
+  connectTo(uid: number): Promise<Socket>;
 }
 
 /** Serves one connection: a peer of another host is dropped without a byte. */
-async function serve(socket: Socket, { settings, launcherUid, log, socketOf }: LauncherOptions): Promise<void> {
-  const peer: Peer | undefined = socket.remoteAddress === undefined ? unixPeer(launcherUid) : tcpPeer(socket);
+async function serve(socket: Socket, options: LauncherOptions): Promise<void> {
+  const { settings, launcherUid, log, socketOf } = options;
+  const stdin = descriptorOf(socket) === 0;
+  const unix = socket.remoteAddress === undefined;
+  const peer = unix ? (stdin ? stdinPeer(launcherUid) : unixPeer(descriptorOf(socket))) : tcpPeer(socket);
   if (!peer) {
     log.refusal(`${socket.remoteAddress}: dropped: not an address of this host`);
     socket.destroy();
     return;
   }
   const verifyUid = settings.verifyUid && process.platform === 'linux';
+  if (unix && !stdin && (await enteredFrontDoor(socket, peer, options))) return;
   await rendezvous({ input: socket, output: socket }, peer, { verifyUid, socketOf, log });
 }
 
@@ -32,7 +39,7 @@ export function serveConnectionOnStdin(options: LauncherOptions): Promise<void> 
   if (!stdoutIsApart()) return serve(socket, options);
   const output = new Socket({ fd: 1, readable: false, writable: true });
   const { log, socketOf } = options;
-  return rendezvous({ input: socket, output }, unixPeer(options.launcherUid), { verifyUid: true, socketOf, log });
+  return rendezvous({ input: socket, output }, stdinPeer(options.launcherUid), { verifyUid: true, socketOf, log });
 }
 
 /**

@@ -21,8 +21,9 @@ Tells a client where the credential-cache server of its uid listens, and starts 
                      (with neither, descriptor 0 is tried)
 ${settingsUsage()}
 
-In /etc/inetd.conf:
+In /etc/inetd.conf, for programs of ours and for stock Kerberos programs (KCM):
   127.0.0.1:789 stream tcp4 wait root ${process.execPath} node ${join(__dirname, 'ccapi-launcher.js')} --wait
+  /var/run/.heim_org.h5l.kcm-socket stream unix wait root ${process.execPath} node ${join(__dirname, 'ccapi-launcher.js')} --wait
 `;
 
 const { argv } = process;
@@ -78,7 +79,8 @@ async function main(): Promise<void> {
     const settings = loadSettings({ commandLine: given });
     const base = launcherBaseDirectory(settings, launcherUid, process.env);
     const workers = new Workers(base, settings, given, launcherUid);
-    return { settings, base, launcherUid, log, socketOf: (uid: number) => workers.socketOf(uid) };
+    const socketOf = (uid: number) => workers.socketOf(uid);
+    return { settings, base, launcherUid, log, socketOf, connectTo: (uid: number) => workers.connectTo(uid) };
   };
   if (mode === 'listen') await listenByHand(ready(), address);
   else await serveStdin(mode, answeringConfigErrors(ready, launcherUid));
@@ -101,7 +103,8 @@ function answeringConfigErrors(ready: () => LauncherOptions, launcherUid: number
     log.error(error.message);
     const refusal = new RendezvousError('config', error.message);
     const settings = { verifyUid: true, launcherIdle: 1 };
-    return { settings, launcherUid, log, socketOf: () => Promise.reject(refusal) };
+    const refuse = () => Promise.reject(refusal);
+    return { settings, launcherUid, log, socketOf: refuse, connectTo: refuse };
   }
 }
 

@@ -22,10 +22,22 @@ export function tcpPeer(socket: Socket): Peer | undefined {
 }
 
 /**
- * The peer of a UNIX socket on descriptor 0, which is whoever connected, or made the socket pair. Without root the
- * launcher serves nobody but the uid it runs as, whoever asks, so the kernel need not be asked.
+ * The peer of a connection on descriptor 0 that is no TCP connection: whoever connected, or made the socket pair or the
+ * pipes. Without root the launcher serves nobody but the uid it runs as, whoever asks, so the kernel need not be asked.
  */
-export function unixPeer(launcherUid: number): Peer {
-  const uid = launcherUid === 0 ? peerCredentials(0)?.uid : launcherUid;
-  return { uid, certain: true, description: `a UNIX socket (uid ${uid ?? 'unknown'})` };
+export function stdinPeer(launcherUid: number): Peer {
+  return launcherUid === 0 ? unixPeer(0) : { uid: launcherUid, certain: true, description: 'descriptor 0' };
+}
+
+/** The peer of a UNIX socket, by the kernel's word. */
+export function unixPeer(descriptor: number): Peer {
+  const credentials = peerCredentials(descriptor);
+  const who = credentials ? `uid ${credentials.uid}, pid ${credentials.pid}` : 'unknown';
+  return { uid: credentials?.uid, certain: true, description: `a UNIX socket (${who})` };
+}
+
+/** The descriptor of a socket. Node has it and shows it to nobody; the kernel's questions are asked of descriptors. */
+export function descriptorOf(socket: Socket): number {
+  const { fd } = (socket as unknown as { _handle: { fd: number } })._handle;
+  return fd;
 }

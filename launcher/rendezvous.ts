@@ -79,7 +79,8 @@ function readLine(input: Readable): Promise<string> {
       if (end >= 0 && end < MAX_LINE) resolve(received.slice(0, end).replace(/\r$/, ''));
       else fail('syntax', `a line is at most ${MAX_LINE} bytes long`);
     };
-    input.setEncoding('latin1').on('data', take);
+    // It may stand still, with its first bytes put back, after it was looked at for what it is.
+    input.setEncoding('latin1').on('data', take).resume();
     input.once('end', () => fail('syntax', 'the line has no newline'));
     input.on('error', () => fail('syntax', 'the connection broke'));
     input.once('close', () => clearTimeout(deadline));

@@ -53,23 +53,33 @@ export class Workers {
     return path;
   }
 
-  /** A user's directory is the user's to play with, so root looks into it with no more rights than the user has. */
-  #isServing(uid: number): Promise<boolean> {
+  /** Connects to the uid's worker. Rejects with the system's error where none listens. */
+  connectTo(uid: number): Promise<Socket> {
+    return new Promise((resolve, reject) => {
+      const socket = this.#connect(uid);
+      socket.once('connect', () => resolve(socket.off('error', reject)));
+      socket.once('error', reject);
+    });
+  }
+
+  async #isServing(uid: number): Promise<boolean> {
+    try {
+      (await this.connectTo(uid)).destroy();
+      return true;
+    } catch {
+      return false;
+    }
+  }
+
+  /** A user's directory is the user's to play with, so root goes into it with no more rights than the user has. */
+  #connect(uid: number): Socket {
     const become = this.#launcherUid === 0 && uid !== 0;
-    let probe: Socket;
     if (become) process.seteuid?.(uid);
     try {
-      probe = connect(socketPath(this.#base, uid));
+      return connect({ path: socketPath(this.#base, uid), allowHalfOpen: true });
     } finally {
       if (become) process.seteuid?.(0);
     }
-    return new Promise((resolve) => {
-      probe.once('connect', () => {
-        probe.destroy();
-        resolve(true);
-      });
-      probe.once('error', () => resolve(false));
-    });
   }
 
   async #start(uid: number): Promise<void> {

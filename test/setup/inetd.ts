@@ -1,11 +1,11 @@
-import { readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { end, eventually, start, temporaryDirectory } from './cleanup.ts';
 import { cleanEnvironment, freePort, programs } from './programs.ts';
 
 /** One line of an inetd.conf that leads to our launcher. */
 export interface Entry {
-  /** As inetd writes it: `127.0.0.1`, `::1`, or `0.0.0.0` for all. */
+  /** As inetd writes it: `127.0.0.1`, `::1`, `0.0.0.0` for all, or the path of a UNIX socket, which has no port. */
   address: string;
   port: number;
   wait: boolean;
@@ -29,15 +29,18 @@ export async function startInetd(
 ): Promise<() => Promise<void>> {
   const file = join(directory, `inetd-${entries[0]?.port}.conf`);
   const lines = entries.map(({ address, port, wait, guess }) => {
-    const protocol = address.includes(':') ? 'tcp6' : 'tcp4';
+    const path = address.startsWith('/');
+    const protocol = path ? 'unix' : address.includes(':') ? 'tcp6' : 'tcp4';
     const [how, flag] = wait ? ['wait', '--wait'] : ['nowait.10000', '--inetd'];
     const program = `${process.execPath} node ${programs.launcher} ${guess ? '' : flag} ${launcherArgs.join(' ')}`;
-    return `${address}:${port} stream ${protocol} ${how} root ${program}`;
+    return `${path ? address : `${address}:${port}`} stream ${protocol} ${how} root ${program}`;
   });
   writeFileSync(file, `${lines.join('\n')}\n`);
   const [program = '', ...args] = [...wrapper, '/usr/sbin/inetd', '-i', file];
   const inetd = start(program, args, { env, stdio: 'ignore' });
-  await eventually(() => entries.every(({ port }) => isListening(port)));
+  await eventually(() =>
+    entries.every(({ address, port }) => (address.startsWith('/') ? existsSync(address) : isListening(port))),
+  );
   return () => end(inetd);
 }
 

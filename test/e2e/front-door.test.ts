@@ -1,0 +1,84 @@
+// One KCM socket for the whole machine, under the real inetd: each user's stock programs find their own worker there.
+import { readFileSync, writeFileSync } from 'node:fs';
+import { connect } from 'node:net';
+import { beforeAll, expect, inject, it } from 'vitest';
+import { temporaryDirectory, workersBelow } from '../setup/cleanup.ts';
+import { startInetd } from '../setup/inetd.ts';
+import { type Kdc, startKdc } from '../setup/kdc.ts';
+import { ccapi, run, sendBytes } from '../setup/programs.ts';
+import { describeWith } from '../setup/requirements.ts';
+import type { TestUser } from '../setup/test-users.ts';
+
+describeWith(['root', 'Linux', 'openbsd-inetd', 'krb5-kdc', 'krb5-admin-server', 'krb5-user'], 'the front door', () => {
+  const [alice, bob] = inject('users') as [TestUser, TestUser];
+  let kdc: Kdc;
+  let door: string;
+  let base: string;
+  let env: NodeJS.ProcessEnv;
+
+  beforeAll(async () => {
+    kdc = await startKdc(['alice', 'bob', 'host/a.test.example']);
+    const directory = temporaryDirectory();
+    [door, base] = [`${directory}/kcm`, `${directory}/run`];
+    const krb5Conf = `${kdc.krb5Conf}.kcm`;
+    const ours = `[libdefaults]\n default_ccache_name = KCM:\n kcm_socket = ${door}\n[ccapi]\n directory = ${base}\n`;
+    writeFileSync(krb5Conf, ours + readFileSync(kdc.krb5Conf));
+    env = { KRB5_CONFIG: krb5Conf, CCAPI_AUTOSTART: 'no', CCAPI_PORT: '1' };
+    await startInetd(directory, [{ address: door, port: 0, wait: true }], [`--directory=${base}`, '--launcher-idle=5']);
+  });
+
+  const as = (user: TestUser | undefined, program: string, ...args: string[]) =>
+    run(`/usr/bin/${program}`, args, { uid: user?.uid, gid: user?.gid, env, input: `${kdc.password}\n` });
+
+  it('starts no worker for a probe that says nothing', async () => {
+    const probe = connect(door);
+    await new Promise((resolve) => probe.once('connect', resolve));
+    const closed = new Promise((resolve) => probe.once('close', resolve));
+    probe.end();
+    await closed;
+    expect(await sendBytes({ path: door }, 'CCAPI/2\n')).toContain('code=version');
+    expect(workersBelow(base)).toEqual([]);
+  });
+
+  it('takes each of two users at once to a worker of their own', async () => {
+    const made = await Promise.all([as(alice, 'kinit', 'alice'), as(bob, 'kinit', 'bob')]);
+    expect(made.map(({ code, stderr }) => [code, stderr])).toEqual([
+      [0, ''],
+      [0, ''],
+    ]);
+    expect((await as(alice, 'klist')).stdout).toContain('Default principal: alice@TEST.EXAMPLE');
+    expect((await as(bob, 'klist')).stdout).toContain('Default principal: bob@TEST.EXAMPLE');
+    expect((await as(alice, 'klist', '-A')).stdout).not.toContain('bob');
+    expect((await as(alice, 'kvno', 'host/a.test.example')).stdout).toContain('kvno = 1');
+    expect(workersBelow(base)).toHaveLength(2);
+  });
+
+  it('shows root neither', async () => {
+    expect((await as(undefined, 'klist')).stderr).toContain('not found');
+  });
+
+  it('leads to the same tickets as the CCAPI does', async () => {
+    const { uid, gid } = alice;
+    const listed = JSON.parse((await ccapi(['list', '--json'], { uid, gid, env })).stdout);
+    expect(listed[0].credentials.map(({ server }: { server: string }) => server)).toEqual([
+      'krbtgt/TEST.EXAMPLE@TEST.EXAMPLE',
+      'host/a.test.example@TEST.EXAMPLE',
+    ]);
+  });
+
+  it('answers a rendezvous too, for whom the kernel says is asking', async () => {
+    expect(await sendBytes({ path: door }, `CCAPI/1 uid=${bob.uid}\n`)).toBe(
+      `CCAPI/1 ok path=${base}/${bob.uid}/S.ccapi\n`,
+    );
+    const { uid, gid } = alice;
+    const refused = await run('/bin/nc.openbsd', ['-U', door], { uid, gid, input: `CCAPI/1 uid=${bob.uid}\n` });
+    expect(refused.stdout).toContain(`uid ${uid} may not ask for uid ${bob.uid}`);
+  });
+
+  it('serves 32 programs at once, also where their worker has just been killed', async () => {
+    for (const pid of workersBelow(base)) process.kill(pid, 'SIGKILL');
+    const made = await Promise.all(Array.from({ length: 32 }, (_, i) => as(bob, 'kinit', '-c', `KCM:${i}`, 'bob')));
+    expect(made.map(({ code, stderr }) => `${code} ${stderr}`).filter((outcome) => outcome !== '0 ')).toEqual([]);
+    expect((await as(bob, 'klist', '-l')).stdout.match(/bob@TEST.EXAMPLE/g)).toHaveLength(32);
+  });
+});
