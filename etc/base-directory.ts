@@ -3,6 +3,9 @@ import type { Settings } from './settings.ts';
 /** The name of a worker's socket in its user's directory. */
 export const SOCKET_NAME = 'S.ccapi';
 
+/** The name of the socket beside it through which a worker takes connections over from the front door. */
+export const HAND_OVER_NAME = 'H.ccapi';
+
 /** The longest path of a UNIX socket on Linux, in bytes. Node 20 and 22 cut a longer one and say nothing. */
 export const MAX_SOCKET_PATH = 107;
 

@@ -1,5 +1,7 @@
 /** The few calls of the C library that Node lacks. koffi is loaded at the first of them, never before. */
 
+import type { Socket } from 'node:net';
+
 type Koffi = typeof import('koffi');
 
 let loaded: { koffi: Koffi; libc: ReturnType<Koffi['load']> } | null | undefined;
@@ -36,6 +38,101 @@ export function peerCredentials(descriptor: number): { pid: number; uid: number;
   const [pid, uid, gid] = [words[0] as number, (words[1] as number) >>> 0, (words[2] as number) >>> 0];
   // The kernel answers pid 0 and uid -1 for a socket that has no peer of its own host.
   return pid === 0 ? undefined : { pid, uid, gid };
+}
+
+/** What Node keeps of a socket, and shows to nobody. */
+interface Handle {
+  fd: number;
+  reading: boolean;
+  readStop(): void;
+}
+
+function handleOf(socket: Socket): Handle {
+  return (socket as unknown as { _handle: Handle })._handle;
+}
+
+/** The descriptor of an open socket; the kernel's questions are asked of descriptors. */
+export function descriptorOf(socket: Socket): number {
+  return handleOf(socket).fd;
+}
+
+/** Has nothing more read from a socket, at once: `pause` alone reads on until its buffer is full. `resume` undoes it. */
+export function stopReading(socket: Socket): void {
+  const handle = handleOf(socket);
+  socket.pause();
+  handle.reading = false;
+  handle.readStop();
+}
+
+const SCM_RIGHTS = 1;
+const MSG_DONTWAIT = 0x40;
+const MSG_NOSIGNAL = 0x4000;
+const MSG_CMSG_CLOEXEC = 0x40000000;
+
+/** A control message that carries one descriptor, on 64-bit Linux: struct cmsghdr (length, level, type), then it. */
+const DESCRIPTOR_MESSAGE = 20;
+
+let descriptorCalls: ReturnType<typeof declareDescriptorCalls> | undefined;
+
+function declareDescriptorCalls(koffi: Koffi, libc: ReturnType<Koffi['load']>) {
+  koffi.struct('iovec', { base: 'void *', length: 'size_t' });
+  koffi.struct('msghdr', {
+    name: 'void *',
+    nameLength: 'uint32_t',
+    vectors: 'iovec *',
+    vectorCount: 'size_t',
+    control: 'void *',
+    controlLength: 'size_t',
+    flags: 'int',
+  });
+  return {
+    sendmsg: libc.func('long sendmsg(int, const msghdr *, int)'),
+    recvmsg: libc.func('long recvmsg(int, msghdr *, int)'),
+  };
+}
+
+function descriptorHost(): ReturnType<typeof declareDescriptorCalls> | undefined {
+  const calls = process.platform === 'linux' && ['x64', 'arm64'].includes(process.arch) ? host() : null;
+  if (calls) descriptorCalls ??= declareDescriptorCalls(calls.koffi, calls.libc);
+  return descriptorCalls;
+}
+
+function messageOf(data: Buffer, control: Buffer) {
+  return {
+    name: null,
+    nameLength: 0,
+    vectors: [{ base: data, length: data.length }],
+    vectorCount: 1,
+    control,
+    controlLength: control.length,
+    flags: 0,
+  };
+}
+
+/**
+ * Sends a descriptor over a UNIX socket, with at least one byte beside it. False where that cannot be done: this is not
+ * 64-bit Linux, koffi is missing, or the socket does not take all of it at once. Source: unix(7), SCM_RIGHTS.
+ */
+export function sendDescriptor(socket: number, descriptor: number, data: Buffer): boolean {
+  const calls = descriptorHost();
+  if (!calls) return false;
+  const control = Buffer.alloc(DESCRIPTOR_MESSAGE + 4);
+  control.writeBigUInt64LE(BigInt(DESCRIPTOR_MESSAGE), 0);
+  control.writeInt32LE(SOL_SOCKET, 8);
+  control.writeInt32LE(SCM_RIGHTS, 12);
+  control.writeInt32LE(descriptor, 16);
+  return calls.sendmsg(socket, messageOf(data, control), MSG_DONTWAIT | MSG_NOSIGNAL) === data.length;
+}
+
+/** Receives what {@link sendDescriptor} sent, up to `most` bytes of data; undefined while nothing has come. */
+export function receiveDescriptor(socket: number, most: number): { descriptor: number; data: Buffer } | undefined {
+  const calls = descriptorHost();
+  const control = Buffer.alloc(DESCRIPTOR_MESSAGE + 4);
+  const data = Buffer.alloc(most);
+  const length = calls?.recvmsg(socket, messageOf(data, control), MSG_DONTWAIT | MSG_CMSG_CLOEXEC) ?? -1;
+  const carries = control.readInt32LE(8) === SOL_SOCKET && control.readInt32LE(12) === SCM_RIGHTS;
+  if (length <= 0 || !carries) return undefined;
+  return { descriptor: control.readInt32LE(16), data: data.subarray(0, length) };
 }
 
 /** Facilities and levels of syslog(3). */

@@ -1,7 +1,8 @@
 import type { Socket } from 'node:net';
-import { peerCredentials } from '../etc/host.ts';
+import { HAND_OVER_NAME, SOCKET_NAME } from '../etc/base-directory.ts';
+import { descriptorOf, peerCredentials, sendDescriptor, stopReading } from '../etc/host.ts';
 import type { LauncherOptions } from './launcher.ts';
-import { descriptorOf, type Peer } from './peer.ts';
+import type { Peer } from './peer.ts';
 
 /** How long a peer may be connected and say nothing, in milliseconds. Kerberos programs may well take their time. */
 const SILENCE = 300_000;
@@ -23,17 +24,38 @@ export async function enteredFrontDoor(socket: Socket, peer: Peer, options: Laun
     const { uid } = peer;
     if (uid === undefined) throw new Error('the kernel does not say who it is');
     await options.socketOf(uid);
-    const worker = await options.connectTo(uid);
-    if (peerCredentials(descriptorOf(worker))?.uid !== uid) {
-      worker.destroy();
-      throw new Error(`what listens in the directory of uid ${uid} is not a process of that uid`);
-    }
-    join(socket, first, worker);
+    if (await handedOver(socket, first, uid, options)) return true;
+    options.log.warning(`${peer.description}: the connection cannot be handed over; its bytes are carried instead`);
+    join(socket, first, await workerOf(uid, SOCKET_NAME, options));
   } catch (error) {
     options.log.refusal(`${peer.description}: KCM: ${(error as Error).message}`);
     socket.destroy();
   }
   return true;
+}
+
+/** Gives the connection itself to the worker, with what was read of it: after that it costs what a direct one costs. */
+async function handedOver(socket: Socket, first: Buffer, uid: number, options: LauncherOptions): Promise<boolean> {
+  let worker: Socket | undefined;
+  try {
+    worker = await workerOf(uid, HAND_OVER_NAME, options);
+    if (!sendDescriptor(descriptorOf(worker), descriptorOf(socket), first)) return false;
+    socket.destroy();
+    return true;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return false;
+    throw error;
+  } finally {
+    worker?.destroy();
+  }
+}
+
+/** A connection to a socket of the uid's worker. Nothing goes there before the kernel says that it is that uid's. */
+async function workerOf(uid: number, name: string, options: LauncherOptions): Promise<Socket> {
+  const worker = await options.connectTo(uid, name);
+  if (peerCredentials(descriptorOf(worker))?.uid === uid) return worker;
+  worker.destroy();
+  throw new Error(`what listens in the directory of uid ${uid} is not a process of that uid`);
 }
 
 /** The first bytes that a peer sends; undefined where it goes without any. */
@@ -47,7 +69,7 @@ function firstBytes(socket: Socket): Promise<Buffer | undefined> {
     socket.on('error', gone);
     socket.once('end', gone);
     socket.once('data', (chunk) => {
-      socket.pause();
+      stopReading(socket);
       socket.setTimeout(0);
       socket.off('end', gone);
       resolve(chunk);

@@ -1,9 +1,10 @@
 import { createServer, type Server, Socket } from 'node:net';
+import { descriptorOf } from '../etc/host.ts';
 import type { Log } from '../etc/log.ts';
 import type { Settings } from '../etc/settings.ts';
 import { enteredFrontDoor } from './front-door.ts';
 import { stdoutIsApart } from './mode.ts';
-import { descriptorOf, stdinPeer, tcpPeer, unixPeer } from './peer.ts';
+import { stdinPeer, tcpPeer, unixPeer } from './peer.ts';
 import { rendezvous } from './rendezvous.ts';
 
 /** What serves the connections, however they come. */
@@ -12,8 +13,8 @@ export interface LauncherOptions {
   launcherUid: number;
   log: Log;
   socketOf(uid: number): Promise<string>;
-  /** A connection to the uid's worker, made with the uid's rights. */
-  connectTo(uid: number): Promise<Socket>;
+  /** A connection to one of the sockets of the uid's worker, made with the uid's rights. */
+  connectTo(uid: number, name: string): Promise<Socket>;
 }
 
 /** Serves one connection: a peer of another host is dropped without a byte. */

@@ -80,7 +80,7 @@ async function main(): Promise<void> {
     const base = launcherBaseDirectory(settings, launcherUid, process.env);
     const workers = new Workers(base, settings, given, launcherUid);
     const socketOf = (uid: number) => workers.socketOf(uid);
-    return { settings, base, launcherUid, log, socketOf, connectTo: (uid: number) => workers.connectTo(uid) };
+    return { settings, base, launcherUid, log, socketOf, connectTo: workers.connectTo };
   };
   if (mode === 'listen') await listenByHand(ready(), address);
   else await serveStdin(mode, answeringConfigErrors(ready, launcherUid));

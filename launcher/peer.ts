@@ -35,9 +35,3 @@ export function unixPeer(descriptor: number): Peer {
   const who = credentials ? `uid ${credentials.uid}, pid ${credentials.pid}` : 'unknown';
   return { uid: credentials?.uid, certain: true, description: `a UNIX socket (${who})` };
 }
-
-/** The descriptor of a socket. Node has it and shows it to nobody; the kernel's questions are asked of descriptors. */
-export function descriptorOf(socket: Socket): number {
-  const { fd } = (socket as unknown as { _handle: { fd: number } })._handle;
-  return fd;
-}

@@ -1,6 +1,6 @@
 import { connect, type Socket } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
-import { MAX_SOCKET_PATH, socketPath, userDirectory } from '../etc/base-directory.ts';
+import { MAX_SOCKET_PATH, SOCKET_NAME, socketPath, userDirectory } from '../etc/base-directory.ts';
 import type { User } from '../etc/passwd.ts';
 import { type Settings, type SettingTexts, settingArguments } from '../etc/settings.ts';
 import { RendezvousError } from '../proto/rendezvous.ts';
@@ -53,18 +53,17 @@ export class Workers {
     return path;
   }
 
-  /** Connects to the uid's worker. Rejects with the system's error where none listens. */
-  connectTo(uid: number): Promise<Socket> {
-    return new Promise((resolve, reject) => {
-      const socket = this.#connect(uid);
+  /** Connects to a socket of the uid's worker. Rejects with the system's error where none listens. */
+  connectTo = (uid: number, name: string): Promise<Socket> =>
+    new Promise((resolve, reject) => {
+      const socket = this.#connect(uid, name);
       socket.once('connect', () => resolve(socket.off('error', reject)));
       socket.once('error', reject);
     });
-  }
 
   async #isServing(uid: number): Promise<boolean> {
     try {
-      (await this.connectTo(uid)).destroy();
+      (await this.connectTo(uid, SOCKET_NAME)).destroy();
       return true;
     } catch {
       return false;
@@ -72,11 +71,11 @@ export class Workers {
   }
 
   /** A user's directory is the user's to play with, so root goes into it with no more rights than the user has. */
-  #connect(uid: number): Socket {
+  #connect(uid: number, name: string): Socket {
     const become = this.#launcherUid === 0 && uid !== 0;
     if (become) process.seteuid?.(uid);
     try {
-      return connect({ path: socketPath(this.#base, uid), allowHalfOpen: true });
+      return connect({ path: `${userDirectory(this.#base, uid)}/${name}`, allowHalfOpen: true });
     } finally {
       if (become) process.seteuid?.(0);
     }

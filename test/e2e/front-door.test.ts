@@ -1,13 +1,31 @@
 // One KCM socket for the whole machine, under the real inetd: each user's stock programs find their own worker there.
-import { readFileSync, writeFileSync } from 'node:fs';
-import { connect } from 'node:net';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { connect, createServer, type Socket } from 'node:net';
 import { beforeAll, expect, inject, it } from 'vitest';
-import { temporaryDirectory, workersBelow } from '../setup/cleanup.ts';
+import { descriptorOf, sendDescriptor } from '../../etc/host.ts';
+import { eventually, processesOf, temporaryDirectory, workersBelow } from '../setup/cleanup.ts';
 import { startInetd } from '../setup/inetd.ts';
 import { type Kdc, startKdc } from '../setup/kdc.ts';
 import { ccapi, run, sendBytes } from '../setup/programs.ts';
 import { describeWith } from '../setup/requirements.ts';
 import type { TestUser } from '../setup/test-users.ts';
+
+/** The server's end of the next connection to a path. */
+function accepted(path: string): Promise<Socket> {
+  return new Promise((resolve) => {
+    const server = createServer({ pauseOnConnect: true }, (socket) => {
+      server.close();
+      resolve(socket);
+    }).listen(path);
+  });
+}
+
+async function connected(path: string): Promise<Socket> {
+  await eventually(() => existsSync(path));
+  const socket = connect(path);
+  await new Promise((resolve) => socket.once('connect', resolve));
+  return socket;
+}
 
 describeWith(['root', 'Linux', 'openbsd-inetd', 'krb5-kdc', 'krb5-admin-server', 'krb5-user'], 'the front door', () => {
   const [alice, bob] = inject('users') as [TestUser, TestUser];
@@ -64,6 +82,38 @@ describeWith(['root', 'Linux', 'openbsd-inetd', 'krb5-kdc', 'krb5-admin-server',
       'krbtgt/TEST.EXAMPLE@TEST.EXAMPLE',
       'host/a.test.example@TEST.EXAMPLE',
     ]);
+  });
+
+  it('hands the connection itself over: it outlives the launcher', async () => {
+    const noop = Buffer.from('0000000402000000', 'hex');
+    const socket = connect(door);
+    const reply = () =>
+      new Promise<string>((resolve) => socket.once('data', (chunk) => resolve(chunk.toString('hex'))));
+    socket.write(noop);
+    expect(await reply()).toBe('000000040000000000000000');
+    for (const pid of processesOf('ccapi-launcher.js', base)) process.kill(pid, 'SIGKILL');
+    await eventually(() => processesOf('ccapi-launcher.js', base).length === 0);
+    socket.write(noop);
+    expect(await reply()).toBe('000000040000000000000000');
+    socket.destroy();
+  });
+
+  it('lets nobody hand a worker the connection of another user, not even root', async () => {
+    const { uid, gid } = alice;
+    await ccapi(['path'], { uid, gid, env });
+    const pair = `${base}/pair`;
+    const [near, far] = await Promise.all([accepted(pair), connected(pair)]);
+    const giver = await connected(`${base}/${uid}/H.ccapi`);
+    const noop = Buffer.from('0000000402000000', 'hex');
+    expect(sendDescriptor(descriptorOf(giver), descriptorOf(near), noop)).toBe(true);
+    near.destroy();
+    let answered = '';
+    far.on('data', (chunk) => {
+      answered += chunk;
+    });
+    await new Promise((resolve) => far.once('close', resolve));
+    expect(answered).toBe('');
+    giver.destroy();
   });
 
   it('answers a rendezvous too, for whom the kernel says is asking', async () => {

@@ -1,0 +1,65 @@
+import { lstatSync, renameSync, unlinkSync } from 'node:fs';
+import { createServer, Socket } from 'node:net';
+import { HAND_OVER_NAME } from '../etc/base-directory.ts';
+import { descriptorOf, peerCredentials, receiveDescriptor } from '../etc/host.ts';
+import type { Log } from '../etc/log.ts';
+
+/** How much may have been read from a connection before it is handed over, in bytes. */
+const MOST_READ = 64 * 1024;
+
+/** How often, a millisecond apart, it is looked whether the connection has come that was announced. */
+const LOOKS = 1000;
+
+/**
+ * Takes connections over that came to the machine's front door: the launcher sends each through this socket, as a
+ * descriptor, with what it has read of it. Only root and the owner may; and what comes must be the owner's, by the
+ * kernel's word. Returns what closes the socket again.
+ */
+export async function openHandOver(directory: string, take: (socket: Socket) => void, log: Log): Promise<() => void> {
+  const server = createServer({ pauseOnConnect: true }, (giver) => {
+    receive(giver, take, log).catch((error: Error) => log.error(`hand-over: ${error.message}`));
+  });
+  const [own, known] = [`${directory}/H.${process.pid.toString(36)}`, `${directory}/${HAND_OVER_NAME}`];
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject);
+    server.listen(own, resolve);
+  });
+  renameSync(own, known);
+  const inode = lstatSync(known).ino;
+  return () => {
+    server.close();
+    if (lstatSync(known, { throwIfNoEntry: false })?.ino === inode) unlinkSync(known);
+  };
+}
+
+async function receive(giver: Socket, take: (socket: Socket) => void, log: Log): Promise<void> {
+  giver.on('error', () => {});
+  try {
+    const uid = process.getuid?.() as number;
+    const from = peerCredentials(descriptorOf(giver))?.uid;
+    if (from !== 0 && from !== uid)
+      return log.refusal(`hand-over: uid ${from ?? 'unknown'} may not hand anything over`);
+    const received = await announced(giver);
+    if (!received) return;
+    const socket = new Socket({ fd: received.descriptor, readable: true, writable: true, allowHalfOpen: true });
+    const owner = peerCredentials(received.descriptor)?.uid;
+    if (owner !== uid) {
+      socket.destroy();
+      return log.refusal(`hand-over: a connection of uid ${owner ?? 'unknown'} was refused`);
+    }
+    socket.unshift(received.data);
+    take(socket);
+  } finally {
+    giver.destroy();
+  }
+}
+
+/** What the giver sends; it connects first, so that may take a moment. */
+async function announced(giver: Socket): Promise<ReturnType<typeof receiveDescriptor>> {
+  for (let look = 0; look < LOOKS && !giver.destroyed; look++) {
+    const received = receiveDescriptor(descriptorOf(giver), MOST_READ);
+    if (received) return received;
+    await new Promise((resolve) => setTimeout(resolve, 1));
+  }
+  return undefined;
+}
