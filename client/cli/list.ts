@@ -11,25 +11,29 @@ interface Listing {
 }
 
 export const list: Command = {
-  usage: `usage: ccapi list [-A] [-c NAME] [--json]
+  usage: `usage: ccapi list [-A] [-c NAME] [--all] [--json]
 
 Shows the tickets of the default ccache as klist does.
 
   -A        of all ccaches
   -c NAME   of this ccache
+  --all     with libkrb5's notes to itself (X-CACHECONF), which are no tickets
   --json    as JSON; times are seconds since 1970, 0 for "not set"
 
   ccapi list -A`,
 
   async run(args) {
     const options = {
-      all: { type: 'boolean', short: 'A' },
+      every: { type: 'boolean', short: 'A' },
+      all: { type: 'boolean' },
       cache: { type: 'string', short: 'c' },
       json: { type: 'boolean' },
     } as const;
     const { values } = parseArgs({ args, options });
     await using context = new Context();
-    const listings = await Promise.all((await chosen(context, values)).map(read));
+    const listings = await Promise.all(
+      (await chosen(context, values)).map((ccache) => read(ccache, values.all ?? false)),
+    );
     if (values.json) print(JSON.stringify(listings.map(forJSON), null, 2));
     else if (listings.length === 0) throw new CCAPIError('ccErrCCacheNotFound', 'no credentials cache found');
     else print(listings.map(asText).join('\n\n'));
@@ -37,21 +41,22 @@ Shows the tickets of the default ccache as klist does.
 };
 
 /** The ccaches to show. That there is no default one is an empty list; that a named one is not there is an error. */
-async function chosen(context: Context, { all, cache }: { all?: boolean; cache?: string }): Promise<CCache[]> {
+async function chosen(context: Context, { every, cache }: { every?: boolean; cache?: string }): Promise<CCache[]> {
   const ccaches: CCache[] = [];
   if (cache !== undefined) return [await openNamed(context, cache)];
   for await (const ccache of context.ccaches()) {
     ccaches.push(ccache);
-    if (!all) break;
+    if (!every) break;
   }
   return ccaches;
 }
 
-async function read(ccache: CCache): Promise<Listing> {
+async function read(ccache: CCache, notesToo: boolean): Promise<Listing> {
   const [name, principal] = await Promise.all([ccache.getName(), ccache.getPrincipal()]);
   const credentials: CredentialV5[] = [];
-  // Configuration entries are libkrb5's notes to itself, and no tickets.
-  for await (const { data } of ccache.credentials()) if (!isConfigServer(data.server)) credentials.push(data);
+  for await (const { data } of ccache.credentials()) {
+    if (notesToo || !isConfigServer(data.server)) credentials.push(data);
+  }
   return { name, principal, credentials };
 }
 

@@ -137,6 +137,7 @@ describe('list and destroy', () => {
     await command('import', write('in', 'a@R', [note, ticket('evil\x1b[2J@R')]));
     const { stdout } = await command('list');
     expect(stdout).not.toContain('X-CACHECONF');
+    expect((await command('list', '--all')).stdout).toContain('X-CACHECONF');
     expect(stdout).toContain('evil?[2J@R');
   });
 });
