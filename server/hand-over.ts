@@ -1,4 +1,4 @@
-import { lstatSync, renameSync, unlinkSync } from 'node:fs';
+import { closeSync, lstatSync, renameSync, unlinkSync } from 'node:fs';
 import { createServer, Socket } from 'node:net';
 import { HAND_OVER_NAME } from '../etc/base-directory.ts';
 import { descriptorOf, peerCredentials, receiveDescriptor } from '../etc/host.ts';
@@ -41,12 +41,12 @@ async function receive(giver: Socket, take: (socket: Socket) => void, log: Log):
       return log.refusal(`hand-over: uid ${from ?? 'unknown'} may not hand anything over`);
     const received = await announced(giver);
     if (!received) return;
-    const socket = new Socket({ fd: received.descriptor, readable: true, writable: true, allowHalfOpen: true });
     const owner = peerCredentials(received.descriptor)?.uid;
     if (owner !== uid) {
-      socket.destroy();
+      closeSync(received.descriptor);
       return log.refusal(`hand-over: a connection of uid ${owner ?? 'unknown'} was refused`);
     }
+    const socket = new Socket({ fd: received.descriptor, readable: true, writable: true, allowHalfOpen: true });
     socket.unshift(received.data);
     take(socket);
   } finally {
