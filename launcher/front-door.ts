@@ -15,8 +15,8 @@ const SILENCE = 300_000;
 export async function enteredFrontDoor(socket: Socket, peer: Peer, options: LauncherOptions): Promise<boolean> {
   const first = await firstBytes(socket);
   if (!first) return true;
-  // A request begins with its length, and none is as long as 16 MiB; a rendezvous begins with a letter or a digit.
-  if (first[0] !== 0) {
+  // A request begins with its length, which is 16 MiB at the most; a rendezvous begins with a letter or a digit.
+  if ((first[0] as number) > 1) {
     socket.unshift(first);
     return false;
   }

@@ -1,5 +1,5 @@
 import { closeSync, lstatSync, renameSync, unlinkSync } from 'node:fs';
-import { createServer, Socket } from 'node:net';
+import { createServer, type Server, Socket } from 'node:net';
 import { HAND_OVER_NAME } from '../etc/base-directory.ts';
 import { descriptorOf, peerCredentials, receiveDescriptor } from '../etc/host.ts';
 import type { Log } from '../etc/log.ts';
@@ -13,23 +13,44 @@ const LOOKS = 1000;
 /**
  * Takes connections over that came to the machine's front door: the launcher sends each through this socket, as a
  * descriptor, with what it has read of it. Only root and the owner may; and what comes must be the owner's, by the
- * kernel's word. Returns what closes the socket again.
+ * kernel's word.
  */
-export async function openHandOver(directory: string, take: (socket: Socket) => void, log: Log): Promise<() => void> {
-  const server = createServer({ pauseOnConnect: true }, (giver) => {
-    receive(giver, take, log).catch((error: Error) => log.error(`hand-over: ${error.message}`));
-  });
-  const [own, known] = [`${directory}/H.${process.pid.toString(36)}`, `${directory}/${HAND_OVER_NAME}`];
-  await new Promise<void>((resolve, reject) => {
-    server.once('error', reject);
-    server.listen(own, resolve);
-  });
-  renameSync(own, known);
-  const inode = lstatSync(known).ino;
-  return () => {
-    server.close();
-    if (lstatSync(known, { throwIfNoEntry: false })?.ino === inode) unlinkSync(known);
-  };
+export class HandOver {
+  readonly #server: Server;
+  readonly #own: string;
+  readonly #known: string;
+  #inode: number | undefined;
+
+  private constructor(server: Server, directory: string) {
+    this.#server = server;
+    this.#own = `${directory}/H.${process.pid.toString(36)}`;
+    this.#known = `${directory}/${HAND_OVER_NAME}`;
+  }
+
+  /** Listens, under a name that nobody knows yet. */
+  static async listen(directory: string, take: (socket: Socket) => void, log: Log): Promise<HandOver> {
+    const server = createServer({ pauseOnConnect: true }, (giver) => {
+      receive(giver, take, log).catch((error: Error) => log.error(`hand-over: ${error.message}`));
+    });
+    const handOver = new HandOver(server, directory);
+    await new Promise<void>((resolve, reject) => {
+      server.once('error', reject);
+      server.listen(handOver.#own, resolve);
+    });
+    return handOver;
+  }
+
+  /** Takes the name that the launcher knows, from whichever worker had it before. */
+  publish(): void {
+    renameSync(this.#own, this.#known);
+    this.#inode = lstatSync(this.#known).ino;
+  }
+
+  close(): void {
+    this.#server.close();
+    const found = lstatSync(this.#known, { throwIfNoEntry: false });
+    if (found && found.ino === this.#inode) unlinkSync(this.#known);
+  }
 }
 
 async function receive(giver: Socket, take: (socket: Socket) => void, log: Log): Promise<void> {

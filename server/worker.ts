@@ -5,7 +5,7 @@ import { hostClock } from './change-time.ts';
 import { Collection } from './collection.ts';
 import { serveConnection } from './connection.ts';
 import { EitherSession } from './either-session.ts';
-import { openHandOver } from './hand-over.ts';
+import { HandOver } from './hand-over.ts';
 import { randomIdentifiers } from './identifiers.ts';
 import { Iterators } from './iterators.ts';
 import { KCMNames } from './kcm-names.ts';
@@ -29,7 +29,7 @@ export class Worker {
   readonly #lifetime: Lifetime;
   readonly #log: Log;
   #public: PublicSocket | undefined;
-  #closeHandOver: (() => void) | undefined;
+  #handOver: HandOver | undefined;
   #left = false;
 
   constructor(idleTimeout: number, log: Log) {
@@ -45,15 +45,16 @@ export class Worker {
   /** Begins to serve in a directory; false if another worker already does. */
   async start(directory: string): Promise<boolean> {
     this.#public = await PublicSocket.listen(this.#server, directory);
+    this.#handOver = await HandOver.listen(directory, (socket) => this.#serve(socket), this.#log);
     if (!(await this.#public.claim())) return false;
-    this.#closeHandOver = await openHandOver(directory, (socket) => this.#serve(socket), this.#log);
+    this.#handOver.publish();
     return true;
   }
 
   /** Stops taking requests, lets the replies out that are on their way, and ends the process. */
   stop(): void {
     this.#public?.remove();
-    this.#closeHandOver?.();
+    this.#handOver?.close();
     this.#server.close();
     this.#collection.shutDown();
     for (const socket of this.#sockets) socket.destroySoon();
