@@ -20,7 +20,7 @@ export class Channels {
   /** The connection for everything that does not wait. */
   readonly main: Connection;
   readonly #locator: Locator;
-  readonly #locks = new Map<string, { connection: Connection; held: boolean }>();
+  readonly #locks = new Map<string, { connection: Connection; held: boolean; asked: number }>();
   readonly #waits = new Set<Connection>();
 
   constructor(options: LocateOptions) {
@@ -35,15 +35,18 @@ export class Channels {
   async lock(name: LockMessage, object: Identifier, type: number, block: boolean, signal?: AbortSignal): Promise<void> {
     signal?.throwIfAborted();
     const key = keyOf(object);
-    const lock = this.#locks.get(key) ?? { connection: this.#connection(), held: false };
+    const lock = this.#locks.get(key) ?? { connection: this.#connection(), held: false, asked: 0 };
     this.#locks.set(key, lock);
+    lock.asked++;
     try {
       const request = { type, block: block ? 1 : 0 };
       await withAbort(lock.connection, signal, () => lock.connection.call(name, object, request));
       lock.held = true;
-    } catch (error) {
-      if (!lock.held || signal?.aborted) this.#drop(key);
-      throw error;
+    } finally {
+      lock.asked--;
+      // The abort has ended the connection, and with it what it held.
+      if (lock.connection.closed) lock.held = false;
+      this.#dropIfUnused(key);
     }
   }
 
@@ -51,11 +54,18 @@ export class Channels {
   async unlock(name: UnlockMessage, object: Identifier): Promise<void> {
     const key = keyOf(object);
     const lock = this.#locks.get(key);
+    if (!lock) {
+      await this.main.call(name, object, {});
+      return;
+    }
+    lock.asked++;
     try {
-      await (lock?.connection ?? this.main).call(name, object, {});
+      await lock.connection.call(name, object, {});
     } finally {
+      lock.asked--;
       // Refused or not, there is no lock any more.
-      this.#drop(key);
+      lock.held = false;
+      this.#dropIfUnused(key);
     }
   }
 
@@ -90,6 +100,12 @@ export class Channels {
   #connection(): Connection {
     if (this.main.closed) throw new CCAPIError('ccErrInvalidContext', 'the context is closed');
     return new Connection(this.#locator);
+  }
+
+  /** A connection that holds no lock is of no more use, unless something is still asked on it. */
+  #dropIfUnused(key: string): void {
+    const lock = this.#locks.get(key);
+    if (lock && !lock.held && lock.asked === 0) this.#drop(key);
   }
 
   #drop(key: string): void {

@@ -76,6 +76,7 @@ export class Connection {
   close(): void {
     this.#closed = true;
     this.#socket?.destroy();
+    this.#fail(lost());
   }
 
   async #find(launch: boolean): Promise<boolean> {

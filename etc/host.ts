@@ -110,10 +110,10 @@ function messageOf(data: Buffer, control: Buffer) {
 }
 
 /**
- * Sends a descriptor over a UNIX socket, with at least one byte beside it. False where that cannot be done: this is not
- * 64-bit Linux, koffi is missing, or the socket does not take all of it at once. Source: unix(7), SCM_RIGHTS.
+ * Sends a descriptor over a UNIX socket, with the one byte that has to go beside it. False where that cannot be done: this
+ * is not 64-bit Linux, koffi is missing, or the socket does not take it. Source: unix(7), SCM_RIGHTS.
  */
-export function sendDescriptor(socket: number, descriptor: number, data: Buffer): boolean {
+export function sendDescriptor(socket: number, descriptor: number): boolean {
   const calls = descriptorHost();
   if (!calls) return false;
   const control = Buffer.alloc(DESCRIPTOR_MESSAGE + 4);
@@ -121,18 +121,16 @@ export function sendDescriptor(socket: number, descriptor: number, data: Buffer)
   control.writeInt32LE(SOL_SOCKET, 8);
   control.writeInt32LE(SCM_RIGHTS, 12);
   control.writeInt32LE(descriptor, 16);
-  return calls.sendmsg(socket, messageOf(data, control), MSG_DONTWAIT | MSG_NOSIGNAL) === data.length;
+  return calls.sendmsg(socket, messageOf(Buffer.alloc(1), control), MSG_DONTWAIT | MSG_NOSIGNAL) === 1;
 }
 
-/** Receives what {@link sendDescriptor} sent, up to `most` bytes of data; undefined while nothing has come. */
-export function receiveDescriptor(socket: number, most: number): { descriptor: number; data: Buffer } | undefined {
+/** Receives what {@link sendDescriptor} sent; undefined while nothing has come. */
+export function receiveDescriptor(socket: number): number | undefined {
   const calls = descriptorHost();
   const control = Buffer.alloc(DESCRIPTOR_MESSAGE + 4);
-  const data = Buffer.alloc(most);
-  const length = calls?.recvmsg(socket, messageOf(data, control), MSG_DONTWAIT | MSG_CMSG_CLOEXEC) ?? -1;
+  const length = calls?.recvmsg(socket, messageOf(Buffer.alloc(1), control), MSG_DONTWAIT | MSG_CMSG_CLOEXEC) ?? -1;
   const carries = control.readInt32LE(8) === SOL_SOCKET && control.readInt32LE(12) === SCM_RIGHTS;
-  if (length <= 0 || !carries) return undefined;
-  return { descriptor: control.readInt32LE(16), data: data.subarray(0, length) };
+  return length === 1 && carries ? control.readInt32LE(16) : undefined;
 }
 
 /** Facilities and levels of syslog(3). */

@@ -34,20 +34,24 @@ export async function enteredFrontDoor(socket: Socket, peer: Peer, options: Laun
   return true;
 }
 
-/** Gives the connection itself to the worker, with what was read of it: after that it costs what a direct one costs. */
+/**
+ * Gives the connection itself to the worker, and behind it what was read of it: after that it costs what a direct one
+ * costs. False where it cannot be given; nothing of it has gone to the worker then.
+ */
 async function handedOver(socket: Socket, first: Buffer, uid: number, options: LauncherOptions): Promise<boolean> {
-  let worker: Socket | undefined;
-  try {
-    worker = await workerOf(uid, HAND_OVER_NAME, options);
-    if (!sendDescriptor(descriptorOf(worker), descriptorOf(socket), first)) return false;
-    socket.destroy();
-    return true;
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return false;
+  const worker = await workerOf(uid, HAND_OVER_NAME, options).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT') return undefined;
     throw error;
-  } finally {
-    worker?.destroy();
+  });
+  if (!worker) return false;
+  worker.on('error', () => worker.destroy());
+  if (!sendDescriptor(descriptorOf(worker), descriptorOf(socket))) {
+    worker.destroy();
+    return false;
   }
+  socket.destroy();
+  worker.resume().end(first);
+  return true;
 }
 
 /** A connection to a socket of the uid's worker. Nothing goes there before the kernel says that it is that uid's. */
@@ -69,10 +73,13 @@ function firstBytes(socket: Socket): Promise<Buffer | undefined> {
     socket.on('error', gone);
     socket.once('end', gone);
     socket.once('data', (chunk) => {
+      socket.pause();
+      // More may have been read already; whoever gets the connection cannot read that again.
+      const more: Buffer | null = socket.read();
       stopReading(socket);
       socket.setTimeout(0);
       socket.off('end', gone);
-      resolve(chunk);
+      resolve(more ? Buffer.concat([chunk, more]) : chunk);
     });
   });
 }

@@ -4,11 +4,8 @@ import { HAND_OVER_NAME } from '../etc/base-directory.ts';
 import { descriptorOf, peerCredentials, receiveDescriptor } from '../etc/host.ts';
 import type { Log } from '../etc/log.ts';
 
-/** How much may have been read from a connection before it is handed over, in bytes. */
-const MOST_READ = 64 * 1024;
-
-/** How often, a millisecond apart, it is looked whether the connection has come that was announced. */
-const LOOKS = 1000;
+/** How long a giver may take, in milliseconds. */
+const DEADLINE = 1000;
 
 /**
  * Takes connections over that came to the machine's front door: the launcher sends each through this socket, as a
@@ -55,32 +52,41 @@ export class HandOver {
 
 async function receive(giver: Socket, take: (socket: Socket) => void, log: Log): Promise<void> {
   giver.on('error', () => {});
+  giver.setTimeout(DEADLINE, () => giver.destroy());
   try {
     const uid = process.getuid?.() as number;
     const from = peerCredentials(descriptorOf(giver))?.uid;
     if (from !== 0 && from !== uid)
       return log.refusal(`hand-over: uid ${from ?? 'unknown'} may not hand anything over`);
-    const received = await announced(giver);
-    if (!received) return;
-    const owner = peerCredentials(received.descriptor)?.uid;
+    const descriptor = await announced(giver);
+    if (descriptor === undefined) return;
+    const owner = peerCredentials(descriptor)?.uid;
     if (owner !== uid) {
-      closeSync(received.descriptor);
+      closeSync(descriptor);
       return log.refusal(`hand-over: a connection of uid ${owner ?? 'unknown'} was refused`);
     }
-    const socket = new Socket({ fd: received.descriptor, readable: true, writable: true, allowHalfOpen: true });
-    socket.unshift(received.data);
+    const read = await everything(giver);
+    const socket = new Socket({ fd: descriptor, readable: true, writable: true, allowHalfOpen: true });
+    socket.unshift(read);
     take(socket);
   } finally {
     giver.destroy();
   }
 }
 
-/** What the giver sends; it connects first, so that may take a moment. */
-async function announced(giver: Socket): Promise<ReturnType<typeof receiveDescriptor>> {
-  for (let look = 0; look < LOOKS && !giver.destroyed; look++) {
-    const received = receiveDescriptor(descriptorOf(giver), MOST_READ);
-    if (received) return received;
+/** The descriptor that the giver sends; it connects first, so that may take a moment. */
+async function announced(giver: Socket): Promise<number | undefined> {
+  for (const deadline = performance.now() + DEADLINE; performance.now() < deadline && !giver.destroyed; ) {
+    const descriptor = receiveDescriptor(descriptorOf(giver));
+    if (descriptor !== undefined) return descriptor;
     await new Promise((resolve) => setTimeout(resolve, 1));
   }
   return undefined;
+}
+
+/** What the giver had read of the connection: all that it sends until it ends. */
+async function everything(giver: Socket): Promise<Buffer> {
+  const chunks: Buffer[] = [];
+  for await (const chunk of giver) chunks.push(chunk);
+  return Buffer.concat(chunks);
 }

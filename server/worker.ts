@@ -84,9 +84,16 @@ export class Worker {
     setTimeout(async () => {
       if (this.#lifetime.connections === 0 && !this.#holdsUnexpired()) this.stop();
       else if (await this.#public?.claim()) this.#lifetime.watch();
-      else this.#left = true;
-      this.#exitWhenEmpty();
+      else this.#serveOut();
     }, FAREWELL);
+  }
+
+  /** Another worker has the name by now: whoever is here is served, and nothing is left behind. */
+  #serveOut(): void {
+    this.#public?.remove();
+    this.#handOver?.close();
+    this.#left = true;
+    this.#exitWhenEmpty();
   }
 
   #exitWhenEmpty(): void {

@@ -86,6 +86,20 @@ describe.each(['the collection', 'a ccache'])('a lock on %s', (what) => {
     await mine.lock(LockType.write, false);
   });
 
+  it('is answered in its turn where several requests of one context are on their way', async () => {
+    const { mine, theirs } = await two();
+    await mine.lock(LockType.write);
+    const refused = await Promise.allSettled([1, 2, 3].map(() => theirs.lock(LockType.write, false)));
+    expect(refused.map((outcome) => outcome.status === 'rejected' && outcome.reason.name)).toEqual([
+      locked,
+      locked,
+      locked,
+    ]);
+    await Promise.all([mine.unlock(), mine.lock(LockType.read)]);
+    await expect(theirs.lock(LockType.write, false)).rejects.toThrow(code(locked));
+    await mine.unlock();
+  });
+
   it('goes with its context', async () => {
     const { one, mine, theirs } = await two();
     await mine.lock(LockType.write);
