@@ -22,14 +22,21 @@ function host(): { koffi: Koffi; libc: ReturnType<Koffi['load']> } | null {
 const SOL_SOCKET = 1;
 const SO_PEERCRED = 17;
 
+let getsockopt: ((socket: number, level: number, option: number, value: Buffer, length: Buffer) => number) | undefined;
+
+/** Whether {@link peerCredentials} can be asked here at all: this is Linux, and koffi is there. Loads it. */
+export function canAskForPeers(): boolean {
+  const calls = process.platform === 'linux' ? host() : null;
+  if (calls) getsockopt ??= calls.libc.func('int getsockopt(int, int, int, void *, void *)');
+  return calls !== null;
+}
+
 /**
  * Whom the kernel saw connect to a UNIX socket, or make a socket pair; undefined where it cannot be asked (the
  * descriptor is no UNIX socket, this is not Linux, or koffi is missing). Source: unix(7), SO_PEERCRED.
  */
 export function peerCredentials(descriptor: number): { pid: number; uid: number; gid: number } | undefined {
-  const calls = process.platform === 'linux' ? host() : null;
-  if (!calls) return undefined;
-  const getsockopt = calls.libc.func('int getsockopt(int, int, int, void *, void *)');
+  if (!canAskForPeers() || !getsockopt) return undefined;
   const credentials = Buffer.alloc(12);
   const length = Buffer.alloc(4);
   length.writeUInt32LE(credentials.length);

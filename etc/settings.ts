@@ -73,6 +73,7 @@ export const settingsTable = {
   launcherIdle: setting(duration(1, 31_536_000), 60, 'seconds without a connection after which a launcher leaves'),
   verifyUid: setting(boolean, true, "whether the launcher holds a claim against the kernel's word on the peer's uid"),
   unknownUids: setting(choice('refuse', 'allow'), 'refuse', 'what is done for a uid that the passwd database lacks'),
+  rootAccess: setting(boolean, false, 'whether a worker serves root beside its owner'),
   autostart: setting(boolean, true, 'whether a client starts a launcher of its own where none answers'),
 };
 

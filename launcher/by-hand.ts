@@ -4,18 +4,38 @@ import { join } from 'node:path';
 import { CCAPIError } from '../proto/error.ts';
 import { type LauncherOptions, serveAddress } from './launcher.ts';
 import { isLoopback } from './loopback.ts';
+import { listenAtPath } from './socket-path.ts';
 
 type ListenOptions = LauncherOptions & { settings: { port: number | undefined }; base: string };
 
-/** Listens on the loopback addresses until it is told to stop, and tells the person at the terminal what to type next. */
-export async function listenByHand(options: ListenOptions, address: string | undefined): Promise<void> {
-  const { host, port } = parseAddress(
-    address ?? String(options.settings.port ?? (options.launcherUid === 0 ? 789 : 7789)),
-  );
+/**
+ * Listens on loopback addresses and UNIX sockets until it is told to stop, and tells the person at the terminal what to
+ * type next.
+ */
+export async function listenByHand(options: ListenOptions, addresses: string[]): Promise<void> {
+  const usual = String(options.settings.port ?? (options.launcherUid === 0 ? 789 : 7789));
+  const whom = options.launcherUid === 0 ? 'every user' : `uid ${options.launcherUid}`;
+  const steps: string[] = [];
+  for (const address of addresses.length === 0 ? [usual] : addresses) {
+    const path = address.startsWith('/') ? address : undefined;
+    const port = path === undefined ? parseAddress(address) : undefined;
+    const listening = port ? await listenOnPort(port, options) : await listenAtPath(address, options);
+    options.log.info(`listening ${listening}, for ${whom}; sockets are below ${options.base}`);
+    steps.push(port ? nextSteps(port.port) : nextStepsAtPath(address));
+  }
+  writeSync(1, `\nNow, in another terminal:\n\n${steps.join('\n')}\n`);
+}
+
+interface Address {
+  host: string | undefined;
+  port: number;
+}
+
+async function listenOnPort({ host, port }: Address, options: ListenOptions): Promise<string> {
   const listening: string[] = [];
   for (const at of host === undefined ? ['127.0.0.1', '::1'] : [host]) {
     try {
-      await serveAddress(at, port, options);
+      await serveAddress({ host: at, port }, options);
       listening.push(at);
     } catch (error) {
       const { code } = error as NodeJS.ErrnoException;
@@ -24,11 +44,7 @@ export async function listenByHand(options: ListenOptions, address: string | und
         throw new CCAPIError('ccErrServerUnavailable', `cannot listen on ${at} port ${port}: ${whyNot(code)}`);
     }
   }
-  const whom = options.launcherUid === 0 ? 'every user' : `uid ${options.launcherUid}`;
-  options.log.info(
-    `listening on ${listening.join(' and ')}, port ${port}, for ${whom}; sockets are below ${options.base}`,
-  );
-  writeSync(1, `\nNow, in another terminal:\n\n${nextSteps(port)}\n`);
+  return `on ${listening.join(' and ')}, port ${port}`;
 }
 
 function nextSteps(port: number): string {
@@ -36,18 +52,28 @@ function nextSteps(port: number): string {
   const ccapi = `${setting}node ${join(__dirname, 'ccapi.js')}`;
   return [
     `  ${ccapi} list                        # what there is: nothing yet`,
-    '  kinit -c FILE:/tmp/first you@YOUR.REALM',
-    `  ${ccapi} import FILE:/tmp/first      # take the tickets in`,
+    `  ${ccapi} exec -- kinit you@YOUR.REALM   # stock programs, with their tickets there`,
     `  ${ccapi} list`,
     '',
   ].join('\n');
 }
 
-function parseAddress(text: string): { host: string | undefined; port: number } {
+function nextStepsAtPath(path: string): string {
+  return [
+    '  # in a krb5.conf, [libdefaults]:',
+    '  #   default_ccache_name = KCM:',
+    `  #   kcm_socket = ${path}`,
+    '  kinit you@YOUR.REALM',
+    '  klist',
+    '',
+  ].join('\n');
+}
+
+function parseAddress(text: string): Address {
   const [, bracketed, host, portText] = /^(?:(?:\[(.+)\]|([^:]+)):)?([0-9]+)$/.exec(text) ?? [];
   const port = Number(portText);
   if (!(port >= 1 && port <= 65535)) {
-    throw new CCAPIError('ccErrBadParam', `--listen ${JSON.stringify(text)}: expected [ADDRESS:]PORT`);
+    throw new CCAPIError('ccErrBadParam', `--listen ${JSON.stringify(text)}: expected [ADDRESS:]PORT or /path`);
   }
   const named = bracketed ?? host;
   if (named !== undefined && !(isIP(named) && isLoopback(named))) {

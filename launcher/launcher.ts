@@ -72,11 +72,14 @@ export function serveListenerOnStdin(options: LauncherOptions): Promise<boolean>
 }
 
 /** Listens on an address of this host until the process ends. Rejects where it cannot, with the system's error. */
-export function serveAddress(host: string, port: number, options: LauncherOptions): Promise<Server> {
+export function serveAddress(
+  address: { host: string; port: number } | { path: string },
+  options: LauncherOptions,
+): Promise<Server> {
   return new Promise((resolve, reject) => {
     const server = listener(options);
     server.once('error', reject);
-    server.listen({ host, port, ipv6Only: true }, () => resolve(server));
+    server.listen({ ...address, ipv6Only: true }, () => resolve(server));
   });
 }
 

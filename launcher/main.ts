@@ -11,11 +11,12 @@ import { type LauncherOptions, serveConnectionOnStdin, serveListenerOnStdin } fr
 import { type Mode, startedAs, stdinIsSocket, stdoutIsApart } from './mode.ts';
 import { Workers } from './worker.ts';
 
-const usage = `usage: ccapi-launcher [--listen [ADDRESS:]PORT | --wait | --inetd] [options]
+const usage = `usage: ccapi-launcher [--listen [ADDRESS...] | --wait | --inetd] [options]
 
 Tells a client where the credential-cache server of its uid listens, and starts that server where none runs.
 
-  --listen [[ADDRESS:]PORT]  listen on loopback; the default on a terminal
+  --listen [ADDRESS...]  listen on each [HOST:]PORT of loopback, or /path of a UNIX socket, which stock Kerberos
+                     programs find as kcm_socket; the default on a terminal
   --wait             descriptor 0 is a listening socket: inetd's "wait"
   --inetd            descriptor 0 is the connection: inetd's "nowait"
                      (with neither, descriptor 0 is tried)
@@ -58,17 +59,17 @@ function readArguments() {
     allowPositionals: true,
   });
   const flags: Record<string, string | boolean | undefined> = values;
-  if (positionals.length > (flags.listen ? 1 : 0)) {
-    throw new CCAPIError('ccErrBadParam', `unexpected argument ${JSON.stringify(positionals.at(-1))}; see --help`);
+  if (positionals.length > 0 && !flags.listen) {
+    throw new CCAPIError('ccErrBadParam', `unexpected argument ${JSON.stringify(positionals[0])}; see --help`);
   }
-  return { flags, address: positionals[0], given: settingsFromOptions(values) };
+  return { flags, addresses: positionals, given: settingsFromOptions(values) };
 }
 
 async function main(): Promise<void> {
   if (underInetd) silence();
   // A group-writable umask or one that takes bits from 700 must not decide what the directories look like.
   process.umask(0o022);
-  const { flags, address, given } = readArguments();
+  const { flags, addresses, given } = readArguments();
   const mode = startedAs(flags as { listen?: boolean; wait?: boolean; inetd?: boolean });
   if (flags.help) {
     writeSync(1, usage);
@@ -82,7 +83,7 @@ async function main(): Promise<void> {
     const socketOf = (uid: number) => workers.socketOf(uid);
     return { settings, base, launcherUid, log, socketOf, connectTo: workers.connectTo };
   };
-  if (mode === 'listen') await listenByHand(ready(), address);
+  if (mode === 'listen') await listenByHand(ready(), addresses);
   else await serveStdin(mode, answeringConfigErrors(ready, launcherUid));
 }
 

@@ -24,12 +24,13 @@ async function main(): Promise<void> {
   const uid = process.getuid?.() as number;
   const directory = userDirectory(launcherBaseDirectory(settings, uid, process.env), uid);
   checkPrivateDirectory(directory, uid);
-  const worker = new Worker(settings.idleTimeout, openLog('ccapi-server', 'syslog'));
+  const worker = new Worker(settings, openLog('ccapi-server', 'syslog'));
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => worker.stop());
   // The one who asked gets the same answer from whichever worker holds the name.
   const serving = await worker.start(directory);
   report('ok');
-  if (!serving) worker.stop();
+  if (serving) worker.prepare();
+  else worker.stop();
 }
 
 /** Tells whoever started the worker how it went, in one line on descriptor 1, and lets go of them. */

@@ -1,6 +1,7 @@
 import { linkSync, lstatSync, renameSync, unlinkSync } from 'node:fs';
-import { connect, type Server } from 'node:net';
+import type { Server } from 'node:net';
 import { MAX_SOCKET_PATH, SOCKET_NAME } from '../etc/base-directory.ts';
+import { isListening } from '../etc/is-listening.ts';
 import { CCAPIError } from '../proto/error.ts';
 
 /**
@@ -84,17 +85,6 @@ export class PublicSocket {
       unlinkIfThere(aside);
     }
   }
-}
-
-function isListening(path: string): Promise<boolean> {
-  return new Promise((resolve) => {
-    const probe = connect(path);
-    probe.once('connect', () => {
-      probe.destroy();
-      resolve(true);
-    });
-    probe.once('error', () => resolve(false));
-  });
 }
 
 function unlinkIfThere(path: string): void {

@@ -1,5 +1,7 @@
 import { createServer, type Server, type Socket } from 'node:net';
 import type { Log } from '../etc/log.ts';
+import type { Settings } from '../etc/settings.ts';
+import { Admission } from './admission.ts';
 import { CCAPISession } from './ccapi-session.ts';
 import { hostClock } from './change-time.ts';
 import { Collection } from './collection.ts';
@@ -27,14 +29,19 @@ export class Worker {
   readonly #server: Server;
   readonly #sockets = new Set<Socket>();
   readonly #lifetime: Lifetime;
+  readonly #admission: Admission;
   readonly #log: Log;
   #public: PublicSocket | undefined;
   #handOver: HandOver | undefined;
   #left = false;
 
-  constructor(idleTimeout: number, log: Log) {
+  constructor({ idleTimeout, rootAccess }: Pick<Settings, 'idleTimeout' | 'rootAccess'>, log: Log) {
     this.#log = log;
-    this.#server = createServer({ allowHalfOpen: true }, (socket) => this.#serve(socket));
+    this.#admission = new Admission(rootAccess, log);
+    this.#server = createServer({ allowHalfOpen: true }, (socket) => {
+      if (this.#admission.admits(socket)) this.#serve(socket);
+      else socket.destroy();
+    });
     this.#lifetime = new Lifetime({
       idleTimeout: idleTimeout * 1000,
       holdsSomething: () => this.#holdsUnexpired(),
@@ -49,6 +56,11 @@ export class Worker {
     if (!(await this.#public.claim())) return false;
     this.#handOver.publish();
     return true;
+  }
+
+  /** What the first connection needs and the first answer of the launcher need not wait for. */
+  prepare(): void {
+    this.#admission.prepare();
   }
 
   /** Stops taking requests, lets the replies out that are on their way, and ends the process. */

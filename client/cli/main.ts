@@ -6,6 +6,8 @@ import { type Command, print, UsageError, warn } from './command.ts';
 const commands: Record<string, { summary: string; load(): Promise<Command> }> = {
   list: { summary: 'show the tickets', load: async () => (await import('./list.ts')).list },
   path: { summary: "print the path of the server's socket", load: async () => (await import('./path.ts')).path },
+  env: { summary: 'print how a shell has stock programs use it', load: async () => (await import('./env.ts')).env },
+  exec: { summary: 'run a command whose tickets are kept in it', load: async () => (await import('./exec.ts')).exec },
   import: { summary: 'take tickets in from a file', load: async () => (await import('./import.ts')).importTickets },
   export: { summary: 'write tickets to a file', load: async () => (await import('./export.ts')).exportTickets },
   destroy: { summary: 'destroy tickets', load: async () => (await import('./destroy.ts')).destroy },
@@ -27,7 +29,9 @@ async function main([name, ...args]: string[]): Promise<void> {
   const entry = Object.hasOwn(commands, name) ? commands[name] : undefined;
   if (!entry) throw new UsageError(`there is no command ${JSON.stringify(name)}\n${overview()}`);
   const command = await entry.load();
-  if (args.includes('--help')) print(command.usage);
+  // What stands behind a command is that command's.
+  const own = name === 'exec' ? args.slice(0, 1) : args;
+  if (own.includes('--help')) print(command.usage);
   else await command.run(args);
 }
 

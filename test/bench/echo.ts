@@ -1,5 +1,6 @@
+import { isListening } from '../../etc/is-listening.ts';
 import { eventually, start } from '../setup/cleanup.ts';
-import { cleanEnvironment, isListening } from '../setup/programs.ts';
+import { cleanEnvironment } from '../setup/programs.ts';
 
 /** Starts the least server that Node can be: it echoes what it gets on a UNIX socket. Returns the socket's path. */
 export async function startEcho(path: string): Promise<string> {

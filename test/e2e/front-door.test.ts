@@ -1,11 +1,10 @@
 // One KCM socket for the whole machine, under the real inetd: each user's stock programs find their own worker there.
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { connect, createServer, type Socket } from 'node:net';
 import { beforeAll, expect, inject, it } from 'vitest';
 import { descriptorOf, sendDescriptor } from '../../etc/host.ts';
-import { eventually, processesOf, temporaryDirectory, workersBelow } from '../setup/cleanup.ts';
-import { startInetd } from '../setup/inetd.ts';
-import { type Kdc, startKdc } from '../setup/kdc.ts';
+import { eventually, processesOf, workersBelow } from '../setup/cleanup.ts';
+import { type FrontDoor, frontDoorRequirements, startFrontDoor } from '../setup/front-door.ts';
 import { ccapi, run, sendBytes } from '../setup/programs.ts';
 import { describeWith } from '../setup/requirements.ts';
 import type { TestUser } from '../setup/test-users.ts';
@@ -29,26 +28,18 @@ async function connected(path: string): Promise<Socket> {
   return socket;
 }
 
-describeWith(['root', 'Linux', 'openbsd-inetd', 'krb5-kdc', 'krb5-admin-server', 'krb5-user'], 'the front door', () => {
+describeWith([...frontDoorRequirements, 'netcat-openbsd'], 'the front door', () => {
   const [alice, bob] = inject('users') as [TestUser, TestUser];
-  let kdc: Kdc;
+  let machine: FrontDoor;
   let door: string;
   let base: string;
   let env: NodeJS.ProcessEnv;
+  const as: FrontDoor['as'] = (...args) => machine.as(...args);
 
   beforeAll(async () => {
-    kdc = await startKdc(['alice', 'bob', 'host/a.test.example']);
-    const directory = temporaryDirectory();
-    [door, base] = [`${directory}/kcm`, `${directory}/run`];
-    const krb5Conf = `${kdc.krb5Conf}.kcm`;
-    const ours = `[libdefaults]\n default_ccache_name = KCM:\n kcm_socket = ${door}\n[ccapi]\n directory = ${base}\n`;
-    writeFileSync(krb5Conf, ours + readFileSync(kdc.krb5Conf));
-    env = { KRB5_CONFIG: krb5Conf, CCAPI_AUTOSTART: 'no', CCAPI_PORT: '1' };
-    await startInetd(directory, [{ address: door, port: 0, wait: true }], [`--directory=${base}`, '--launcher-idle=5']);
+    machine = await startFrontDoor(['alice', 'bob', 'host/a.test.example']);
+    ({ door, base, env } = machine);
   });
-
-  const as = (user: TestUser | undefined, program: string, ...args: string[]) =>
-    run(`/usr/bin/${program}`, args, { uid: user?.uid, gid: user?.gid, env, input: `${kdc.password}\n` });
 
   it('starts no worker for a probe that says nothing', async () => {
     const probe = connect(door);

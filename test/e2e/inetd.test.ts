@@ -1,9 +1,10 @@
 // The whole walk under the real openbsd-inetd, for two ordinary users at once.
 import { readFileSync, statSync } from 'node:fs';
 import { beforeAll, describe, expect, inject, it } from 'vitest';
+import { isListening } from '../../etc/is-listening.ts';
 import { eventually, processesOf, workersBelow } from '../setup/cleanup.ts';
 import { startInetdFor } from '../setup/inetd.ts';
-import { ccapi, freePort, isListening, run, sendBytes, succeed } from '../setup/programs.ts';
+import { ccapi, freePort, run, sendBytes, succeed } from '../setup/programs.ts';
 import { describeWith } from '../setup/requirements.ts';
 import type { TestUser } from '../setup/test-users.ts';
 

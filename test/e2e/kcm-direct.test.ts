@@ -1,11 +1,22 @@
-// The stock MIT programs with KCM: on the worker's own socket, and the same tickets through the CCAPI.
-import { chownSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+// The stock MIT programs where no front door is: led to the worker's own socket by ccapi env and ccapi exec.
+import { chownSync, mkdirSync, readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, inject, it } from 'vitest';
-import { temporaryDirectory } from '../setup/cleanup.ts';
+import { end, eventually, start, temporaryDirectory, workersBelow } from '../setup/cleanup.ts';
 import { type Kdc, startKdc } from '../setup/kdc.ts';
-import { ccapi, type Outcome, run } from '../setup/programs.ts';
+import { ccapi, cleanEnvironment, type Outcome, programs, run } from '../setup/programs.ts';
 import { describeWith } from '../setup/requirements.ts';
+
+/** How many connections a worker has: descriptors of sockets beside the two that listen. */
+function connectionsOf(pid: number): number {
+  try {
+    const links = readdirSync(`/proc/${pid}/fd`).map((name) => readlinkSync(`/proc/${pid}/fd/${name}`));
+    return links.filter((link) => link.startsWith('socket:')).length - 2;
+  } catch {
+    // It has ended, or opened and closed something meanwhile.
+    return 0;
+  }
+}
 
 describeWith(['krb5-kdc', 'krb5-admin-server', 'krb5-user'], 'stock MIT programs on the socket of a worker', () => {
   const [user] = inject('users');
@@ -24,14 +35,13 @@ describeWith(['krb5-kdc', 'krb5-admin-server', 'krb5-user'], 'stock MIT programs
     const home = join(temporaryDirectory(), 'home');
     mkdirSync(home, { mode: 0o700 });
     if (user) chownSync(home, user.uid, user.gid);
-    env = { XDG_RUNTIME_DIR: home, KRB5_CONFIG: kdc.krb5Conf, CCAPI_PORT: '1' };
-    const socket = (await ours('path')).stdout.trimEnd();
-    const krb5Conf = `${kdc.krb5Conf}.kcm`;
-    writeFileSync(
-      krb5Conf,
-      `[libdefaults]\n default_ccache_name = KCM:\n kcm_socket = ${socket}\n${readFileSync(kdc.krb5Conf)}`,
-    );
-    env.KRB5_CONFIG = krb5Conf;
+    env = { XDG_RUNTIME_DIR: home, KRB5_CONFIG: kdc.krb5Conf, CCAPI_PORT: '1', KRB5CCNAME: 'FILE:/nonexistent' };
+    // As in a shell: eval "$(ccapi env)"; printenv KRB5_CONFIG.
+    const commands = (await ours('env', '-s')).stdout;
+    env.KRB5_CONFIG = (
+      await run('/bin/sh', ['-c', `${commands} echo "$KRB5_CONFIG\${KRB5CCNAME-}"`], { ...identity, env })
+    ).stdout.trimEnd();
+    delete env.KRB5CCNAME;
   });
 
   it('kinit, klist and kvno work, the second kvno without the KDC', async () => {
@@ -76,6 +86,49 @@ describeWith(['krb5-kdc', 'krb5-admin-server', 'krb5-user'], 'stock MIT programs
     await ours('export', '-c', 'copy', `FILE:${through}2`);
     expect(readFileSync(`${through}2`).equals(readFileSync(through))).toBe(true);
     expect((await mit('kdestroy', '-c', 'KCM:copy')).code).toBe(0);
+  });
+
+  describe('ccapi exec', () => {
+    const first = () => ({ ...identity, env: { ...env, KRB5_CONFIG: kdc.krb5Conf, KRB5CCNAME: 'FILE:/nonexistent' } });
+    const exec = (...args: string[]) => ccapi(['exec', ...args], { ...first(), input: `${kdc.password}\n` });
+
+    it('runs a program so that its tickets are there, whatever KRB5CCNAME says', async () => {
+      expect((await exec('--', 'kinit', '-c', 'KCM:executed', 'bob')).code).toBe(0);
+      expect((await exec('klist', '-c', 'KCM:executed')).stdout).toContain('Default principal: bob@TEST.EXAMPLE');
+      expect((await mit('kdestroy', '-c', 'KCM:executed')).code).toBe(0);
+    });
+
+    it('within itself changes nothing more', async () => {
+      const { stdout } = await exec(process.execPath, programs.ccapi, 'exec', '--', 'printenv', 'KRB5_CONFIG');
+      expect(stdout).toBe(`${env.KRB5_CONFIG}\n`);
+    });
+
+    it('ends as the program does', async () => {
+      expect((await exec('--', 'sh', '-c', 'exit 7')).code).toBe(7);
+      expect((await exec('--', 'sh', '-c', 'kill -TERM $$')).code).toBe(128 + 15);
+      expect(await exec('no-such-program')).toEqual({
+        code: 127,
+        stdout: '',
+        stderr: expect.stringContaining('no such'),
+      });
+      expect((await exec('/')).code).toBe(126);
+      expect((await exec()).code).toBe(2);
+    });
+
+    it('keeps a server there while the program runs, and has another started where one is ended', async () => {
+      const base = `${env.XDG_RUNTIME_DIR}/ccapi`;
+      const child = start(process.execPath, [programs.ccapi, 'exec', '--', 'sleep', '1000'], {
+        ...identity,
+        env: cleanEnvironment(first().env),
+      });
+      const [worker] = await eventually(() => {
+        const found = workersBelow(base);
+        return found.length > 0 && connectionsOf(found[0] as number) > 0 ? found : undefined;
+      });
+      process.kill(worker as number, 'SIGKILL');
+      await eventually(() => workersBelow(base).some((pid) => pid !== worker));
+      await end(child);
+    });
   });
 
   describe('the collection', () => {

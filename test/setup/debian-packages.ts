@@ -1,35 +1,75 @@
 import { execFileSync } from 'node:child_process';
-import { existsSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync } from 'node:fs';
+import { join } from 'node:path';
 
-/** The Debian packages that tests run, each with a program by which its presence shows. This is the one list. */
+/** The Debian packages that tests run, each with a file by which its presence shows. This is the one list. */
 const packages = {
   'openbsd-inetd': '/usr/sbin/inetd',
   'krb5-kdc': '/usr/sbin/krb5kdc',
   'krb5-admin-server': '/usr/sbin/kadmin.local',
   'krb5-user': '/usr/bin/kinit',
+  'libkrb5-dev': '/usr/include/gssapi/gssapi.h',
   'netcat-openbsd': '/bin/nc.openbsd',
+  'openssh-server': '/usr/sbin/sshd',
   iproute2: '/bin/ip',
   socat: '/usr/bin/socat',
 } as const;
 
-/** A package of the list. */
-export type DebianPackage = keyof typeof packages;
+/** What is unpacked and not installed, since it would displace others of the list: Heimdal's programs those of MIT. */
+const unpacked = {
+  heimdal: [
+    'heimdal-clients',
+    'libasn1-8-heimdal',
+    'libhcrypto5-heimdal',
+    'libheimbase1-heimdal',
+    'libheimntlm0-heimdal',
+    'libhx509-5-heimdal',
+    'libkafs0-heimdal',
+    'libkrb5-26-heimdal',
+    'libroken19-heimdal',
+    'libsl0-heimdal',
+    'libwind0-heimdal',
+  ],
+} as const;
 
-/** Whether a package's program is there. */
+/** A package of the list, or a group of unpacked ones. */
+export type DebianPackage = keyof typeof packages | keyof typeof unpacked;
+
+/** Whether a package's file is there. */
 export function isInstalled(name: DebianPackage): boolean {
-  return existsSync(packages[name]);
+  return existsSync(name in packages ? packages[name as keyof typeof packages] : join(placeOf(name), 'usr/bin'));
+}
+
+/** Where the programs of an unpacked group are, and the directory of its libraries. */
+export function unpackedPrograms(name: keyof typeof unpacked): { directory: string; libraries: string } {
+  const lib = join(placeOf(name), 'usr/lib');
+  const [machine = ''] = readdirSync(lib);
+  return { directory: placeOf(name), libraries: join(lib, machine) };
 }
 
 /** Installs what is missing, where that can be done: as root on Debian. Elsewhere the tests that need it say so. */
 export function installMissing(): void {
-  const missing = (Object.keys(packages) as DebianPackage[]).filter((name) => !isInstalled(name));
-  if (missing.length === 0 || process.getuid?.() !== 0 || !existsSync('/usr/bin/apt-get')) return;
+  if (process.getuid?.() !== 0 || !existsSync('/usr/bin/apt-get')) return;
+  const install = (Object.keys(packages) as (keyof typeof packages)[]).filter((name) => !isInstalled(name));
+  const unpack = (Object.keys(unpacked) as (keyof typeof unpacked)[]).filter((name) => !isInstalled(name));
+  if (install.length + unpack.length === 0) return;
   // A package's own service must not start: the tests run their own, on ports of their own.
   const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive', RUNLEVEL: '1' };
-  for (const args of [
-    ['update', '-q'],
-    ['install', '-q', '-y', '--no-install-recommends', ...missing],
-  ]) {
+  const aptGet = (...args: string[]) =>
     execFileSync('/usr/bin/apt-get', args, { env, stdio: ['ignore', 'ignore', 'inherit'] });
+  aptGet('update', '-q');
+  if (install.length > 0) aptGet('install', '-q', '-y', '--no-install-recommends', ...install);
+  for (const name of unpack) unpackInto(placeOf(name), unpacked[name]);
+}
+
+function placeOf(name: string): string {
+  return join(import.meta.dirname, '../../node_modules/.cache', name);
+}
+
+function unpackInto(directory: string, names: readonly string[]): void {
+  mkdirSync(directory, { recursive: true });
+  execFileSync('/usr/bin/apt-get', ['download', '-q', ...names], { cwd: directory, stdio: 'ignore' });
+  for (const file of readdirSync(directory).filter((name) => name.endsWith('.deb'))) {
+    execFileSync('/usr/bin/dpkg', ['-x', file, '.'], { cwd: directory });
   }
 }

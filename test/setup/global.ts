@@ -2,6 +2,7 @@ import { execFileSync } from 'node:child_process';
 import { join } from 'node:path';
 import type { TestProject } from 'vitest/node';
 import { installMissing } from './debian-packages.ts';
+import { buildGSSAPIAddon } from './gssapi.ts';
 import { addTestUsers, removeTestUsers, type TestUser } from './test-users.ts';
 
 declare module 'vitest' {
@@ -15,6 +16,7 @@ declare module 'vitest' {
 export default function setUp(project: TestProject): () => void {
   execFileSync(process.execPath, ['build.mjs'], { cwd: join(import.meta.dirname, '../..'), stdio: 'inherit' });
   installMissing();
+  buildGSSAPIAddon();
   project.provide('users', addTestUsers());
   return removeTestUsers;
 }

@@ -1,4 +1,4 @@
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { start, temporaryDirectory } from './cleanup.ts';
 import { cleanEnvironment, freePort, run, succeed } from './programs.ts';
@@ -9,6 +9,8 @@ export interface Kdc {
   /** A krb5.conf that leads to it, which every user may read. */
   krb5Conf: string;
   password: string;
+  /** Writes the keys of principals to a keytab that every user may read, and returns its path. */
+  keytab(name: string, principals: string[]): Promise<string>;
 }
 
 const REALM = 'TEST.EXAMPLE';
@@ -27,7 +29,9 @@ export async function startKdc(principals: string[]): Promise<Kdc> {
   const commands = principals.map((name) =>
     name.includes('/') ? `addprinc -randkey ${name}` : `addprinc +requires_preauth -pw "${PASSWORD}" ${name}`,
   );
-  await run('/usr/sbin/kadmin.local', ['-r', REALM], { env, input: `${commands.join('\n')}\n` });
+  const kadmin = (lines: string[]) =>
+    run('/usr/sbin/kadmin.local', ['-r', REALM], { env, input: `${lines.join('\n')}\n` });
+  await kadmin(commands);
   const kdc = start('/usr/sbin/krb5kdc', ['-n', '-r', REALM], {
     env: cleanEnvironment(env),
     stdio: ['ignore', 'pipe', 'pipe'],
@@ -40,7 +44,13 @@ export async function startKdc(principals: string[]): Promise<Kdc> {
     }
     kdc.once('exit', (code) => reject(new Error(`krb5kdc ended with ${code}`)));
   });
-  return { realm: REALM, krb5Conf, password: PASSWORD };
+  const keytab = async (name: string, of: string[]) => {
+    const path = join(directory, name);
+    await kadmin([`ktadd -k ${path} -norandkey ${of.join(' ')}`]);
+    chmodSync(path, 0o644);
+    return path;
+  };
+  return { realm: REALM, krb5Conf, password: PASSWORD, keytab };
 }
 
 function clientConfiguration(port: number): string {
@@ -49,6 +59,7 @@ function clientConfiguration(port: number): string {
     dns_lookup_kdc = false
     dns_lookup_realm = false
     rdns = false
+    dns_canonicalize_hostname = false
     forwardable = true
 [realms]
     ${REALM} = {

@@ -67,17 +67,6 @@ export function freePort(): Promise<number> {
   });
 }
 
-/** Whether somebody listens on a UNIX socket. */
-export function isListening(path: string): Promise<boolean> {
-  return new Promise((resolve) => {
-    const socket = connect(path, () => {
-      socket.destroy();
-      resolve(true);
-    });
-    socket.once('error', () => resolve(false));
-  });
-}
-
 /** Sends bytes to an address and returns all that comes back until the other end closes. */
 export function sendBytes(
   address: { host: string; port: number } | { path: string },

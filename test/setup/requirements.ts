@@ -1,8 +1,9 @@
 import { describe, it } from 'vitest';
 import { type DebianPackage, isInstalled } from './debian-packages.ts';
+import { hasGSSAPIAddon } from './gssapi.ts';
 
 /** What a group of tests cannot do without. */
-export type Requirement = DebianPackage | 'root' | 'Linux';
+export type Requirement = DebianPackage | 'root' | 'Linux' | 'kerberos, built';
 
 /**
  * A group of tests that needs something of the machine. Where that is missing the group is left out, and its title says
@@ -21,5 +22,6 @@ export function describeWith(requirements: Requirement[], title: string, tests: 
 function isThere(requirement: Requirement): boolean {
   if (requirement === 'root') return process.getuid?.() === 0;
   if (requirement === 'Linux') return process.platform === 'linux';
+  if (requirement === 'kerberos, built') return hasGSSAPIAddon();
   return isInstalled(requirement);
 }

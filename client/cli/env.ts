@@ -1,0 +1,36 @@
+import { parseArgs } from 'node:util';
+import { Context } from '../index.ts';
+import { type Command, print, UsageError } from './command.ts';
+import { krb5ConfigFor } from './stock-programs.ts';
+
+export const env: Command = {
+  usage: `usage: ccapi env [-s | -c]
+
+Prints shell commands after which kinit, klist, ssh and the like keep their tickets in your credential-cache server, on a
+machine whose administrator has set nothing up. The server is started, and stays while it holds a ticket that has not
+expired; ccapi exec keeps it for as long as a command runs.
+
+  -s   for sh, bash and zsh
+  -c   for csh and tcsh; the default where $SHELL is one of them
+
+  eval "$(ccapi env)"`,
+
+  async run(args) {
+    const options = { s: { type: 'boolean', short: 's' }, c: { type: 'boolean', short: 'c' } } as const;
+    const { values } = parseArgs({ args, options });
+    if (values.s && values.c) throw new UsageError('-s and -c exclude each other');
+    await using context = new Context();
+    const value = await krb5ConfigFor(context);
+    const csh = values.c ?? (!values.s && /csh$/.test(process.env.SHELL ?? ''));
+    // A name of a ccache in the environment would outrank the krb5.conf.
+    print(
+      csh
+        ? `setenv KRB5_CONFIG ${quoted(value)};\nunsetenv KRB5CCNAME;`
+        : `KRB5_CONFIG=${quoted(value)}; export KRB5_CONFIG;\nunset KRB5CCNAME;`,
+    );
+  },
+};
+
+function quoted(text: string): string {
+  return `'${text.replaceAll("'", "'\\''")}'`;
+}

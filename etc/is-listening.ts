@@ -1,0 +1,13 @@
+import { connect } from 'node:net';
+
+/** Whether somebody listens on a UNIX socket; finding out is a connection, closed without a byte. */
+export function isListening(path: string): Promise<boolean> {
+  return new Promise((resolve) => {
+    const probe = connect(path);
+    probe.once('connect', () => {
+      probe.destroy();
+      resolve(true);
+    });
+    probe.once('error', () => resolve(false));
+  });
+}

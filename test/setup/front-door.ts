@@ -1,0 +1,69 @@
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { temporaryDirectory } from './cleanup.ts';
+import { startInetd } from './inetd.ts';
+import { type Kdc, startKdc } from './kdc.ts';
+import { type Outcome, run } from './programs.ts';
+import type { Requirement } from './requirements.ts';
+import type { TestUser } from './test-users.ts';
+
+/** What a front door needs of the machine. */
+export const frontDoorRequirements: Requirement[] = [
+  'root',
+  'Linux',
+  'openbsd-inetd',
+  'krb5-kdc',
+  'krb5-admin-server',
+  'krb5-user',
+];
+
+/** A KDC, and a machine whose stock programs are led to our front door under the real inetd. */
+export interface FrontDoor {
+  kdc: Kdc;
+  /** The path of the door's socket. */
+  door: string;
+  /** The directory of the door, which holds nothing else: what Heimdal's programs take for /run. */
+  doorDirectory: string;
+  /** Where the users' directories are. */
+  base: string;
+  env: NodeJS.ProcessEnv;
+  /** Runs a program of MIT's as a user, or as root; what it asks for is given the password. */
+  as(user: TestUser | undefined, program: string, ...args: string[]): Promise<Outcome>;
+}
+
+/** Starts both; `settings` are lines for the section `[ccapi]`. */
+export async function startFrontDoor(principals: string[], ...settings: string[]): Promise<FrontDoor> {
+  const kdc = await startKdc(principals);
+  const directory = temporaryDirectory();
+  const [base, doorDirectory] = [`${directory}/run`, `${directory}/door`];
+  // The name is the one that is compiled into Heimdal.
+  const door = `${doorDirectory}/.heim_org.h5l.kcm-socket`;
+  mkdirSync(doorDirectory);
+  const krb5Conf = `${kdc.krb5Conf}.kcm`;
+  writeFileSync(
+    krb5Conf,
+    [
+      '[libdefaults]',
+      ' default_ccache_name = KCM:',
+      ` kcm_socket = ${door}`,
+      ' default_cc_type = KCM',
+      '[ccapi]',
+      ` directory = ${base}`,
+      ...settings,
+      readFileSync(kdc.krb5Conf, 'utf8'),
+    ].join('\n'),
+  );
+  const env = { KRB5_CONFIG: krb5Conf, CCAPI_AUTOSTART: 'no', CCAPI_PORT: '1' };
+  // The directory is told on the command line too: it is by it that a test's processes are found.
+  await startInetd(directory, [{ address: door, port: 0, wait: true }], [`--directory=${base}`, '--launcher-idle=5'], {
+    env: { ...process.env, KRB5_CONFIG: krb5Conf },
+  });
+  return {
+    kdc,
+    door,
+    doorDirectory,
+    base,
+    env,
+    as: (user, program, ...args) =>
+      run(`/usr/bin/${program}`, args, { uid: user?.uid, gid: user?.gid, env, input: `${kdc.password}\n` }),
+  };
+}
