@@ -1,6 +1,8 @@
+import { CCAPIError } from '../proto/error.ts';
 import type { Session } from './connection.ts';
 
-/** The first byte of a connection's first request tells which protocol it speaks: KCM's version begins with 2. */
+/** What the first byte of a connection's first request is: a CCAPI message's number, or KCM's version, begins with it. */
+const CCAPI = 0x00;
 const KCM = 0x02;
 
 /** A connection that shows with its first request which of the two protocols it speaks. */
@@ -12,12 +14,19 @@ export class EitherSession implements Session {
     this.#openers = openers;
   }
 
+  /** Throws where it is neither of them: no answer would be understood. */
   answer(frame: Buffer, reply: (frame: Buffer) => void): void {
-    this.#session ??= frame[0] === KCM ? this.#openers.kcm() : this.#openers.ccapi();
+    this.#session ??= this.#opened(frame[0] ?? CCAPI);
     this.#session.answer(frame, reply);
   }
 
   close(): void {
     this.#session?.close();
+  }
+
+  #opened(first: number): Session {
+    if (first === KCM) return this.#openers.kcm();
+    if (first === CCAPI) return this.#openers.ccapi();
+    throw new CCAPIError('malformed', 'neither CCAPI nor KCM');
   }
 }

@@ -1,5 +1,5 @@
 // One KCM socket for the whole machine, under the real inetd: each user's stock programs find their own worker there.
-import { existsSync } from 'node:fs';
+import { existsSync, writeFileSync } from 'node:fs';
 import { connect, createServer, type Socket } from 'node:net';
 import { beforeAll, expect, inject, it } from 'vitest';
 import { descriptorOf, sendDescriptor } from '../../etc/host.ts';
@@ -26,6 +26,13 @@ async function connected(path: string): Promise<Socket> {
   socket.on('error', () => {});
   await new Promise((resolve) => socket.once('connect', resolve));
   return socket;
+}
+
+/** An environment whose stock programs go straight to the socket of a uid's worker. */
+function straightTo({ base, env, kdc }: FrontDoor, uid: number): NodeJS.ProcessEnv {
+  const krb5Conf = `${kdc.krb5Conf}.straight`;
+  writeFileSync(krb5Conf, `[libdefaults]\n kcm_socket = ${base}/${uid}/S.ccapi\n`);
+  return { ...env, KRB5_CONFIG: `${krb5Conf}:${env.KRB5_CONFIG}` };
 }
 
 describeWith([...frontDoorRequirements, 'netcat-openbsd'], 'the front door', () => {
@@ -64,8 +71,11 @@ describeWith([...frontDoorRequirements, 'netcat-openbsd'], 'the front door', () 
     expect(workersBelow(base)).toHaveLength(2);
   });
 
-  it('shows root neither', async () => {
+  it('shows root neither: not at the door, and not at the socket of their worker', async () => {
     expect((await as(undefined, 'klist')).stderr).toContain('not found');
+    const straight = straightTo(machine, alice.uid);
+    expect((await run('/usr/bin/klist', ['-A'], { env: straight })).stdout).toBe('');
+    expect((await ccapi(['list'], { env: { ...straight, CCAPI_DIRECTORY: base } })).stdout).toBe('');
   });
 
   it('leads to the same tickets as the CCAPI does', async () => {
@@ -139,5 +149,17 @@ describeWith([...frontDoorRequirements, 'netcat-openbsd'], 'the front door', () 
     const made = await Promise.all(Array.from({ length: 32 }, (_, i) => as(bob, 'kinit', '-c', `KCM:${i}`, 'bob')));
     expect(made.map(({ code, stderr }) => `${code} ${stderr}`).filter((outcome) => outcome !== '0 ')).toEqual([]);
     expect((await as(bob, 'klist', '-l')).stdout.match(/bob@TEST.EXAMPLE/g)).toHaveLength(32);
+  });
+});
+
+describeWith(frontDoorRequirements, 'root_access', () => {
+  it('shows root the tickets of a user, whose own they stay', async () => {
+    const [alice, bob] = inject('users') as [TestUser, TestUser];
+    const machine = await startFrontDoor(['alice'], ' root_access = yes');
+    expect((await machine.as(alice, 'kinit', 'alice')).code).toBe(0);
+    const env = straightTo(machine, alice.uid);
+    expect((await run('/usr/bin/klist', [], { env })).stdout).toContain('Default principal: alice@TEST.EXAMPLE');
+    const other = await run('/usr/bin/klist', [], { uid: bob.uid, gid: bob.gid, env });
+    expect([other.code, other.stdout]).toEqual([1, '']);
   });
 });

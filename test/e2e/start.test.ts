@@ -55,7 +55,7 @@ describe('npm start', () => {
       for (const stream of [npm.stdout, npm.stderr]) {
         stream.on('data', (chunk: Buffer) => {
           printed += chunk;
-          if (printed.includes('listening on') && printed.includes('import FILE:')) resolve();
+          if (printed.includes('listening on') && printed.includes('exec -- kinit')) resolve();
         });
       }
       npm.once('exit', (code) => reject(new Error(`it ended with ${code}: ${printed}`)));

@@ -19,6 +19,7 @@ describe('the settings', () => {
       launcherIdle: 60,
       verifyUid: true,
       unknownUids: 'refuse',
+      rootAccess: false,
       autostart: true,
     });
   });

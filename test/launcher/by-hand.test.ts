@@ -1,7 +1,8 @@
 // A launcher that a person starts: what it says, and what it says of mistakes.
+import { existsSync, statSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { describe, expect, inject, it } from 'vitest';
-import { afterwards, temporaryDirectory, workersBelow } from '../setup/cleanup.ts';
+import { afterwards, end, temporaryDirectory, workersBelow } from '../setup/cleanup.ts';
 import { freePort, programs, run, sendBytes, startLauncher } from '../setup/programs.ts';
 import { describeWith } from '../setup/requirements.ts';
 import type { TestUser } from '../setup/test-users.ts';
@@ -11,9 +12,11 @@ const launcher = (...args: string[]) => run(process.execPath, [programs.launcher
 describe('a mistake is told in a line, and the exit code is 2', () => {
   it.each([
     [['--listen', '--frobnicate'], "Unknown option '--frobnicate'"],
-    [['--listen', '1', '2'], 'unexpected argument "2"; see --help'],
-    [['--listen', 'http'], '--listen "http": expected [ADDRESS:]PORT'],
-    [['--listen', '70000'], '--listen "70000": expected [ADDRESS:]PORT'],
+    [['--listen', `/${'x'.repeat(107)}`], "longer than a socket's path may be: 107 bytes"],
+    [['--listen', '/etc/passwd'], '--listen /etc/passwd: something that is no socket is there'],
+    [['--listen', '/nonexistent/socket'], 'cannot listen at /nonexistent/socket: ENOENT'],
+    [['--listen', 'http'], '--listen "http": expected [ADDRESS:]PORT or /path'],
+    [['--listen', '70000'], '--listen "70000": expected [ADDRESS:]PORT or /path'],
     [['--listen', '0.0.0.0:7789'], '--listen "0.0.0.0:7789": only loopback addresses are served'],
     [['--listen', 'localhost:7789'], 'only loopback addresses are served'],
     [['--listen', '[::]:7789'], 'only loopback addresses are served'],
@@ -33,6 +36,32 @@ describe('a mistake is told in a line, and the exit code is 2', () => {
     afterwards(() => void taken.close());
     const { code, stderr } = await launcher('--listen', String(port));
     expect([code, stderr]).toEqual([2, expect.stringContaining(`port ${port}: something listens there already`)]);
+  });
+});
+
+describe('at a path', () => {
+  const at = () => `${temporaryDirectory()}/front`;
+
+  it('it serves rendezvous, is open to its own uid alone unless root listens, and goes when it is told to', async () => {
+    const path = at();
+    const base = `${temporaryDirectory()}/run`;
+    const { launcher } = await startLauncher([path, `--directory=${base}`]);
+    expect(statSync(path).mode & 0o777).toBe(process.getuid?.() === 0 ? 0o666 : 0o600);
+    const uid = process.getuid?.();
+    expect(await sendBytes({ path }, `${uid}\n`)).toBe(`${base}/${uid}/S.ccapi\n`);
+    await end(launcher);
+    expect(existsSync(path)).toBe(false);
+  });
+
+  it('another is refused while the first one listens, and takes its place once that was killed', async () => {
+    const path = at();
+    const { launcher: first } = await startLauncher([path]);
+    const refused = await launcher('--listen', path);
+    expect([refused.code, refused.stderr]).toEqual([2, expect.stringContaining('something listens there already')]);
+    await end(first, 'SIGKILL');
+    expect(existsSync(path)).toBe(true);
+    await startLauncher([path]);
+    expect(await sendBytes({ path }, 'CCAPI/2\n')).toContain('code=version');
   });
 });
 

@@ -1,4 +1,4 @@
-import { execFile } from 'node:child_process';
+import { type ChildProcess, execFile } from 'node:child_process';
 import { connect, createServer } from 'node:net';
 import { join } from 'node:path';
 import { start } from './cleanup.ts';
@@ -67,6 +67,17 @@ export function freePort(): Promise<number> {
   });
 }
 
+/** Whether somebody answers on a port of the loopback address. */
+export function isPortOpen(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect(port, '127.0.0.1', () => {
+      socket.destroy();
+      resolve(true);
+    });
+    socket.once('error', () => resolve(false));
+  });
+}
+
 /** Sends bytes to an address and returns all that comes back until the other end closes. */
 export function sendBytes(
   address: { host: string; port: number } | { path: string },
@@ -83,11 +94,11 @@ export function sendBytes(
   });
 }
 
-/** A launcher that listens by hand on a port of its own, for the uid of the tests unless another is said. */
+/** A launcher that listens by hand on a port of its own, and where `args` say else, for the uid of the tests unless another is said. */
 export async function startLauncher(
   args: string[],
   { env = {}, ...identity }: Pick<RunOptions, 'env' | 'uid' | 'gid'> = {},
-): Promise<{ port: number; stderr(): string }> {
+): Promise<{ port: number; launcher: ChildProcess; stderr(): string }> {
   const port = await freePort();
   let stderr = '';
   const launcher = start(process.execPath, [programs.launcher, '--listen', String(port), ...args], {
@@ -102,5 +113,5 @@ export async function startLauncher(
     launcher.stdout?.once('data', () => resolve());
     launcher.once('exit', () => reject(new Error(`the launcher ended: ${stderr}`)));
   });
-  return { port, stderr: () => stderr };
+  return { port, launcher, stderr: () => stderr };
 }

@@ -15,7 +15,9 @@ export function addTestUsers(): [] | [TestUser, TestUser] {
   if (process.getuid?.() !== 0) return [];
   removeTestUsers();
   for (const name of names) {
-    execFileSync('/usr/sbin/useradd', ['--no-create-home', '--home-dir', '/nonexistent', '--user-group', name]);
+    // No password fits, but the account is not locked, as sshd would have it otherwise.
+    const options = ['--no-create-home', '--home-dir', '/nonexistent', '--user-group', '--password', '*'];
+    execFileSync('/usr/sbin/useradd', [...options, name]);
   }
   return [passwdEntry(names[0]) as TestUser, passwdEntry(names[1]) as TestUser];
 }

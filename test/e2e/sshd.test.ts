@@ -1,0 +1,90 @@
+// A real sshd on loopback: login by the tickets in the user's worker, and tickets that go along.
+import { chownSync, mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { beforeAll, expect, inject, it } from 'vitest';
+import { eventually, start, temporaryDirectory } from '../setup/cleanup.ts';
+import { type FrontDoor, frontDoorRequirements, startFrontDoor } from '../setup/front-door.ts';
+import { ccapi, cleanEnvironment, freePort, isPortOpen, type Outcome, run, succeed } from '../setup/programs.ts';
+import { describeWith } from '../setup/requirements.ts';
+import type { TestUser } from '../setup/test-users.ts';
+
+describeWith([...frontDoorRequirements, 'openssh-server'], 'ssh with GSSAPI', () => {
+  const [user] = inject('users') as [TestUser, TestUser];
+  let machine: FrontDoor;
+  let port: number;
+  let home: string;
+
+  beforeAll(async () => {
+    machine = await startFrontDoor([user.name, 'host/localhost']);
+    const directory = temporaryDirectory();
+    home = join(directory, 'home');
+    mkdirSync(home, { mode: 0o700 });
+    chownSync(home, user.uid, user.gid);
+    port = await freePort();
+    const hostKey = join(directory, 'host_key');
+    await succeed('/usr/bin/ssh-keygen', ['-q', '-t', 'ed25519', '-N', '', '-f', hostKey]);
+    const configuration = join(directory, 'sshd_config');
+    writeFileSync(
+      configuration,
+      [
+        `Port ${port}`,
+        'ListenAddress 127.0.0.1',
+        `HostKey ${hostKey}`,
+        `PidFile ${directory}/pid`,
+        'AuthenticationMethods gssapi-with-mic',
+        'GSSAPIAuthentication yes',
+        'GSSAPICleanupCredentials yes',
+        // The keytab is for localhost, and not for the name of this machine.
+        'GSSAPIStrictAcceptorCheck no',
+        'UsePAM no',
+        'UseDNS no',
+        'StrictModes no',
+        '',
+      ].join('\n'),
+    );
+    mkdirSync('/run/sshd', { recursive: true, mode: 0o755 });
+    const keytab = await machine.kdc.keytab('host.keytab', ['host/localhost']);
+    start('/usr/sbin/sshd', ['-D', '-e', '-f', configuration], {
+      env: cleanEnvironment({ KRB5_CONFIG: machine.env.KRB5_CONFIG, KRB5_KTNAME: keytab }),
+      stdio: 'ignore',
+    });
+    await eventually(() => isPortOpen(port));
+  });
+
+  const ssh = (options: string[], command: string): Promise<Outcome> =>
+    run(
+      '/usr/bin/ssh',
+      [
+        ...['-F', '/dev/null', '-p', String(port), '-o', 'StrictHostKeyChecking=no'],
+        ...['-o', `UserKnownHostsFile=${home}/known_hosts`, '-o', 'LogLevel=ERROR', '-o', 'BatchMode=yes'],
+        ...['-o', 'PreferredAuthentications=gssapi-with-mic', '-o', 'GSSAPIAuthentication=yes'],
+        ...options,
+        ...['localhost', command],
+      ],
+      { uid: user.uid, gid: user.gid, env: { ...machine.env, HOME: home } },
+    );
+
+  it('does not let in who has no ticket', async () => {
+    expect((await ssh([], 'true')).code).toBe(255);
+  });
+
+  it('lets in who has one, and keeps the ticket for the host with the others', async () => {
+    expect((await machine.as(user, 'kinit', '-f', user.name)).code).toBe(0);
+    expect(await ssh([], 'echo "in, with $KRB5CCNAME"')).toMatchObject({ code: 0, stdout: 'in, with \n' });
+    expect((await machine.as(user, 'klist')).stdout).toContain('host/localhost@TEST.EXAMPLE');
+  });
+
+  it('takes the tickets along, and what sshd leaves in a file can be taken in over there', async () => {
+    const take = `${process.execPath} ${join(import.meta.dirname, '../../dist/ccapi.js')} import -c forwarded`;
+    const settings = `KRB5_CONFIG=${machine.env.KRB5_CONFIG} CCAPI_PORT=1`;
+    const outcome = await ssh(['-o', 'GSSAPIDelegateCredentials=yes'], `${settings} ${take} "$KRB5CCNAME"`);
+    expect(outcome).toMatchObject({ code: 0 });
+    const { uid, gid } = user;
+    const [listed] = JSON.parse(
+      (await ccapi(['list', '--json', '-c', 'forwarded'], { uid, gid, env: machine.env })).stdout,
+    );
+    expect(listed.principal).toBe(`${user.name}@TEST.EXAMPLE`);
+    expect(listed.credentials[0].server).toBe('krbtgt/TEST.EXAMPLE@TEST.EXAMPLE');
+    expect((await machine.as(user, 'klist', '-f', '-c', 'KCM:forwarded')).stdout).toMatch(/Flags: Ff/);
+  });
+});
