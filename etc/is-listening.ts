@@ -8,6 +8,7 @@ export function isListening(path: string): Promise<boolean> {
       probe.destroy();
       resolve(true);
     });
-    probe.once('error', () => resolve(false));
+    // Any other error is one of somebody who is there, such as too long a queue before them.
+    probe.once('error', ({ code }: NodeJS.ErrnoException) => resolve(code !== 'ENOENT' && code !== 'ECONNREFUSED'));
   });
 }

@@ -71,6 +71,11 @@ export const settingsTable = {
   ),
   idleTimeout: setting(duration(1, 31_536_000), 600, 'seconds without a request after which a worker may leave'),
   launcherIdle: setting(duration(1, 31_536_000), 60, 'seconds without a connection after which a launcher leaves'),
+  persist: setting(
+    choice('auto', 'always', 'never'),
+    'auto',
+    'whether ccaches are kept in files: where the directory is in memory, always, or never',
+  ),
   verifyUid: setting(boolean, true, "whether the launcher holds a claim against the kernel's word on the peer's uid"),
   unknownUids: setting(choice('refuse', 'allow'), 'refuse', 'what is done for a uid that the passwd database lacks'),
   rootAccess: setting(boolean, false, 'whether a worker serves root beside its owner'),

@@ -1,5 +1,5 @@
 import { CCAPIError } from './error.ts';
-import { type Krb5Credential, readKrb5Credential, writeKrb5Credential } from './krb5-credential.ts';
+import { isRemoved, type Krb5Credential, readKrb5Credential, writeKrb5Credential } from './krb5-credential.ts';
 import { type Principal, readPrincipal, writePrincipal } from './principal.ts';
 import { Reader } from './reader.ts';
 import { Writer } from './writer.ts';
@@ -87,7 +87,8 @@ export function writeCCacheFile(file: CCacheFile): Buffer {
   return writer.finish();
 }
 
-function readHeader(reader: Reader): Pick<CCacheFile, 'kdcOffset' | 'otherTags'> {
+/** Reads what stands before the principal; the version has been read. Throws 22 where a field is wrong. */
+export function readHeader(reader: Reader): Pick<CCacheFile, 'kdcOffset' | 'otherTags'> {
   const header = new Reader(reader.view(reader.u16()));
   const fields: Pick<CCacheFile, 'kdcOffset' | 'otherTags'> = { otherTags: [] };
   while (header.remaining > 0) {
@@ -101,9 +102,4 @@ function readHeader(reader: Reader): Pick<CCacheFile, 'kdcOffset' | 'otherTags'>
     }
   }
   return fields;
-}
-
-/** libkrb5 removes an entry in place: end time 0 with an auth time that is not (KCM specification 5.6). */
-function isRemoved({ authtime, endtime }: Krb5Credential): boolean {
-  return endtime === 0 && authtime !== 0;
 }

@@ -28,6 +28,11 @@ export function isConfigServer(server: string): boolean {
   return server.startsWith('krb5_ccache_conf_data/') && server.endsWith(`@${CONFIG_REALM}`);
 }
 
+/** libkrb5 removes an entry of a file in place: end time 0 with an auth time that is not (KCM specification 5.6). */
+export function isRemoved({ authtime, endtime }: Pick<CredentialV5, 'authtime' | 'endtime'>): boolean {
+  return endtime === 0 && authtime !== 0;
+}
+
 /** Reads a marshalled credential (KCM specification 5.2); throws 22 where it is short or a count cannot be true. */
 export function readKrb5Credential(reader: Reader): Krb5Credential {
   const client = readPrincipal(reader);

@@ -1,8 +1,9 @@
-import { CREDENTIALS_V5, type CredentialV5 } from '../proto/credential-v5.ts';
+import { CREDENTIALS_V5 } from '../proto/credential-v5.ts';
 import { CCAPIError } from '../proto/error.ts';
 import type { Identifier } from '../proto/identifier.ts';
 import { bumped } from './change-time.ts';
-import { CredentialList } from './credential-list.ts';
+import { CredentialList, type StoredCredential } from './credential-list.ts';
+import type { ListIdentity } from './identifiers.ts';
 import type { Place } from './linked-list.ts';
 import { LockState } from './lock-state.ts';
 import { Waiters } from './waiters.ts';
@@ -19,8 +20,8 @@ export interface Contents {
 }
 
 /** Contents of a ccache that was just made for a principal. */
-export function emptyContents(principal: string): Contents {
-  return { principal, kdcOffset: undefined, credentials: new CredentialList() };
+export function emptyContents(list: ListIdentity, principal: string): Contents {
+  return { principal, kdcOffset: undefined, credentials: new CredentialList(list) };
 }
 
 /** A named credentials cache. It changes only through its collection, which tells everybody who waits. */
@@ -54,10 +55,6 @@ export class CCache implements Walkable {
     this.changed = bumped(this.changed, now);
   }
 
-  becomeDefault(now: number): void {
-    this.lastDefault = bumped(this.lastDefault, now);
-  }
-
   /** Replaces the contents; what was there is dropped, with every iteration over it. */
   replaceContents(contents: Contents): void {
     this.contents.credentials.discard();
@@ -69,12 +66,10 @@ export class CCache implements Walkable {
     this.contents = { principal, kdcOffset: undefined, credentials };
   }
 
-  store(identifier: Identifier, credential: CredentialV5): void {
-    this.contents.credentials.append(identifier, credential);
-  }
-
-  /** Throws 207 where the credential is not in this ccache. */
-  remove(credential: Identifier): void {
-    if (!this.contents.credentials.remove(credential)) throw new CCAPIError('ccErrInvalidCredentials');
+  /** The credential with this identifier; throws 207 where it is not in this ccache. */
+  credential(identifier: Identifier): StoredCredential {
+    const found = this.contents.credentials.identified(identifier.object);
+    if (found?.identifier.server !== identifier.server) throw new CCAPIError('ccErrInvalidCredentials');
+    return found;
   }
 }

@@ -3,7 +3,9 @@ import { CCAPIError } from '../proto/error.ts';
 import type { Identifier } from '../proto/identifier.ts';
 import { CCache, type Contents, emptyContents } from './ccache.ts';
 import { bumped, type Clock } from './change-time.ts';
-import { freshIdentifier, type IdentifierSource } from './identifiers.ts';
+import type { StoredCredential } from './credential-list.ts';
+import type { IdentifierSource } from './identifiers.ts';
+import { type Keeper, nothingKept } from './keeper.ts';
 import { LinkedList } from './linked-list.ts';
 import { LockState } from './lock-state.ts';
 import { Waiters } from './waiters.ts';
@@ -12,9 +14,17 @@ import { Walk } from './walk.ts';
 /** The name of the first ccache, as MIT has it. */
 export const DEFAULT_NAME = 'Initial default ccache';
 
+/** What a keeper has of a collection: its ccaches, the default one first. */
+export interface KeptCollection {
+  ccaches: CCache[];
+  changed: number;
+  nextUnique: number;
+  awaitedDefault: string | undefined;
+}
+
 /**
  * All ccaches of a user: an ordered list, of which the first is the default. It knows nothing of bytes, sockets or
- * clients. Each operation is one step: it happens wholly, or throws and changes nothing. How often an operation bumps
+ * clients. Each operation is one step: it is kept first, then it happens wholly; or it throws and changes nothing. How often an operation bumps
  * the change times is part of the contract (CCAPI RPC specification 4.2), so the calls below are as many as they are.
  */
 export class Collection {
@@ -32,14 +42,24 @@ export class Collection {
   });
   readonly waiters = new Waiters();
   #changed = 0;
-  #nextUnique = 0n;
+  #nextUnique = 0;
   #awaitedDefault: string | undefined;
+  #keeper = nothingKept;
 
   constructor(identifiers: IdentifierSource, now: Clock) {
     this.#identifiers = identifiers;
     this.#now = now;
-    this.identifier = freshIdentifier(identifiers);
+    this.identifier = identifiers.collection();
     this.#collectionChanged();
+  }
+
+  /** Goes on where another collection left off, of which this is what was kept; from here on `keeper` keeps it. */
+  resume(keeper: Keeper, kept: KeptCollection): void {
+    for (const ccache of kept.ccaches) this.#add(ccache);
+    this.#changed = kept.changed;
+    this.#nextUnique = kept.nextUnique;
+    this.#awaitedDefault = kept.awaitedDefault;
+    this.#keeper = keeper;
   }
 
   /** When the collection last changed. */
@@ -67,20 +87,31 @@ export class Collection {
     return server === this.identifier.server ? this.#byObject.get(object) : undefined;
   }
 
-  /** An identifier for something of this collection that is none of its ccaches or credentials, such as an iterator. */
-  newIdentifier(): Identifier {
-    return freshIdentifier(this.#identifiers);
+  /** An identifier for something of this collection that does not outlive the process, such as an iterator. */
+  identifierOfPassing(): Identifier {
+    return this.#identifiers.passing();
+  }
+
+  /** How many names of their own have been given out. */
+  get nextUnique(): number {
+    return this.#nextUnique;
   }
 
   walk(): Walk<CCache> {
     return Walk.inOrder(this.#order, this.#births);
   }
 
+  /** Contents without a credential, for a ccache of this collection. */
+  emptyContents(principal: string): Contents {
+    return emptyContents(this.#identifiers.list(), principal);
+  }
+
   /** Makes a ccache, or resets the one that has this name. */
   create(name: string, version: number, principal: string): CCache {
     requireV5(version);
     const existing = this.#byName.get(name);
-    const ccache = existing ? this.#reset(existing, principal) : this.#make(name, principal);
+    const contents = this.emptyContents(principal);
+    const ccache = existing ? this.#replaced(existing, contents) : this.#make(name, contents);
     this.#collectionChanged();
     return ccache;
   }
@@ -98,14 +129,13 @@ export class Collection {
   /** Gives a ccache new contents in one step, or makes it with them. It keeps its identifier and its place. */
   replace(name: string, contents: Contents): CCache {
     const existing = this.#byName.get(name);
-    const ccache = existing ?? this.#make(name, contents.principal);
-    ccache.replaceContents(contents);
-    if (existing) this.#ccacheChanged(ccache);
+    const ccache = existing ? this.#replaced(existing, contents) : this.#make(name, contents);
     this.#collectionChanged();
     return ccache;
   }
 
   destroy(ccache: CCache): void {
+    this.#keeper.destroyed(ccache);
     this.#ccacheChanged(ccache);
     this.#drop(ccache);
     this.#collectionChanged();
@@ -119,27 +149,26 @@ export class Collection {
   /** Makes the ccache of this name the default, or has it become so when it is made; undefined awaits none any more. */
   awaitDefault(name: string | undefined): void {
     const ccache = name === undefined ? undefined : this.#byName.get(name);
-    if (ccache) this.setDefault(ccache);
-    else this.#awaitedDefault = name;
+    if (ccache) {
+      this.setDefault(ccache);
+      return;
+    }
+    this.#keeper.awaited(name);
+    this.#awaitedDefault = name;
   }
 
   setDefault(ccache: CCache): void {
-    this.#awaitedDefault = undefined;
-    const old = this.default;
-    if (!ccache.places || !old || old === ccache) return;
-    this.#order.remove(ccache.places.order);
-    ccache.places.order = this.#order.prepend(ccache);
-    this.#ccacheChanged(old);
-    ccache.becomeDefault(this.#now());
-    this.#ccacheChanged(ccache);
-    this.#collectionChanged();
+    const at = bumped(ccache.lastDefault, this.#now());
+    if (ccache !== this.default || this.#awaitedDefault !== undefined) this.#keeper.madeDefault(ccache, at);
+    this.#becomesDefault(ccache, at);
   }
 
   /** Moves the contents of one ccache into another, whose own are dropped, and destroys the empty shell. */
   move(source: CCache, destination: CCache): void {
     if (source === destination) throw new CCAPIError('ccErrBadParam', 'a ccache cannot be moved onto itself');
+    this.#keeper.moved(source, destination);
     destination.replaceContents(source.contents);
-    source.contents = emptyContents('');
+    source.contents = this.emptyContents('');
     destination.changed = Math.max(source.changed, destination.changed);
     this.#ccacheChanged(source);
     this.#ccacheChanged(destination);
@@ -150,24 +179,31 @@ export class Collection {
 
   setPrincipal(ccache: CCache, version: number, principal: string): void {
     requireV5(version);
+    this.#keeper.principalSet(ccache, principal);
     ccache.setPrincipal(principal);
     this.#ccacheChanged(ccache);
   }
 
   /** Appends a credential, in one step with the removal of those that it replaces. */
-  store(ccache: CCache, credential: CredentialV5, replaced: readonly Identifier[] = []): void {
-    for (const identifier of replaced) ccache.remove(identifier);
-    ccache.store(freshIdentifier(this.#identifiers), credential);
+  store(ccache: CCache, credential: CredentialV5, replaced: readonly StoredCredential[] = []): void {
+    const kept = this.#keeper.stored(ccache, credential, replaced);
+    const { credentials } = ccache.contents;
+    for (const old of replaced) credentials.remove(old);
+    credentials.append(credential, kept);
     this.#ccacheChanged(ccache);
   }
 
-  remove(ccache: CCache, ...credentials: Identifier[]): void {
-    for (const credential of credentials) ccache.remove(credential);
+  /** Removes credentials in one step; throws 207 where one of them is not in this ccache. */
+  remove(ccache: CCache, ...identifiers: Identifier[]): void {
+    const credentials = identifiers.map((identifier) => ccache.credential(identifier));
+    this.#keeper.removed(ccache, credentials);
+    for (const credential of credentials) ccache.contents.credentials.remove(credential);
     this.#ccacheChanged(ccache);
   }
 
   /** Sets the KDC offset, or with undefined forgets it. */
   setKDCOffset(ccache: CCache, offset: number | undefined): void {
+    this.#keeper.offsetSet(ccache, offset);
     ccache.contents.kdcOffset = offset;
     this.#ccacheChanged(ccache);
   }
@@ -182,21 +218,41 @@ export class Collection {
     this.waiters.discard('ccErrInvalidContext');
   }
 
-  #make(name: string, principal: string): CCache {
+  #make(name: string, contents: Contents): CCache {
     const now = this.#now();
+    const awaited = name === this.#awaitedDefault;
     const lastDefault = this.#order.size === 0 ? now : 0;
-    const ccache = new CCache(freshIdentifier(this.#identifiers), name, emptyContents(principal), now, lastDefault);
-    ccache.places = { order: this.#order.append(ccache), birth: this.#births.append(ccache) };
-    this.#byName.set(name, ccache);
-    this.#byObject.set(ccache.identifier.object, ccache);
-    if (name === this.#awaitedDefault) this.setDefault(ccache);
+    const identifier = this.#identifiers.ccache();
+    this.#keeper.made({ identifier, name, contents, lastDefault: awaited ? now : lastDefault, first: awaited });
+    const ccache = new CCache(identifier, name, contents, now, lastDefault);
+    this.#add(ccache);
+    if (awaited) this.#becomesDefault(ccache, now);
     return ccache;
   }
 
-  #reset(ccache: CCache, principal: string): CCache {
-    ccache.replaceContents(emptyContents(principal));
+  #add(ccache: CCache): void {
+    ccache.places = { order: this.#order.append(ccache), birth: this.#births.append(ccache) };
+    this.#byName.set(ccache.name, ccache);
+    this.#byObject.set(ccache.identifier.object, ccache);
+  }
+
+  #replaced(ccache: CCache, contents: Contents): CCache {
+    this.#keeper.replaced(ccache, contents);
+    ccache.replaceContents(contents);
     this.#ccacheChanged(ccache);
     return ccache;
+  }
+
+  #becomesDefault(ccache: CCache, at: number): void {
+    this.#awaitedDefault = undefined;
+    const old = this.default;
+    if (!ccache.places || !old || old === ccache) return;
+    this.#order.remove(ccache.places.order);
+    ccache.places.order = this.#order.prepend(ccache);
+    this.#ccacheChanged(old);
+    ccache.lastDefault = at;
+    this.#ccacheChanged(ccache);
+    this.#collectionChanged();
   }
 
   #drop(ccache: CCache): void {

@@ -11,63 +11,89 @@ export interface Session {
 /** How many bytes of further requests are kept for a connection whose request has to wait. */
 const MOST_WAITING = 1024 * 1024;
 
+/** How long a frame may stay half sent without another byte, in milliseconds. */
+const HALF_SENT = 60_000;
+
 /**
  * Serves one connection, which has to be half-open: each frame is answered in its turn, and one that has to wait keeps
  * only those behind it waiting. While the peer does not read its replies nothing more is read from it, so that no more
  * than a socket's buffer is kept for it. While a request waits the socket is read on, or the peer's end would go
- * unnoticed; a peer that sends too much meanwhile is cut off. Where the framing is lost the connection is closed once
- * what came before is answered.
+ * unnoticed; a peer that sends too much meanwhile is cut off, and so is one that leaves off in the middle of a frame.
+ * Where the framing is lost the connection is closed once what came before it is answered.
  */
-export function serveConnection(socket: Socket, session: Session, onRequest: () => void): void {
-  const reader = new FrameReader();
-  let waiting: Buffer[] = [];
-  let blocked = false;
-  let ended = false;
+export class Connection {
+  readonly #socket: Socket;
+  readonly #session: Session;
+  readonly #onRequest: () => void;
+  readonly #reader = new FrameReader();
+  #waiting: Buffer[] = [];
+  #blocked = false;
+  #ended = false;
 
-  const answerNext = (frame: Buffer) => {
-    let later = false;
-    blocked = true;
-    onRequest();
-    try {
-      session.answer(frame, (reply) => {
-        blocked = false;
-        socket.write(reply);
-        // What waits behind it is another request, and may not happen in the middle of the one that brought this reply.
-        if (later) queueMicrotask(answerWaiting);
-      });
-    } catch {
-      socket.destroySoon();
-    }
-    later = true;
-  };
+  constructor(socket: Socket, session: Session, onRequest: () => void) {
+    this.#socket = socket;
+    this.#session = session;
+    this.#onRequest = onRequest;
+    socket.on('data', (chunk) => this.#take(chunk));
+    socket.on('drain', () => this.#answerWaiting());
+    socket.on('end', () => this.finish());
+    socket.on('timeout', () => socket.destroy());
+    // A peer that vanishes is nothing to report; 'close' follows and says all there is to say.
+    socket.on('error', () => {});
+    socket.on('close', () => session.close());
+  }
 
-  const answerWaiting = () => {
+  /** Ends the connection once what has come is answered, also what is only on its way in a frame that has begun. */
+  finish(): void {
+    this.#ended = true;
+    this.#answerWaiting();
+  }
+
+  #take(chunk: Buffer): void {
+    this.#waiting.push(...this.#reader.push(chunk));
+    if (this.#reader.incomplete) this.#socket.setTimeout(HALF_SENT);
+    else if (this.#socket.timeout) this.#socket.setTimeout(0);
+    this.#answerWaiting();
+  }
+
+  #answerWaiting(): void {
+    const socket = this.#socket;
     if (socket.destroyed) return;
     let taken = 0;
     socket.cork();
-    while (!blocked && taken < waiting.length && !socket.writableNeedDrain) answerNext(waiting[taken++] as Buffer);
+    while (!this.#blocked && taken < this.#waiting.length && !socket.writableNeedDrain)
+      this.#answer(this.#waiting[taken++] as Buffer);
     socket.uncork();
-    waiting = waiting.slice(taken);
-    if (blocked) {
-      if (ended || tooMuch(waiting)) socket.destroy();
+    this.#waiting = this.#waiting.slice(taken);
+    if (this.#blocked) {
+      if (this.#ended || tooMuch(this.#waiting)) socket.destroy();
       else socket.resume();
-    } else if (waiting.length > 0) socket.pause();
-    else if (ended || reader.error) socket.end();
+    } else if (this.#waiting.length > 0) socket.pause();
+    else if (this.#isOver()) socket.end();
     else socket.resume();
-  };
+  }
 
-  socket.on('data', (chunk) => {
-    waiting.push(...reader.push(chunk));
-    answerWaiting();
-  });
-  socket.on('drain', answerWaiting);
-  socket.on('end', () => {
-    ended = true;
-    answerWaiting();
-  });
-  // A peer that vanishes is nothing to report; 'close' follows and says all there is to say.
-  socket.on('error', () => {});
-  socket.on('close', () => session.close());
+  #answer(frame: Buffer): void {
+    let later = false;
+    this.#blocked = true;
+    this.#onRequest();
+    try {
+      this.#session.answer(frame, (reply) => {
+        this.#blocked = false;
+        this.#socket.write(reply);
+        // What waits behind it is another request, and may not happen in the middle of the one that brought this reply.
+        if (later) queueMicrotask(() => this.#answerWaiting());
+      });
+    } catch {
+      this.#socket.destroySoon();
+    }
+    later = true;
+  }
+
+  #isOver(): boolean {
+    const half = this.#reader.incomplete && !this.#socket.readableEnded;
+    return this.#reader.error !== undefined || (this.#ended && !half);
+  }
 }
 
 function tooMuch(waiting: Buffer[]): boolean {

@@ -1,6 +1,7 @@
 import type { CredentialV5 } from '../proto/credential-v5.ts';
 import type { Identifier } from '../proto/identifier.ts';
 import { splitRealm } from '../proto/principal.ts';
+import type { ListIdentity } from './identifiers.ts';
 import { LinkedList, type Place } from './linked-list.ts';
 import { Walk, type Walkable } from './walk.ts';
 
@@ -8,6 +9,10 @@ import { Walk, type Walkable } from './walk.ts';
 export interface StoredCredential extends Walkable {
   readonly identifier: Identifier;
   readonly value: CredentialV5;
+  /** Its number in the list. */
+  readonly index: number;
+  /** Where the keeper has it. */
+  kept: number;
 }
 
 interface Entry extends StoredCredential {
@@ -22,19 +27,51 @@ interface Entry extends StoredCredential {
  * moved into another, and is replaced by a new one when a ccache is reset.
  */
 export class CredentialList {
+  readonly identity: ListIdentity;
   readonly #births = new LinkedList<Entry>();
   readonly #byObject = new Map<string, Entry>();
   readonly #byService = new Map<string, Set<Entry>>();
   /** Whether its ccache was destroyed, reset or moved over; its iterators are dead then. */
   discarded = false;
 
+  /** How many credentials were ever in it. */
+  #next = 0;
+
+  constructor(identity: ListIdentity) {
+    this.identity = identity;
+  }
+
+  /** A list in the place of one that is lost: nobody knows how far its numbers went, but not as far as this. */
+  static afterLoss(identity: ListIdentity): CredentialList {
+    const list = new CredentialList(identity);
+    list.skip(2 ** 24);
+    return list;
+  }
+
   get size(): number {
     return this.#births.size;
   }
 
-  append(identifier: Identifier, value: CredentialV5): void {
+  /** How many credentials it has numbered, those included that are gone. */
+  get numbered(): number {
+    return this.#next;
+  }
+
+  /** A number that grows with everything that happens to the list. */
+  get changes(): number {
+    return 2 * this.#next - this.size;
+  }
+
+  /** Leaves numbers out, as of credentials that were removed. */
+  skip(count: number): void {
+    this.#next += count;
+  }
+
+  append(value: CredentialV5, kept = 0): void {
     const service = splitRealm(value.server).name;
-    const entry = { identifier, value, removed: false, service } as Entry;
+    const index = this.#next++;
+    const identifier = this.identity.credential(index);
+    const entry = { identifier, value, index, kept, removed: false, service } as Entry;
     entry.place = this.#births.append(entry);
     this.#byObject.set(identifier.object, entry);
     const sameService = this.#byService.get(service);
@@ -52,10 +89,10 @@ export class CredentialList {
     return this.#byService.get(service) ?? [];
   }
 
-  /** Removes the credential with this identifier; false if it is not here. */
-  remove(identifier: Identifier): boolean {
+  /** Removes a credential that is in this list. */
+  remove({ identifier }: StoredCredential): void {
     const entry = this.#byObject.get(identifier.object);
-    if (!entry || entry.identifier.server !== identifier.server) return false;
+    if (!entry) return;
     this.#byObject.delete(identifier.object);
     const sameService = this.#byService.get(entry.service);
     sameService?.delete(entry);
@@ -63,7 +100,6 @@ export class CredentialList {
     this.#births.remove(entry.place);
     entry.removed = true;
     wipe(entry.value);
-    return true;
   }
 
   /** Drops every credential and ends every iteration over them. */

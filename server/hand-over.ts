@@ -1,4 +1,4 @@
-import { closeSync, lstatSync, renameSync, unlinkSync } from 'node:fs';
+import { closeSync, renameSync, rmSync } from 'node:fs';
 import { createServer, type Server, Socket } from 'node:net';
 import { HAND_OVER_NAME } from '../etc/base-directory.ts';
 import { descriptorOf, peerCredentials, receiveDescriptor } from '../etc/host.ts';
@@ -16,20 +16,20 @@ export class HandOver {
   readonly #server: Server;
   readonly #own: string;
   readonly #known: string;
-  #inode: number | undefined;
+  #isPublished = false;
 
-  private constructor(server: Server, directory: string) {
+  private constructor(server: Server, directory: string, id: string) {
     this.#server = server;
-    this.#own = `${directory}/H.${process.pid.toString(36)}`;
+    this.#own = `${directory}/H.${id}`;
     this.#known = `${directory}/${HAND_OVER_NAME}`;
   }
 
-  /** Listens, under a name that nobody knows yet. */
-  static async listen(directory: string, take: (socket: Socket) => void, log: Log): Promise<HandOver> {
+  /** Listens, under a name that nobody knows yet and that ends in `id`. */
+  static async listen(directory: string, id: string, take: (socket: Socket) => void, log: Log): Promise<HandOver> {
     const server = createServer({ pauseOnConnect: true }, (giver) => {
       receive(giver, take, log).catch((error: Error) => log.error(`hand-over: ${error.message}`));
     });
-    const handOver = new HandOver(server, directory);
+    const handOver = new HandOver(server, directory, id);
     await new Promise<void>((resolve, reject) => {
       server.once('error', reject);
       server.listen(handOver.#own, resolve);
@@ -37,16 +37,23 @@ export class HandOver {
     return handOver;
   }
 
-  /** Takes the name that the launcher knows, from whichever worker had it before. */
+  /** Takes the name that the launcher knows, from whichever worker had it before. Only the directory's owner may. */
   publish(): void {
     renameSync(this.#own, this.#known);
-    this.#inode = lstatSync(this.#known).ino;
+    this.#isPublished = true;
   }
 
-  close(): void {
+  /** Gives the name up. */
+  withdraw(): void {
+    if (this.#isPublished) renameSync(this.#known, this.#own);
+    this.#isPublished = false;
+  }
+
+  /** Leaves nothing behind. */
+  remove(): void {
+    this.withdraw();
+    rmSync(this.#own, { force: true });
     this.#server.close();
-    const found = lstatSync(this.#known, { throwIfNoEntry: false });
-    if (found && found.ino === this.#inode) unlinkSync(this.#known);
   }
 }
 

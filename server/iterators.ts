@@ -40,14 +40,14 @@ export class Iterators {
   }
 
   overCCaches(owner: Set<string>, walk: Walk<CCache>): CCacheIterator {
-    const iterator = { identifier: this.#collection.newIdentifier(), owner, walk };
+    const iterator = { identifier: this.#collection.identifierOfPassing(), owner, walk };
     this.#overCCaches.set(iterator.identifier.object, iterator);
     owner.add(iterator.identifier.object);
     return iterator;
   }
 
   overCredentials(owner: Set<string>, list: CredentialList, walk: Walk<StoredCredential>): CredentialsIterator {
-    const iterator = { identifier: this.#collection.newIdentifier(), owner, walk, list };
+    const iterator = { identifier: this.#collection.identifierOfPassing(), owner, walk, list };
     this.#overCredentials.set(iterator.identifier.object, iterator);
     owner.add(iterator.identifier.object);
     return iterator;

@@ -6,7 +6,7 @@ import { fromCredentialV5, isConfigServer, type Krb5Credential, toCredentialV5 }
 import { type Principal, parsePrincipal, splitRealm, unparsePrincipal } from '../proto/principal.ts';
 import type { CCache, Contents } from './ccache.ts';
 import type { Collection } from './collection.ts';
-import { CredentialList } from './credential-list.ts';
+import type { CredentialList, StoredCredential } from './credential-list.ts';
 import { matches, sameData } from './kcm-matching.ts';
 import type { KCMNames } from './kcm-names.ts';
 
@@ -30,7 +30,7 @@ export const kcmHandlers: Handlers = {
   resolve: () => ({}),
   genNew: (_, { names }) => ({ name: names.fresh() }),
   initialize: ({ name, principal }, { collection, names }) => {
-    collection.replace(names.canonical(name), contentsFor(principal, 0));
+    collection.replace(names.canonical(name), contentsFor(collection, principal, 0));
     return {};
   },
   destroy: ({ name }, { collection, names }) => {
@@ -105,20 +105,18 @@ export const kcmHandlers: Handlers = {
     credentials: readable(existing(names.found(name)).contents.credentials).map(({ credential }) => credential),
   }),
   replace: ({ name, offset, principal, credentials }, { collection, names }) => {
-    const contents = contentsFor(principal, offset);
-    for (const credential of credentials)
-      contents.credentials.append(collection.newIdentifier(), toCredentialV5(credential));
+    const contents = contentsFor(collection, principal, offset);
+    for (const credential of credentials) contents.credentials.append(toCredentialV5(credential));
     collection.replace(names.canonical(name), contents);
     return {};
   },
 };
 
-function contentsFor(principal: Principal, offset: number): Contents {
+function contentsFor(collection: Collection, principal: Principal, offset: number): Contents {
   return {
-    principal: unparsePrincipal(principal),
+    ...collection.emptyContents(unparsePrincipal(principal)),
     nameType: principal.nameType,
     kdcOffset: offset >>> 0,
-    credentials: new CredentialList(),
   };
 }
 
@@ -155,7 +153,7 @@ function orUndefined<T>(read: () => T): T | undefined {
  * What a stored credential takes the place of (KCM specification 2.4, STORE): an older one for the same purpose, and of
  * configuration entries any with the same key, whatever it says.
  */
-function replacedBy(stored: CredentialV5, list: CredentialList): Identifier[] {
+function replacedBy(stored: CredentialV5, list: CredentialList): StoredCredential[] {
   const same = (other: CredentialV5) =>
     other.client === stored.client &&
     other.server === stored.server &&
@@ -164,9 +162,7 @@ function replacedBy(stored: CredentialV5, list: CredentialList): Identifier[] {
         other.keyblock.type === stored.keyblock.type &&
         other.secondTicket.data.equals(stored.secondTicket.data) &&
         sameData(other.authdata, stored.authdata)));
-  return [...list.forService(splitRealm(stored.server).name)]
-    .filter(({ value }) => same(value))
-    .map(({ identifier }) => identifier);
+  return [...list.forService(splitRealm(stored.server).name)].filter(({ value }) => same(value));
 }
 
 function existing(ccache: CCache | undefined): CCache {

@@ -30,7 +30,10 @@ async function main(): Promise<void> {
   const serving = await worker.start(directory);
   report('ok');
   if (serving) worker.prepare();
-  else worker.stop();
+  else {
+    worker.abandon();
+    process.exit(0);
+  }
 }
 
 /** Tells whoever started the worker how it went, in one line on descriptor 1, and lets go of them. */

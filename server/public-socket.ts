@@ -1,21 +1,24 @@
-import { linkSync, lstatSync, renameSync, unlinkSync } from 'node:fs';
+import { linkSync, renameSync, unlinkSync } from 'node:fs';
 import type { Server } from 'node:net';
 import { MAX_SOCKET_PATH, SOCKET_NAME } from '../etc/base-directory.ts';
-import { isListening } from '../etc/is-listening.ts';
 import { CCAPIError } from '../proto/error.ts';
 
 /**
- * The name under which clients find a worker, `S.ccapi`. A worker listens under a name of its own and links it to the
- * public one: of any number of workers one succeeds, and the name never leads to a socket that does not listen yet.
+ * The name under which clients find a worker, `S.ccapi`. A worker listens under a name of its own, and gives its socket
+ * the public one once it may serve: that name never leads to a socket on which nobody listens yet.
  */
 export class PublicSocket {
+  /** What tells this worker from any other. */
+  readonly id: string;
   readonly #public: string;
   readonly #own: string;
+  #isPublished = false;
 
   private constructor(directory: string) {
-    this.#public = `${directory}/${SOCKET_NAME}`;
     const unique = (process.hrtime.bigint() % 36n ** 4n).toString(36);
-    this.#own = `${directory}/S.${process.pid.toString(36)}.${unique}`;
+    this.id = `${process.pid.toString(36)}.${unique}`;
+    this.#public = `${directory}/${SOCKET_NAME}`;
+    this.#own = `${directory}/S.${this.id}`;
   }
 
   /** Makes a server listen in a directory, under no public name yet. */
@@ -34,56 +37,29 @@ export class PublicSocket {
     return socket;
   }
 
-  /** Takes the public name; false if another worker that still listens has it. */
-  async claim(): Promise<boolean> {
-    for (;;) {
-      try {
-        linkSync(this.#own, this.#public);
-        return true;
-      } catch (error) {
-        if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
-      }
-      const holder = lstatSync(this.#public, { throwIfNoEntry: false })?.ino;
-      if (await isListening(this.#public)) return false;
-      if (holder !== undefined) this.#clear(holder);
-    }
+  /** The public name, also while another worker has it. */
+  get path(): string {
+    return this.#public;
+  }
+
+  /** Takes the public name, from whichever worker had it before. Only the directory's owner may. */
+  publish(): void {
+    const other = `${this.#own}.p`;
+    linkSync(this.#own, other);
+    renameSync(other, this.#public);
+    this.#isPublished = true;
   }
 
   /** Gives the public name up and stays reachable for those who are on their way. */
   withdraw(): void {
-    if (this.#holds()) unlinkSync(this.#public);
+    if (this.#isPublished) unlinkIfThere(this.#public);
+    this.#isPublished = false;
   }
 
   /** Leaves nothing behind. */
   remove(): void {
     this.withdraw();
     unlinkIfThere(this.#own);
-  }
-
-  #holds(): boolean {
-    const ours = lstatSync(this.#own, { throwIfNoEntry: false })?.ino;
-    return ours !== undefined && lstatSync(this.#public, { throwIfNoEntry: false })?.ino === ours;
-  }
-
-  /**
-   * Takes away a public name that nobody listens under. Another worker may have taken it over since it was looked at,
-   * so it is moved aside first, where nobody else touches it, and put back if it turns out to be that worker's.
-   */
-  #clear(deadInode: number): void {
-    const aside = `${this.#own}.x`;
-    try {
-      renameSync(this.#public, aside);
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return;
-      throw error;
-    }
-    try {
-      if (lstatSync(aside).ino !== deadInode) linkSync(aside, this.#public);
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
-    } finally {
-      unlinkIfThere(aside);
-    }
   }
 }
 

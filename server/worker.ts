@@ -1,19 +1,24 @@
 import { createServer, type Server, type Socket } from 'node:net';
+import { setTimeout as delay, setImmediate as nextTurn } from 'node:timers/promises';
+import { isListening } from '../etc/is-listening.ts';
 import type { Log } from '../etc/log.ts';
 import type { Settings } from '../etc/settings.ts';
 import { Admission } from './admission.ts';
 import { CCAPISession } from './ccapi-session.ts';
 import { hostClock } from './change-time.ts';
 import { Collection } from './collection.ts';
-import { serveConnection } from './connection.ts';
+import { Connection } from './connection.ts';
 import { EitherSession } from './either-session.ts';
 import { HandOver } from './hand-over.ts';
-import { randomIdentifiers } from './identifiers.ts';
+import { Identifiers } from './identifiers.ts';
 import { Iterators } from './iterators.ts';
 import { KCMNames } from './kcm-names.ts';
 import { KCMSession } from './kcm-session.ts';
 import { Lifetime } from './lifetime.ts';
+import { Ownership } from './ownership.ts';
+import { keepsIn } from './persistence.ts';
 import { PublicSocket } from './public-socket.ts';
+import { Store } from './store.ts';
 
 /** How long a worker that has given up its name waits for those who had found it before, in milliseconds. */
 const FAREWELL = 100;
@@ -21,40 +26,60 @@ const FAREWELL = 100;
 /** How long a worker that was told to end waits for peers to read their last replies, in milliseconds. */
 const LAST_REPLIES = 5000;
 
+/** How soon it is looked again whether another worker serves the directory by now, in milliseconds. */
+const LOOK_AGAIN = 10;
+
+/** What a worker reads of the settings. */
+export type WorkerSettings = Pick<Settings, 'idleTimeout' | 'rootAccess' | 'persist'>;
+
 /** A user's worker: one collection behind one socket. */
 export class Worker {
-  readonly #collection = new Collection(randomIdentifiers(), hostClock);
-  readonly #iterators = new Iterators(this.#collection);
-  readonly #names = new KCMNames(this.#collection, process.getuid?.() as number);
-  readonly #server: Server;
-  readonly #sockets = new Set<Socket>();
-  readonly #lifetime: Lifetime;
-  readonly #admission: Admission;
+  readonly #settings: WorkerSettings;
   readonly #log: Log;
-  #public: PublicSocket | undefined;
-  #handOver: HandOver | undefined;
-  #left = false;
+  readonly #admission: Admission;
+  readonly #server: Server;
+  readonly #connections = new Map<Socket, Connection>();
+  readonly #lifetime: Lifetime;
+  #place: { socket: PublicSocket; handOver: HandOver; ownership: Ownership } | undefined;
+  #store: Store | undefined;
+  #openSession: (() => EitherSession) | undefined;
+  #collection: Collection | undefined;
+  #leaving = false;
 
-  constructor({ idleTimeout, rootAccess }: Pick<Settings, 'idleTimeout' | 'rootAccess'>, log: Log) {
+  constructor(settings: WorkerSettings, log: Log) {
+    this.#settings = settings;
     this.#log = log;
-    this.#admission = new Admission(rootAccess, log);
+    this.#admission = new Admission(settings.rootAccess, log);
     this.#server = createServer({ allowHalfOpen: true }, (socket) => {
       if (this.#admission.admits(socket)) this.#serve(socket);
       else socket.destroy();
     });
     this.#lifetime = new Lifetime({
-      idleTimeout: idleTimeout * 1000,
+      idleTimeout: settings.idleTimeout * 1000,
       holdsSomething: () => this.#holdsUnexpired(),
       leave: () => this.#leaveWhenIdle(),
     });
   }
 
-  /** Begins to serve in a directory; false if another worker already does. */
+  /** Begins to serve in a directory; false if another worker does. */
   async start(directory: string): Promise<boolean> {
-    this.#public = await PublicSocket.listen(this.#server, directory);
-    this.#handOver = await HandOver.listen(directory, (socket) => this.#serve(socket), this.#log);
-    if (!(await this.#public.claim())) return false;
-    this.#handOver.publish();
+    const socket = await PublicSocket.listen(this.#server, directory);
+    const handOver = await HandOver.listen(directory, socket.id, (taken) => this.#serve(taken), this.#log);
+    const ownership = new Ownership(directory, socket.id);
+    this.#place = { socket, handOver, ownership };
+    // Whoever serves here, or is about to leave, is waited for: until it can be found, or until it is gone.
+    while (!(await ownership.take())) {
+      if (await isListening(socket.path)) return false;
+      await delay(LOOK_AGAIN);
+    }
+    try {
+      this.#open(directory);
+    } catch (error) {
+      ownership.free();
+      this.abandon();
+      throw error;
+    }
+    this.#publish();
     return true;
   }
 
@@ -63,60 +88,111 @@ export class Worker {
     this.#admission.prepare();
   }
 
-  /** Stops taking requests, lets the replies out that are on their way, and ends the process. */
+  /** Leaves nothing of a worker that is not needed. */
+  abandon(): void {
+    this.#place?.socket.remove();
+    this.#place?.handOver.remove();
+  }
+
+  /** Answers what has come, lets the replies out, and ends the process. */
   stop(): void {
-    this.#public?.remove();
-    this.#handOver?.close();
-    this.#server.close();
-    this.#collection.shutDown();
-    for (const socket of this.#sockets) socket.destroySoon();
-    setTimeout(() => process.exit(0), LAST_REPLIES);
-    this.#left = true;
+    if (this.#leaving) return;
+    this.#leaving = true;
+    this.#withdraw();
+    this.#collection?.shutDown();
+    for (const connection of this.#connections.values()) finishSoon(connection);
+    setTimeout(() => this.#exit(), LAST_REPLIES);
     this.#exitWhenEmpty();
+  }
+
+  #open(directory: string): void {
+    const keeps = keepsIn(directory, this.#settings.persist);
+    const store = keeps ? new Store(`${directory}/caches`, this.#settings.persist === 'always', this.#log) : undefined;
+    const loaded = store?.load(hostClock);
+    const collection = new Collection(loaded?.identifiers ?? new Identifiers(), hostClock);
+    if (store && loaded) store.attach(collection, loaded.kept);
+    const iterators = new Iterators(collection);
+    const names = new KCMNames(collection, process.getuid?.() as number);
+    [this.#store, this.#collection] = [store, collection];
+    this.#openSession = () =>
+      new EitherSession({
+        ccapi: () => new CCAPISession(collection, iterators, this.#log),
+        kcm: () => new KCMSession({ collection, names }, this.#log),
+      });
   }
 
   #serve(socket: Socket): void {
-    this.#sockets.add(socket);
+    // Until the directory is ours it is other workers who look whether we are there.
+    if (!this.#openSession) {
+      socket.destroy();
+      return;
+    }
+    const connection = new Connection(socket, this.#openSession(), this.#lifetime.requested);
+    this.#connections.set(socket, connection);
     this.#lifetime.connected();
+    if (this.#leaving) finishSoon(connection);
     socket.on('close', () => {
-      this.#sockets.delete(socket);
+      this.#connections.delete(socket);
       this.#lifetime.disconnected();
       this.#exitWhenEmpty();
     });
-    const session = new EitherSession({
-      ccapi: () => new CCAPISession(this.#collection, this.#iterators, this.#log),
-      kcm: () => new KCMSession({ collection: this.#collection, names: this.#names }, this.#log),
-    });
-    serveConnection(socket, session, this.#lifetime.requested);
   }
 
-  /** The name goes first. Whoever had found it by then is served, and if somebody has, the worker takes it back. */
+  #publish(): void {
+    this.#place?.handOver.publish();
+    this.#place?.socket.publish();
+  }
+
+  #withdraw(): void {
+    this.#place?.socket.withdraw();
+    this.#place?.handOver.withdraw();
+  }
+
+  /** The names go first. Whoever had found them by then is served, and if somebody has, the worker takes them back. */
   #leaveWhenIdle(): void {
-    this.#public?.withdraw();
-    setTimeout(async () => {
+    this.#withdraw();
+    setTimeout(() => {
+      if (this.#leaving) return;
       if (this.#lifetime.connections === 0 && !this.#holdsUnexpired()) this.stop();
-      else if (await this.#public?.claim()) this.#lifetime.watch();
-      else this.#serveOut();
+      else {
+        this.#publish();
+        this.#lifetime.watch();
+      }
     }, FAREWELL);
   }
 
-  /** Another worker has the name by now: whoever is here is served, and nothing is left behind. */
-  #serveOut(): void {
-    this.#public?.remove();
-    this.#handOver?.close();
-    this.#left = true;
-    this.#exitWhenEmpty();
+  async #exitWhenEmpty(): Promise<void> {
+    if (!this.#leaving || this.#connections.size > 0) return;
+    // Somebody may have been on the way when the names went.
+    await turns();
+    if (this.#connections.size === 0) this.#exit();
   }
 
-  #exitWhenEmpty(): void {
-    if (this.#left && this.#sockets.size === 0) process.exit(0);
+  /** The directory is another's from here on, so nothing may happen behind it. */
+  #exit(): never {
+    this.#store?.close();
+    this.#place?.ownership.free();
+    this.abandon();
+    process.exit(0);
   }
 
+  /** Whether something would be lost with the process. */
   #holdsUnexpired(): boolean {
+    if (this.#store || !this.#collection) return false;
     const now = hostClock();
     for (const ccache of this.#collection) {
       for (const { value } of ccache.contents.credentials) if (value.endtime > now) return true;
     }
     return false;
   }
+}
+
+/** Ends a connection when what the kernel has of it by now is answered; that comes with the next turns. */
+async function finishSoon(connection: Connection): Promise<void> {
+  await turns();
+  connection.finish();
+}
+
+async function turns(): Promise<void> {
+  for (let turn = 0; turn < 3; turn++) await nextTurn();
 }

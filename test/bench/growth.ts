@@ -6,7 +6,7 @@ import { parsePrincipal } from '../../proto/principal.ts';
 import type { CCache } from '../../server/ccache.ts';
 import { hostClock } from '../../server/change-time.ts';
 import { Collection } from '../../server/collection.ts';
-import { randomIdentifiers } from '../../server/identifiers.ts';
+import { Identifiers } from '../../server/identifiers.ts';
 import { matches } from '../../server/kcm-matching.ts';
 import { credentialFor } from '../server/model.ts';
 
@@ -30,7 +30,7 @@ export async function growth(): Promise<string> {
 }
 
 async function stepsAt({ ccaches, credentials }: Size): Promise<Record<string, number>> {
-  const collection = new Collection(randomIdentifiers(), hostClock);
+  const collection = new Collection(new Identifiers(), hostClock);
   for (let i = 0; i < ccaches; i++) collection.create(`ccache ${i}`, 2, 'alice@R');
   const full = collection.named(`ccache ${ccaches >> 1}`) as CCache;
   for (let i = 0; i < credentials; i++) collection.store(full, credentialFor(`${i}@R`));

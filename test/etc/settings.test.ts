@@ -17,6 +17,7 @@ describe('the settings', () => {
       directory: undefined,
       idleTimeout: 600,
       launcherIdle: 60,
+      persist: 'auto',
       verifyUid: true,
       unknownUids: 'refuse',
       rootAccess: false,

@@ -10,7 +10,7 @@ import { Reader } from '../../proto/reader.ts';
 import { Writer } from '../../proto/writer.ts';
 import { hostClock } from '../../server/change-time.ts';
 import { Collection } from '../../server/collection.ts';
-import { randomIdentifiers } from '../../server/identifiers.ts';
+import { Identifiers } from '../../server/identifiers.ts';
 import { KCMNames } from '../../server/kcm-names.ts';
 import { KCMSession } from '../../server/kcm-session.ts';
 import { krb5Credential } from '../proto/arbitrary.ts';
@@ -23,7 +23,7 @@ let errors: string[];
 
 beforeEach(() => {
   errors = [];
-  collection = new Collection(randomIdentifiers(), hostClock);
+  collection = new Collection(new Identifiers(), hostClock);
   const log = { info() {}, warning() {}, refusal() {}, error: (line: string) => void errors.push(line) };
   session = new KCMSession({ collection, names: new KCMNames(collection, UID) }, log);
 });

@@ -6,8 +6,8 @@ import { uninitialised } from '../../proto/identifier.ts';
 import { CCAPISession } from '../../server/ccapi-session.ts';
 import { hostClock } from '../../server/change-time.ts';
 import { Collection } from '../../server/collection.ts';
-import { serveConnection } from '../../server/connection.ts';
-import { randomIdentifiers } from '../../server/identifiers.ts';
+import { Connection } from '../../server/connection.ts';
+import { Identifiers } from '../../server/identifiers.ts';
 import { Iterators } from '../../server/iterators.ts';
 import { afterwards, eventually, temporaryDirectory } from '../setup/cleanup.ts';
 import { credentialFor } from './model.ts';
@@ -16,13 +16,13 @@ import { RawConnection } from './raw-connection.ts';
 const silent = { info() {}, warning() {}, error() {}, refusal() {} };
 
 it('500 connections with a lock pending or a wait each leave none behind, in whatever order they are killed', async () => {
-  const collection = new Collection(randomIdentifiers(), hostClock);
+  const collection = new Collection(new Identifiers(), hostClock);
   const iterators = new Iterators(collection);
   let open = 0;
   const server = createServer({ allowHalfOpen: true }, (socket) => {
     open++;
     socket.once('close', () => open--);
-    serveConnection(socket, new CCAPISession(collection, iterators, silent), () => {});
+    new Connection(socket, new CCAPISession(collection, iterators, silent), () => {});
   });
   const path = `${temporaryDirectory()}/socket`;
   await new Promise<void>((resolve) => server.listen(path, resolve));

@@ -7,7 +7,7 @@ import { readReply, requestFrame } from '../../proto/exchange.ts';
 import { type Identifier, uninitialised } from '../../proto/identifier.ts';
 import { CCAPISession } from '../../server/ccapi-session.ts';
 import { Collection } from '../../server/collection.ts';
-import { randomIdentifiers } from '../../server/identifiers.ts';
+import { Identifiers } from '../../server/identifiers.ts';
 import { Iterators } from '../../server/iterators.ts';
 import { credentialFor } from './model.ts';
 import { Reference, type RefIterator, type RefReply } from './reference.ts';
@@ -69,7 +69,7 @@ function lockType(number: number): number {
 /** The server and the reference side by side. */
 class Pair {
   readonly reference = new Reference();
-  readonly #collection = new Collection(randomIdentifiers(), () => this.reference.clock);
+  readonly #collection = new Collection(new Identifiers(), () => this.reference.clock);
   readonly #iterators = new Iterators(this.#collection);
   readonly #sessions = Array.from({ length: CONNECTIONS }, () => this.#connect());
   /** What each connection's blocked request is, so that a late reply can be read. */

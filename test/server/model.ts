@@ -6,7 +6,9 @@ import type { IdentifierSource } from '../../server/identifiers.ts';
 /** Identifiers as in the specification's appendix A: a UUID that ends in a number, the server's in 0. */
 export function numberedIdentifiers(numbers: Iterator<number>): IdentifierSource {
   const uuid = (number: number) => `00000000-0000-4000-8000-${number.toString(16).padStart(12, '0')}`;
-  return { server: uuid(0), nextObject: () => uuid(numbers.next().value as number) };
+  const server = uuid(0);
+  const next = () => ({ server, object: uuid(numbers.next().value as number) });
+  return { server, collection: next, ccache: next, list: () => ({ serial: 0, credential: next }), passing: next };
 }
 
 function* countedFrom(first: number): Generator<number, never> {

@@ -1,0 +1,292 @@
+import {
+  closeSync,
+  fsyncSync,
+  ftruncateSync,
+  openSync,
+  readFileSync,
+  renameSync,
+  unlinkSync,
+  writeSync,
+} from 'node:fs';
+import { dirname } from 'node:path';
+import { type HeaderTag, readHeader, writeCCacheFile } from '../proto/ccache-file.ts';
+import { CCAPIError } from '../proto/error.ts';
+import { type Principal, parsePrincipal, readPrincipal } from '../proto/principal.ts';
+import { Reader } from '../proto/reader.ts';
+import type { Contents } from './ccache.ts';
+import { CredentialList, type StoredCredential } from './credential-list.ts';
+import type { ListIdentity } from './identifiers.ts';
+import { writeWhole } from './journal.ts';
+import { credentialRecord, erasedRecord, goneRecord, readRecord, skippedRecord } from './kept-records.ts';
+
+/** What our header tag says of a list: enough to make something of a file when all else is lost. */
+export interface ListOrigin {
+  server: string;
+  list: number;
+  name: string;
+}
+
+/** What was found in a list's file. */
+export interface FoundList {
+  list: CredentialList;
+  /** How many bytes of a half-written last record were dropped. */
+  tornBytes: number;
+}
+
+/** The number of our header tag; libkrb5 knows only 1 and passes over others. */
+const OUR_TAG = 0x4343;
+
+/** Where the seconds of the KDC offset stand: behind version, length, tag and its length. */
+const OFFSET_AT = 8;
+
+/** What is removed is taken out of a file once it is more than this, in bytes, and more than what is not removed. */
+const MOST_DEAD = 65_536;
+
+/**
+ * The file of one list of credentials: a FILE ccache, which libkrb5 can read. Credentials are added to it; what is
+ * removed is said at its end, and then overwritten in its place.
+ */
+export class KeptList {
+  readonly path: string;
+  readonly #sync: boolean;
+  #descriptor: number | undefined;
+  #length = 0;
+  #dead = 0;
+
+  constructor(path: string, sync: boolean) {
+    this.path = path;
+    this.#sync = sync;
+  }
+
+  /** Bytes that are of no use any more outweigh those that are. */
+  get isMostlyDead(): boolean {
+    return this.#dead > MOST_DEAD && this.#dead > this.#length / 2;
+  }
+
+  /**
+   * Writes the whole file anew: with what the list has, under the header of the contents that it is for. There is no
+   * moment at which the file is not whole. Throws the system's error, and has changed nothing then.
+   */
+  write(contents: Contents, list: CredentialList, origin: Omit<ListOrigin, 'list'>): void {
+    const unfinished = `${dirname(this.path)}/new`;
+    const descriptor = openSync(unfinished, 'w+', 0o600);
+    const places: [StoredCredential, number][] = [];
+    let length = 0;
+    try {
+      for (const { bytes, credential } of pieces(contents, list, { ...origin, list: list.identity.serial })) {
+        if (credential) places.push([credential, length]);
+        writeWhole(descriptor, bytes, length);
+        length += bytes.length;
+      }
+      if (this.#sync) fsyncSync(descriptor);
+      renameSync(unfinished, this.path);
+    } catch (error) {
+      ftruncateSync(descriptor, 0);
+      closeSync(descriptor);
+      throw error;
+    }
+    for (const [credential, at] of places) credential.kept = at;
+    this.close();
+    this.#descriptor = descriptor;
+    [this.#length, this.#dead] = [length, 0];
+  }
+
+  /** Adds a credential in one step with the removal of those that it replaces; returns where it is. */
+  add(value: StoredCredential['value'], replaced: readonly StoredCredential[]): number {
+    const record = credentialRecord(value);
+    const removal = replaced.length === 0 ? undefined : goneRecord('replaced', indexesOf(replaced));
+    this.#append(removal ? Buffer.concat([removal, record]) : record);
+    this.#erase(replaced, removal?.length ?? 0);
+    return this.#length - record.length;
+  }
+
+  remove(credentials: readonly StoredCredential[]): void {
+    const removal = goneRecord('gone', indexesOf(credentials));
+    this.#append(removal);
+    this.#erase(credentials, removal.length);
+  }
+
+  /** Has libkrb5 see an offset of the KDC's clock, in seconds. */
+  setOffset(seconds: number): void {
+    const word = Buffer.alloc(4);
+    word.writeUInt32BE(seconds >>> 0);
+    writeSync(this.#open(), word, 0, 4, OFFSET_AT);
+  }
+
+  /** Overwrites the file and takes it away. */
+  discard(): void {
+    const zeros = Buffer.alloc(Math.min(this.#length, 1 << 20));
+    const descriptor = this.#open();
+    for (let at = 0; at < this.#length; at += zeros.length) {
+      writeSync(descriptor, zeros, 0, Math.min(zeros.length, this.#length - at), at);
+    }
+    this.close();
+    unlinkSync(this.path);
+  }
+
+  /** Gives its descriptor back; the next use takes another. */
+  close(): void {
+    if (this.#descriptor !== undefined) closeSync(this.#descriptor);
+    this.#descriptor = undefined;
+  }
+
+  /**
+   * Reads the list. A last record that is not whole was never acknowledged, and is cut off. Throws 22 where the file is
+   * none of ours, the system's error where it cannot be read.
+   */
+  read(identity: ListIdentity): FoundList {
+    const bytes = readFileSync(this.path);
+    const { reader } = readerBehindHeader(bytes);
+    let live = reader.offset;
+    const { values, numbered, end } = readValues(reader);
+    const list = new CredentialList(identity);
+    for (const [index, { value, at, length }] of values) {
+      list.skip(index - list.numbered);
+      list.append(value, at);
+      live += length;
+    }
+    list.skip(numbered - list.numbered);
+    this.#length = end;
+    this.#dead = end - live;
+    if (end < bytes.length) ftruncateSync(this.#open(), end);
+    return { list, tornBytes: bytes.length - end };
+  }
+
+  #append(bytes: Buffer): void {
+    const descriptor = this.#open();
+    writeWhole(descriptor, bytes, this.#length);
+    if (this.#sync) fsyncSync(descriptor);
+    this.#length += bytes.length;
+  }
+
+  /** What is removed is removed by now; this is so that it cannot be read any more, by libkrb5 or by anybody. */
+  #erase(credentials: readonly StoredCredential[], more: number): void {
+    for (const { value, kept } of credentials) {
+      const bytes = erasedRecord(value);
+      this.#dead += bytes.length;
+      try {
+        writeSync(this.#open(), bytes, 0, bytes.length, kept);
+      } catch {
+        // That it is gone has been said, and stands.
+      }
+    }
+    this.#dead += more;
+  }
+
+  #open(): number {
+    this.#descriptor ??= openSync(this.path, 'r+');
+    return this.#descriptor;
+  }
+}
+
+/** The name of a list's file; libkrb5 looks for `tkt`. */
+export function nameOfList(serial: number): string {
+  return `tkt${serial.toString(36)}`;
+}
+
+/** Whether it may be one. */
+export function isNameOfList(name: string): boolean {
+  return /^tkt[0-9a-z]+$/.test(name);
+}
+
+/** Where a list is kept. */
+export function pathOfList(directory: string, serial: number): string {
+  return `${directory}/${nameOfList(serial)}`;
+}
+
+/** What the header of a file of ours says; undefined where it is none of ours. */
+export function originOf(path: string): ListOrigin | undefined {
+  try {
+    const { otherTags } = readerBehindHeader(readFileSync(path)).header;
+    const ours = otherTags.find(({ tag }) => tag === OUR_TAG);
+    return ours && JSON.parse(ours.value.toString('utf8'));
+  } catch {
+    return undefined;
+  }
+}
+
+/** The principal in a file of ours. */
+export function principalIn(path: string): Principal {
+  return readerBehindHeader(readFileSync(path)).principal;
+}
+
+function readerBehindHeader(bytes: Buffer) {
+  const reader = new Reader(bytes);
+  if (reader.u16() !== 0x0504) throw reader.malformed('not a FILE ccache of version 4');
+  const header = readHeader(reader);
+  return { reader, header, principal: readPrincipal(reader) };
+}
+
+/** The credentials by their numbers, with where each stands; how many numbers there are, and where the last record ends. */
+interface Values {
+  values: Map<number, { value: StoredCredential['value']; at: number; length: number }>;
+  numbered: number;
+  end: number;
+}
+
+function readValues(reader: Reader): Values {
+  const found: Values = { values: new Map(), numbered: 0, end: reader.offset };
+  let replaced: number[] = [];
+  try {
+    while (reader.remaining > 0) {
+      const at = reader.offset;
+      const record = readRecord(reader);
+      if (record.kind === 'skipped') found.numbered += record.count;
+      else if (record.kind === 'replaced') replaced = record.indexes;
+      else if (record.kind === 'gone') for (const index of record.indexes) found.values.delete(index);
+      else {
+        if (record.kind === 'credential')
+          found.values.set(found.numbered, { value: record.value, at, length: reader.offset - at });
+        found.numbered++;
+        for (const index of replaced.splice(0)) found.values.delete(index);
+      }
+      // What says that something is replaced counts for nothing without what replaces it.
+      if (replaced.length === 0) found.end = reader.offset;
+    }
+  } catch (error) {
+    if (!(error instanceof CCAPIError)) throw error;
+  }
+  return found;
+}
+
+function* pieces(
+  contents: Contents,
+  list: CredentialList,
+  origin: ListOrigin,
+): Generator<{ bytes: Buffer; credential?: StoredCredential }> {
+  yield { bytes: headerFor(contents, origin) };
+  let next = 0;
+  for (const credential of list) {
+    if (credential.index > next) yield { bytes: skippedRecord(credential.index - next) };
+    yield { bytes: credentialRecord(credential.value), credential };
+    next = credential.index + 1;
+  }
+  // The numbers of those that are gone are not given out again.
+  if (list.numbered > next) yield { bytes: skippedRecord(list.numbered - next) };
+}
+
+function headerFor({ principal, nameType, kdcOffset }: Contents, { server, list, name }: ListOrigin): Buffer {
+  // The header is small, and a name need not be.
+  const origin: ListOrigin = { server, list, name: name.length > 1000 ? '' : name };
+  const otherTags: HeaderTag[] = [{ tag: OUR_TAG, value: Buffer.from(JSON.stringify(origin)) }];
+  const parsed = forLibkrb5(principal);
+  return writeCCacheFile({
+    kdcOffset: { seconds: kdcOffset ?? 0, microseconds: 0 },
+    otherTags,
+    principal: nameType === undefined ? parsed : { ...parsed, nameType },
+    credentials: [],
+  });
+}
+
+/** What cannot be parsed is shown to libkrb5 as it is, without a realm. */
+function forLibkrb5(principal: string): Principal {
+  try {
+    return parsePrincipal(principal);
+  } catch {
+    return { nameType: 0, realm: '', components: [principal] };
+  }
+}
+
+function indexesOf(credentials: readonly StoredCredential[]): number[] {
+  return credentials.map(({ index }) => index);
+}
