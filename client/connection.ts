@@ -41,7 +41,10 @@ export class Connection {
     return this.#path;
   }
 
-  /** Makes the connection if there is none. False where no worker runs and `launch` does not allow to start one. */
+  /**
+   * Makes the connection if there is none. False where no worker runs, none has left anything behind, and `launch` does
+   * not allow to start one.
+   */
   async open(launch: boolean): Promise<boolean> {
     if (this.#closed) throw new CCAPIError('ccErrInvalidContext', 'the context is closed');
     if (this.#socket) return true;
@@ -80,7 +83,8 @@ export class Connection {
   }
 
   async #find(launch: boolean): Promise<boolean> {
-    const found = (await this.#locator.running()) ?? (launch ? await this.#locator.launched() : undefined);
+    const running = await this.#locator.running();
+    const found = running ?? (launch || this.#locator.hasKept() ? await this.#locator.launched() : undefined);
     if (found) this.#adopt(found);
     return found !== undefined;
   }

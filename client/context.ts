@@ -13,8 +13,8 @@ const DEFAULT_NAME = 'Initial default ccache';
 
 /**
  * The user's collection of ccaches. Making a context contacts nobody; the first call connects, and the calls that need a
- * server start one where none runs. Calls that only look never do: without a server there is nothing to see, and they
- * say so (7.3). After a server was replaced the next call works on the new one's collection (7.5). Every call may throw
+ * server start one where none runs. Calls that only look do so where one has left something to see, and else never: they
+ * say that there is nothing (7.3). After a server was replaced the next call works on the new one's collection (7.5). Every call may throw
  * a {@link CCAPIError}: 223 (`ccErrServerUnavailable`) where no server can be reached, 224 (`ccErrServerInsecure`) where
  * its place is not safe; what else it may throw stands with it.
  */

@@ -1,6 +1,7 @@
+import { readdirSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
 import { dirname, join } from 'node:path';
-import { clientBaseDirectories, MAX_SOCKET_PATH, socketPath } from '../etc/base-directory.ts';
+import { clientBaseDirectories, keptDirectory, MAX_SOCKET_PATH, socketPath } from '../etc/base-directory.ts';
 import { checkPrivateDirectory } from '../etc/private-directory.ts';
 import { loadSettings, type Settings } from '../etc/settings.ts';
 import { CCAPIError } from '../proto/error.ts';
@@ -47,6 +48,18 @@ export class Locator {
       if (found) return found;
     }
     return undefined;
+  }
+
+  /** Whether a worker that does not run any more has left ccaches for the next one. */
+  hasKept(): boolean {
+    return clientBaseDirectories(this.settings, this.#uid, this.#env).some((base) => {
+      try {
+        return readdirSync(keptDirectory(base, this.#uid)).some((name) => name.startsWith('tkt'));
+      } catch {
+        // There is none, or none of ours.
+        return false;
+      }
+    });
   }
 
   /**

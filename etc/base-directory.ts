@@ -38,6 +38,11 @@ export function socketPath(base: string, uid: number): string {
   return `${userDirectory(base, uid)}/${SOCKET_NAME}`;
 }
 
+/** Where a uid's worker keeps its ccaches. */
+export function keptDirectory(base: string, uid: number): string {
+  return `${userDirectory(base, uid)}/caches`;
+}
+
 /** Without root, /run is closed: the login session's directory, or else one in /tmp whose owner is checked at each use. */
 function ownBaseDirectory(uid: number, env: NodeJS.ProcessEnv): string {
   const runtime = env.XDG_RUNTIME_DIR;

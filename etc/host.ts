@@ -116,9 +116,14 @@ function messageOf(data: Buffer, control: Buffer) {
   };
 }
 
+/** Whether descriptors can be sent here at all: this is 64-bit Linux, and koffi is there. */
+export function canSendDescriptors(): boolean {
+  return descriptorHost() !== undefined;
+}
+
 /**
- * Sends a descriptor over a UNIX socket, with the one byte that has to go beside it. False where that cannot be done: this
- * is not 64-bit Linux, koffi is missing, or the socket does not take it. Source: unix(7), SCM_RIGHTS.
+ * Sends a descriptor over a UNIX socket, with the one byte that has to go beside it. False where that cannot be done, or
+ * the socket does not take it, as when nobody is at its other end any more. Source: unix(7), SCM_RIGHTS.
  */
 export function sendDescriptor(socket: number, descriptor: number): boolean {
   const calls = descriptorHost();

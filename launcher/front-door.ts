@@ -1,11 +1,18 @@
 import type { Socket } from 'node:net';
+import { setTimeout as delay } from 'node:timers/promises';
 import { HAND_OVER_NAME, SOCKET_NAME } from '../etc/base-directory.ts';
-import { descriptorOf, peerCredentials, sendDescriptor, stopReading } from '../etc/host.ts';
+import { canSendDescriptors, descriptorOf, peerCredentials, sendDescriptor, stopReading } from '../etc/host.ts';
 import type { LauncherOptions } from './launcher.ts';
 import type { Peer } from './peer.ts';
 
 /** How long a peer may be connected and say nothing, in milliseconds. Kerberos programs may well take their time. */
 const SILENCE = 300_000;
+
+/** How often a connection is offered to a worker that ends before it takes it, as one does that is killed. */
+const ATTEMPTS = 10;
+
+/** How long is waited before the second attempt, and how much longer each time, in milliseconds. */
+const PAUSE = 10;
 
 /**
  * Stock Kerberos programs come to the machine's one KCM socket and know of no rendezvous: what begins like a KCM request
@@ -23,10 +30,19 @@ export async function enteredFrontDoor(socket: Socket, peer: Peer, options: Laun
   try {
     const { uid } = peer;
     if (uid === undefined) throw new Error('the kernel does not say who it is');
-    await options.socketOf(uid);
-    if (await handedOver(socket, first, uid, options)) return true;
-    options.log.warning(`${peer.description}: the connection cannot be handed over; its bytes are carried instead`);
-    join(socket, first, await workerOf(uid, SOCKET_NAME, options));
+    for (let attempt = 1; ; attempt++) {
+      await options.socketOf(uid);
+      const outcome = await handedOver(socket, first, uid, options);
+      if (outcome === 'taken') break;
+      if (outcome === 'impossible') {
+        options.log.warning(`${peer.description}: the connection cannot be handed over; its bytes are carried instead`);
+        join(socket, first, await workerOf(uid, SOCKET_NAME, options));
+        break;
+      }
+      // One that is killed seems to be there until the kernel is done with it.
+      await delay(attempt * PAUSE);
+      if (attempt === ATTEMPTS) throw new Error(`the worker ended before it took the connection, ${ATTEMPTS} times`);
+    }
   } catch (error) {
     options.log.refusal(`${peer.description}: KCM: ${(error as Error).message}`);
     socket.destroy();
@@ -36,22 +52,35 @@ export async function enteredFrontDoor(socket: Socket, peer: Peer, options: Laun
 
 /**
  * Gives the connection itself to the worker, and behind it what was read of it: after that it costs what a direct one
- * costs. False where it cannot be given; nothing of it has gone to the worker then.
+ * costs. `lost` where the worker ended before it said that it has taken it: it has done nothing with it then.
  */
-async function handedOver(socket: Socket, first: Buffer, uid: number, options: LauncherOptions): Promise<boolean> {
-  const worker = await workerOf(uid, HAND_OVER_NAME, options).catch((error: NodeJS.ErrnoException) => {
-    if (error.code === 'ENOENT') return undefined;
+async function handedOver(
+  socket: Socket,
+  first: Buffer,
+  uid: number,
+  options: LauncherOptions,
+): Promise<'taken' | 'lost' | 'impossible'> {
+  if (!canSendDescriptors()) return 'impossible';
+  let worker: Socket;
+  try {
+    worker = await workerOf(uid, HAND_OVER_NAME, options);
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    // The name goes when a worker leaves, and outlives one that was killed.
+    if (code === 'ENOENT' || code === 'ECONNREFUSED' || code === 'ECONNRESET') return 'lost';
     throw error;
-  });
-  if (!worker) return false;
-  worker.on('error', () => worker.destroy());
-  if (!sendDescriptor(descriptorOf(worker), descriptorOf(socket))) {
-    worker.destroy();
-    return false;
   }
+  const acknowledged = new Promise<boolean>((resolve) => {
+    worker.once('data', () => resolve(true));
+    worker.once('close', () => resolve(false));
+    worker.on('error', () => worker.destroy());
+  });
+  if (sendDescriptor(descriptorOf(worker), descriptorOf(socket))) worker.end(first);
+  else worker.destroy();
+  if (!(await acknowledged)) return 'lost';
+  worker.destroy();
   socket.destroy();
-  worker.resume().end(first);
-  return true;
+  return 'taken';
 }
 
 /** A connection to a socket of the uid's worker. Nothing goes there before the kernel says that it is that uid's. */

@@ -7,6 +7,9 @@ import type { Log } from '../etc/log.ts';
 /** How long a giver may take, in milliseconds. */
 const DEADLINE = 1000;
 
+/** What the giver is told when its connection is taken. */
+const TAKEN = '!';
+
 /**
  * Takes connections over that came to the machine's front door: the launcher sends each through this socket, as a
  * descriptor, with what it has read of it. Only root and the owner may; and what comes must be the owner's, by the
@@ -26,7 +29,7 @@ export class HandOver {
 
   /** Listens, under a name that nobody knows yet and that ends in `id`. */
   static async listen(directory: string, id: string, take: (socket: Socket) => void, log: Log): Promise<HandOver> {
-    const server = createServer({ pauseOnConnect: true }, (giver) => {
+    const server = createServer({ pauseOnConnect: true, allowHalfOpen: true }, (giver) => {
       receive(giver, take, log).catch((error: Error) => log.error(`hand-over: ${error.message}`));
     });
     const handOver = new HandOver(server, directory, id);
@@ -73,11 +76,14 @@ async function receive(giver: Socket, take: (socket: Socket) => void, log: Log):
       return log.refusal(`hand-over: a connection of uid ${owner ?? 'unknown'} was refused`);
     }
     const read = await everything(giver);
+    if (!read) return closeSync(descriptor);
     const socket = new Socket({ fd: descriptor, readable: true, writable: true, allowHalfOpen: true });
     socket.unshift(read);
+    // From here on it is ours; before that the giver would offer it again.
+    giver.write(TAKEN);
     take(socket);
   } finally {
-    giver.destroy();
+    giver.end();
   }
 }
 
@@ -91,9 +97,13 @@ async function announced(giver: Socket): Promise<number | undefined> {
   return undefined;
 }
 
-/** What the giver had read of the connection: all that it sends until it ends. */
-async function everything(giver: Socket): Promise<Buffer> {
-  const chunks: Buffer[] = [];
-  for await (const chunk of giver) chunks.push(chunk);
-  return Buffer.concat(chunks);
+/** What the giver had read of the connection: all that it sends until it ends. Undefined where it does not get so far. */
+function everything(giver: Socket): Promise<Buffer | undefined> {
+  return new Promise((resolve) => {
+    const chunks: Buffer[] = [];
+    giver.on('data', (chunk) => chunks.push(chunk));
+    giver.once('end', () => resolve(Buffer.concat(chunks)));
+    giver.once('close', () => resolve(undefined));
+    giver.resume();
+  });
 }

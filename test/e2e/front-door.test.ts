@@ -155,7 +155,7 @@ describeWith([...frontDoorRequirements, 'netcat-openbsd'], 'the front door', () 
 describeWith(frontDoorRequirements, 'root_access', () => {
   it('shows root the tickets of a user, whose own they stay', async () => {
     const [alice, bob] = inject('users') as [TestUser, TestUser];
-    const machine = await startFrontDoor(['alice'], ' root_access = yes');
+    const machine = await startFrontDoor(['alice'], { settings: [' root_access = yes'] });
     expect((await machine.as(alice, 'kinit', 'alice')).code).toBe(0);
     const env = straightTo(machine, alice.uid);
     expect((await run('/usr/bin/klist', [], { env })).stdout).toContain('Default principal: alice@TEST.EXAMPLE');

@@ -24,9 +24,12 @@ export async function cleanUp(): Promise<void> {
   if (failures.length > 0) throw new AggregateError(failures, 'something was left behind');
 }
 
+/** A file system that is memory, as /run is. */
+export const memory = '/dev/shm';
+
 /** A directory that is gone after the tests of the file; others may look into it, as into /run. */
-export function temporaryDirectory(): string {
-  const path = mkdtempSync(join(tmpdir(), 'ccapi-test-'));
+export function temporaryDirectory(parent = tmpdir()): string {
+  const path = mkdtempSync(join(parent, 'ccapi-test-'));
   chmodSync(path, 0o755);
   afterwards(async () => {
     await endProgramsBelow(path);

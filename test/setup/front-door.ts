@@ -2,7 +2,7 @@ import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { temporaryDirectory } from './cleanup.ts';
 import { startInetd } from './inetd.ts';
 import { type Kdc, startKdc } from './kdc.ts';
-import { type Outcome, run } from './programs.ts';
+import { freePort, type Outcome, run } from './programs.ts';
 import type { Requirement } from './requirements.ts';
 import type { TestUser } from './test-users.ts';
 
@@ -16,7 +16,7 @@ export const frontDoorRequirements: Requirement[] = [
   'krb5-user',
 ];
 
-/** A KDC, and a machine whose stock programs are led to our front door under the real inetd. */
+/** A KDC, and a machine with both of our entries under the real inetd, whose stock programs are led to the front door. */
 export interface FrontDoor {
   kdc: Kdc;
   /** The path of the door's socket. */
@@ -30,11 +30,14 @@ export interface FrontDoor {
   as(user: TestUser | undefined, program: string, ...args: string[]): Promise<Outcome>;
 }
 
-/** Starts both; `settings` are lines for the section `[ccapi]`. */
-export async function startFrontDoor(principals: string[], ...settings: string[]): Promise<FrontDoor> {
+/** Starts both; `settings` are lines for the section `[ccapi]`, `base` is where the users' directories are to be. */
+export async function startFrontDoor(
+  principals: string[],
+  { settings = [], base: wanted }: { settings?: string[]; base?: string } = {},
+): Promise<FrontDoor> {
   const kdc = await startKdc(principals);
   const directory = temporaryDirectory();
-  const [base, doorDirectory] = [`${directory}/run`, `${directory}/door`];
+  const [base, doorDirectory] = [wanted ?? `${directory}/run`, `${directory}/door`];
   // The name is the one that is compiled into Heimdal.
   const door = `${doorDirectory}/.heim_org.h5l.kcm-socket`;
   mkdirSync(doorDirectory);
@@ -52,9 +55,14 @@ export async function startFrontDoor(principals: string[], ...settings: string[]
       readFileSync(kdc.krb5Conf, 'utf8'),
     ].join('\n'),
   );
-  const env = { KRB5_CONFIG: krb5Conf, CCAPI_AUTOSTART: 'no', CCAPI_PORT: '1' };
+  const port = await freePort();
+  const env = { KRB5_CONFIG: krb5Conf, CCAPI_AUTOSTART: 'no', CCAPI_PORT: String(port) };
   // The directory is told on the command line too: it is by it that a test's processes are found.
-  await startInetd(directory, [{ address: door, port: 0, wait: true }], [`--directory=${base}`, '--launcher-idle=5'], {
+  const entries = [
+    { address: door, port: 0, wait: true },
+    { address: '127.0.0.1', port, wait: true },
+  ];
+  await startInetd(directory, entries, [`--directory=${base}`, '--launcher-idle=5'], {
     env: { ...process.env, KRB5_CONFIG: krb5Conf },
   });
   return {

@@ -9,6 +9,8 @@ export interface Kdc {
   /** A krb5.conf that leads to it, which every user may read. */
   krb5Conf: string;
   password: string;
+  /** The kdc.conf, for who wants to start it once more, in a network of their own. */
+  profile: string;
   /** Writes the keys of principals to a keytab that every user may read, and returns its path. */
   keytab(name: string, principals: string[]): Promise<string>;
 }
@@ -50,7 +52,7 @@ export async function startKdc(principals: string[]): Promise<Kdc> {
     chmodSync(path, 0o644);
     return path;
   };
-  return { realm: REALM, krb5Conf, password: PASSWORD, keytab };
+  return { realm: REALM, krb5Conf, password: PASSWORD, profile: env.KRB5_KDC_PROFILE, keytab };
 }
 
 function clientConfiguration(port: number): string {

@@ -1,0 +1,134 @@
+// The worker is killed between any two commands, and nobody notices: what is kept is kept in memory files.
+import { statSync } from 'node:fs';
+import { beforeAll, expect, inject, it } from 'vitest';
+import { eventually, memory, temporaryDirectory, workersBelow } from '../setup/cleanup.ts';
+import { type FrontDoor, frontDoorRequirements, startFrontDoor } from '../setup/front-door.ts';
+import { acceptedAs } from '../setup/gssapi.ts';
+import { heimdal } from '../setup/heimdal.ts';
+import { ccapi, type Outcome } from '../setup/programs.ts';
+import { describeWith } from '../setup/requirements.ts';
+import type { TestUser } from '../setup/test-users.ts';
+
+const services = Array.from({ length: 5 }, (_, i) => `svc/${i}.test.example`);
+
+/** A day of somebody who uses Kerberos; `h:` is Heimdal's program, `o:` our own. */
+const day = `kinit -r 2d alice
+klist -s
+kvno ${services.join(' ')}
+kvno --cached-only ${services.join(' ')}
+h:klist
+h:kgetcred svc/1.test.example
+klist -f -e -a
+kinit -c KCM:work bob
+klist -l
+klist -A
+kswitch -c KCM:work
+o:list -A
+kvno svc/1.test.example
+h:klist -l
+kswitch -p alice
+h:kinit -c KCM:mine carol
+o:switch -p alice@TEST.EXAMPLE
+kinit -R
+klist -C
+kinit bob
+o:move work moved
+o:list -c moved
+kdestroy -c KCM:moved
+kinit carol
+h:kdestroy
+klist
+kdestroy -p alice
+h:kinit alice
+klist -A
+kvno --cached-only svc/1.test.example
+kdestroy
+kdestroy -A
+klist`.split('\n');
+
+describeWith([...frontDoorRequirements, 'heimdal', 'kerberos, built'], 'with a worker that may be killed', () => {
+  const [alice, bob] = inject('users') as [TestUser, TestUser];
+  let machine: FrontDoor;
+
+  beforeAll(async () => {
+    const base = `${temporaryDirectory(memory)}/run`;
+    machine = await startFrontDoor(['alice', 'bob', 'carol', 'host/a.test.example', ...services], { base });
+  });
+
+  function command(user: TestUser, line: string): Promise<Outcome> {
+    const [, how, program = '', rest = ''] = /^(?:(\w):)?(\S+) ?(.*)$/.exec(line) ?? [];
+    const args = rest === '' ? [] : rest.split(' ');
+    const { uid, gid } = user;
+    const { env, kdc, doorDirectory } = machine;
+    const options = { uid, gid, env, input: `${kdc.password}\n` };
+    if (how === 'h') return heimdal(doorDirectory, program, args, options);
+    return how === 'o' ? ccapi([program, ...args], options) : machine.as(user, program, ...args);
+  }
+
+  /** What a command printed, without what differs from one day to the next: times, and numbers that are drawn. */
+  const shown = ({ code, stdout, stderr }: Outcome) =>
+    `${code} ${stdout}${stderr}`
+      .replace(
+        /\d\d\/\d\d\/\d\d \d\d:\d\d:\d\d|[A-Z][a-z]{2} +\d+ \d\d:\d\d:\d\d \d{4}|\d{4}-\d\d-\d\d[T ][\d:.]+Z?/g,
+        'TIME',
+      )
+      .replace(/\b\d{4,}(:\d+)?\b/g, 'NUMBER')
+      .replace(/ +/g, ' ');
+
+  async function kill(uid: number): Promise<void> {
+    const running = () => workersBelow(machine.base).filter((pid) => ownerOf(pid) === uid);
+    for (const pid of running()) process.kill(pid, 'SIGKILL');
+    await eventually(() => running().length === 0);
+  }
+
+  it('a day of commands comes out as it does when nobody kills it', async () => {
+    const [undisturbed, disturbed]: [string[], string[]] = [[], []];
+    for (const line of day) {
+      undisturbed.push(`${line}: ${shown(await command(alice, line))}`);
+      disturbed.push(`${line}: ${shown(await command(bob, line))}`);
+      await kill(bob.uid);
+    }
+    expect(disturbed).toEqual(undisturbed);
+    expect(undisturbed.filter((line) => !line.includes(': 0 ')).length).toBe(2);
+  });
+
+  it('GSSAPI finds its ticket before and after', async () => {
+    const keytab = await machine.kdc.keytab('host.keytab', ['host/a.test.example']);
+    expect((await machine.as(alice, 'kinit', 'alice')).code).toBe(0);
+    for (let i = 0; i < 2; i++) {
+      await kill(alice.uid);
+      const { uid, gid } = alice;
+      const accepted = await acceptedAs('host@a.test.example', { uid, gid, env: machine.env, keytab });
+      expect(accepted).toBe('alice@TEST.EXAMPLE');
+    }
+  });
+
+  it('32 programs at once find their tickets in the one that is started for them', async () => {
+    const made = await Promise.all(Array.from({ length: 32 }, (_, i) => command(alice, `kinit -c KCM:${i} alice`)));
+    expect(made.map(({ code }) => code)).toEqual(Array(32).fill(0));
+    for (let round = 0; round < 5; round++) {
+      await kill(alice.uid);
+      const found = await Promise.all(Array.from({ length: 32 }, (_, i) => command(alice, `klist -c KCM:${i}`)));
+      expect(found.map(({ code, stderr }) => `${code} ${stderr}`)).toEqual(Array(32).fill('0 '));
+      await kill(alice.uid);
+      const stored = await Promise.all(
+        Array.from({ length: 32 }, (_, i) => command(alice, `kvno -c KCM:${i} svc/${i % 5}.test.example`)),
+      );
+      expect(stored.map(({ code, stderr }) => `${code} ${stderr}`)).toEqual(Array(32).fill('0 '));
+    }
+    const listed = JSON.parse((await command(alice, 'o:list -A --json')).stdout);
+    for (const { name, credentials } of listed.filter(
+      ({ name }: { name: string }) => /^\d+$/.test(name) && Number(name) < 32,
+    )) {
+      expect([name, credentials.map(({ server }: { server: string }) => server)]).toEqual([
+        name,
+        ['krbtgt/TEST.EXAMPLE@TEST.EXAMPLE', `svc/${Number(name) % 5}.test.example@TEST.EXAMPLE`],
+      ]);
+    }
+    expect(workersBelow(machine.base).filter((pid) => ownerOf(pid) === alice.uid)).toHaveLength(1);
+  });
+});
+
+function ownerOf(pid: number): number | undefined {
+  return statSync(`/proc/${pid}`, { throwIfNoEntry: false })?.uid;
+}
