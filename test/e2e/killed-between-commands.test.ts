@@ -1,11 +1,11 @@
 // The worker is killed between any two commands, and nobody notices: what is kept is kept in memory files.
 import { statSync } from 'node:fs';
 import { beforeAll, expect, inject, it } from 'vitest';
-import { eventually, memory, temporaryDirectory, workersBelow } from '../setup/cleanup.ts';
+import { eventually, memory, start, temporaryDirectory, workersBelow } from '../setup/cleanup.ts';
 import { type FrontDoor, frontDoorRequirements, startFrontDoor } from '../setup/front-door.ts';
 import { acceptedAs } from '../setup/gssapi.ts';
 import { heimdal } from '../setup/heimdal.ts';
-import { ccapi, type Outcome } from '../setup/programs.ts';
+import { ccapi, cleanEnvironment, type Outcome } from '../setup/programs.ts';
 import { describeWith } from '../setup/requirements.ts';
 import type { TestUser } from '../setup/test-users.ts';
 
@@ -75,9 +75,9 @@ describeWith([...frontDoorRequirements, 'heimdal', 'kerberos, built'], 'with a w
       .replace(/\b\d{4,}(:\d+)?\b/g, 'NUMBER')
       .replace(/ +/g, ' ');
 
-  async function kill(uid: number): Promise<void> {
+  async function kill(uid: number, signal: NodeJS.Signals = 'SIGKILL'): Promise<void> {
     const running = () => workersBelow(machine.base).filter((pid) => ownerOf(pid) === uid);
-    for (const pid of running()) process.kill(pid, 'SIGKILL');
+    for (const pid of running()) process.kill(pid, signal);
     await eventually(() => running().length === 0);
   }
 
@@ -91,6 +91,25 @@ describeWith([...frontDoorRequirements, 'heimdal', 'kerberos, built'], 'with a w
     expect(disturbed).toEqual(undisturbed);
     expect(undisturbed.filter((line) => !line.includes(': 0 ')).length).toBe(2);
   });
+
+  it.each(['SIGTERM', 'SIGKILL'] as const)(
+    'kinit that waits for a password meanwhile does not notice: %s',
+    async (signal) => {
+      const { uid, gid } = alice;
+      const env = cleanEnvironment(machine.env);
+      const kinit = start('/usr/bin/kinit', ['alice'], { uid, gid, env, stdio: 'pipe' });
+      let said = '';
+      for (const stream of [kinit.stdout, kinit.stderr]) stream?.on('data', (chunk) => (said += chunk));
+      await eventually(() => said.includes('Password for alice'));
+      const [worker] = workersBelow(machine.base).filter((pid) => ownerOf(pid) === uid);
+      await kill(uid, signal);
+      const ended = new Promise((resolve) => kinit.once('exit', resolve));
+      kinit.stdin?.end(`${machine.kdc.password}\n`);
+      expect([await ended, said]).toEqual([0, expect.not.stringContaining('kinit:')]);
+      expect((await machine.as(alice, 'klist')).stdout).toContain('Default principal: alice@TEST.EXAMPLE');
+      expect(workersBelow(machine.base)).not.toContain(worker);
+    },
+  );
 
   it('GSSAPI finds its ticket before and after', async () => {
     const keytab = await machine.kdc.keytab('host.keytab', ['host/a.test.example']);
