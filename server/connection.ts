@@ -69,7 +69,8 @@ export class Connection {
       if (this.#ended || tooMuch(this.#waiting)) socket.destroy();
       else socket.resume();
     } else if (this.#waiting.length > 0) socket.pause();
-    else if (this.#isOver()) socket.end();
+    // Whoever writes to it from here on is told so, and can go to another server.
+    else if (this.#isOver()) socket.destroySoon();
     else socket.resume();
   }
 
