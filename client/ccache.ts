@@ -70,20 +70,18 @@ export class CCache {
   }
 
   /** An iterator over the credentials, to be released when it is no longer wanted. */
-  async newCredentialsIterator(): Promise<RemoteIterator<Credentials>> {
-    const { iterator } = await this.#call('ccacheNewCredentialsIterator', {});
+  newCredentialsIterator(): Promise<RemoteIterator<Credentials>> {
     const channels = this.#channels;
-    return new RemoteIterator(
-      {
-        async next(at) {
-          const { identifier, credentials } = await channels.call('credentialsIteratorNext', at, {});
-          return new Credentials(identifier, credentials);
-        },
-        clone: async (from) => (await channels.call('credentialsIteratorClone', from, {})).iterator,
-        release: (at) => channels.main.send('credentialsIteratorRelease', at, {}),
+    return RemoteIterator.open({
+      open: async () => (await this.#call('ccacheNewCredentialsIterator', {})).iterator,
+      generation: () => channels.main.generation,
+      async next(at) {
+        const { identifier, credentials } = await channels.call('credentialsIteratorNext', at, {});
+        return new Credentials(identifier, credentials);
       },
-      iterator,
-    );
+      clone: async (from) => (await channels.call('credentialsIteratorClone', from, {})).iterator,
+      release: (at) => channels.main.send('credentialsIteratorRelease', at, {}),
+    });
   }
 
   /** Moves what this ccache holds into another, whose own is dropped; this one is gone then. Onto itself: 202. */

@@ -1,4 +1,5 @@
 import type { Socket } from 'node:net';
+import { setTimeout as delay } from 'node:timers/promises';
 import type { MessageName, Reply, Request } from '../proto/ccapi.ts';
 import { CCAPIError } from '../proto/error.ts';
 import { readReply, requestFrame } from '../proto/exchange.ts';
@@ -8,14 +9,42 @@ import type { Found, Locator } from './locate.ts';
 
 interface Pending {
   frame: Buffer;
+  /** Whether it may reach a server twice: it changes nothing, or nothing that outlives its connection. */
+  repeatable: boolean;
+  /** Whether the kernel has taken all of it for the server. */
+  delivered: boolean;
   resolve(payload: Buffer): void;
   reject(error: Error): void;
 }
 
+/** The messages that change what is kept; every other may be sent again. */
+const changing: ReadonlySet<MessageName> = new Set([
+  'contextCreateCCache',
+  'contextCreateDefaultCCache',
+  'contextCreateNewCCache',
+  'ccacheDestroy',
+  'ccacheSetDefault',
+  'ccacheSetPrincipal',
+  'ccacheStoreCredentials',
+  'ccacheRemoveCredentials',
+  'ccacheMove',
+  'ccacheSetKDCTimeOffset',
+  'ccacheClearKDCTimeOffset',
+]);
+
+/** How often a lost connection is made again with no reply in between: a server that is killed takes its time. */
+const ATTEMPTS = 10;
+
+/** How long is waited before the second attempt, and how much longer each time, in milliseconds. */
+const PAUSE = 10;
+
+/** So much the kernel takes in one piece, or not at all. */
+const ONE_PIECE = 32_000;
+
 /**
  * One connection to the worker: requests go out as they are made, replies come back in their order. It is made at the
- * first call, and again at the first call after it was lost. One that dies before its first reply is made once more
- * through the launcher, and what it had not answered is sent again: the worker had just left.
+ * first call, and again when it was lost: what was not answered is sent again, through the launcher where need be, unless
+ * the server may have done it already and it would be done twice. So a worker may come and go between any two calls.
  */
 export class Connection {
   readonly #locator: Locator;
@@ -23,8 +52,8 @@ export class Connection {
   #path: string | undefined;
   #opening: Promise<boolean> | undefined;
   #pending: Pending[] = [];
-  #answered = false;
-  #retried = false;
+  #attempts = 0;
+  #generation = 0;
   #closed = false;
 
   constructor(locator: Locator) {
@@ -34,6 +63,11 @@ export class Connection {
   /** Whether it was ended from here. */
   get closed(): boolean {
     return this.#closed;
+  }
+
+  /** How often it was made. What belongs to a connection on the server goes with it. */
+  get generation(): number {
+    return this.#generation;
   }
 
   /** The path of the worker's socket, once there is a connection. */
@@ -63,8 +97,9 @@ export class Connection {
     const frame = requestFrame(name, object, request);
     if (!this.#socket && !this.#opening) throw lost();
     const payload = await new Promise<Buffer>((resolve, reject) => {
-      this.#pending.push({ frame, resolve, reject });
-      this.#write(frame);
+      const pending = { frame, repeatable: !changing.has(name), delivered: false, resolve, reject };
+      this.#pending.push(pending);
+      this.#write(pending);
     });
     return readReply(name, payload);
   }
@@ -95,28 +130,30 @@ export class Connection {
       return;
     }
     const reader = new FrameReader();
+    let reset = false;
     this.#socket = socket;
     this.#path = path;
-    this.#answered = false;
+    this.#generation++;
     socket.on('data', (chunk) => {
       for (const payload of reader.push(chunk)) this.#take(payload);
       if (reader.error) socket.destroy(reader.error);
     });
-    socket.on('error', () => {});
-    socket.on('close', () => this.#lost());
+    socket.on('error', ({ code }: NodeJS.ErrnoException) => {
+      reset = code === 'ECONNRESET';
+    });
+    socket.on('close', () => this.#lost(reset));
     // A connection that waits for nothing does not keep its program alive.
     socket.unref();
   }
 
   #take(payload: Buffer): void {
-    this.#answered = true;
-    this.#retried = false;
+    this.#attempts = 0;
     this.#pending.shift()?.resolve(payload);
     if (this.#pending.length === 0) this.#socket?.unref();
   }
 
   /** Requests made in one turn of the event loop travel in one write. */
-  #write(frame: Buffer): void {
+  #write(pending: Pending): void {
     const socket = this.#socket;
     if (!socket) return;
     if (socket.writableCorked === 0) {
@@ -124,30 +161,43 @@ export class Connection {
       socket.ref();
       process.nextTick(() => socket.uncork());
     }
-    socket.write(frame);
+    socket.write(pending.frame, (error) => {
+      pending.delivered = !error;
+    });
   }
 
-  #lost(): void {
+  /** `reset` says that the server has not read all that it was sent. */
+  #lost(reset: boolean): void {
     this.#socket = undefined;
+    const undone = surelyUndone(this.#pending, reset);
+    for (const pending of this.#pending.splice(0)) {
+      if (pending.repeatable || undone.has(pending)) this.#pending.push(pending);
+      else pending.reject(lost('; whether it was done is not known'));
+    }
     if (this.#pending.length === 0) return;
-    if (this.#answered || this.#retried || this.#closed) {
+    if (this.#closed || ++this.#attempts > ATTEMPTS) {
       this.#fail(lost());
       return;
     }
-    this.#retried = true;
-    this.#opening = this.#locator.launched().then(
-      (found) => {
-        this.#opening = undefined;
-        this.#adopt(found);
-        for (const { frame } of this.#pending) this.#write(frame);
-        return true;
-      },
+    this.#opening = this.#again().then(
+      () => true,
       (error: Error) => {
-        this.#opening = undefined;
         this.#fail(error);
         return false;
       },
     );
+  }
+
+  async #again(): Promise<void> {
+    try {
+      if (this.#attempts > 1) await delay((this.#attempts - 1) * PAUSE);
+      const found = (await this.#locator.running()) ?? (await this.#locator.launched());
+      this.#opening = undefined;
+      this.#adopt(found);
+      for (const pending of this.#pending) this.#write(pending);
+    } finally {
+      this.#opening = undefined;
+    }
   }
 
   #fail(error: Error): void {
@@ -155,6 +205,17 @@ export class Connection {
   }
 }
 
-function lost(): CCAPIError {
-  return new CCAPIError('ccErrServerUnavailable', 'the connection to the credential-cache server was lost');
+/** What a lost server cannot have done: it never had the whole of it, or it had not read it. */
+function surelyUndone(pending: readonly Pending[], reset: boolean): Set<Pending> {
+  const undelivered = pending.filter(({ delivered }) => !delivered);
+  const bytes = undelivered.reduce((total, { frame }) => total + frame.length, 0);
+  const [lastDelivered, lastUndelivered] = [pending.findLast(({ delivered }) => delivered), undelivered.at(-1)];
+  const undone = new Set(bytes <= ONE_PIECE ? undelivered : []);
+  if (lastUndelivered) undone.add(lastUndelivered);
+  if (reset && lastDelivered) undone.add(lastDelivered);
+  return undone;
+}
+
+function lost(more = ''): CCAPIError {
+  return new CCAPIError('ccErrServerUnavailable', `the connection to the credential-cache server was lost${more}`);
 }

@@ -74,17 +74,15 @@ export class Context implements AsyncDisposable {
   }
 
   /** An iterator over the ccaches, to be released when it is no longer wanted; empty where no server runs. */
-  async newCCacheIterator(): Promise<RemoteIterator<CCache>> {
-    const reply = await this.#call('contextNewCCacheIterator', {});
+  newCCacheIterator(): Promise<RemoteIterator<CCache>> {
     const channels = this.#channels;
-    return new RemoteIterator(
-      {
-        next: async (at) => this.#ccache((await channels.call('ccacheIteratorNext', at, {})).ccache),
-        clone: async (from) => (await channels.call('ccacheIteratorClone', from, {})).iterator,
-        release: (at) => channels.main.send('ccacheIteratorRelease', at, {}),
-      },
-      reply?.iterator,
-    );
+    return RemoteIterator.open({
+      open: async () => (await this.#call('contextNewCCacheIterator', {}))?.iterator,
+      generation: () => channels.main.generation,
+      next: async (at) => this.#ccache((await channels.call('ccacheIteratorNext', at, {})).ccache),
+      clone: async (from) => (await channels.call('ccacheIteratorClone', from, {})).iterator,
+      release: (at) => channels.main.send('ccacheIteratorRelease', at, {}),
+    });
   }
 
   /**

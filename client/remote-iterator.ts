@@ -2,7 +2,11 @@ import { CCAPIError } from '../proto/error.ts';
 import type { Identifier } from '../proto/identifier.ts';
 
 /** What an iteration asks of its server. */
-export interface IterationCalls<T> {
+export interface IterationCalls<T extends { identifier: Identifier }> {
+  /** Begins it; the first time, and again where the server has gone and with it the iterator. */
+  open(): Promise<Identifier | undefined>;
+  /** Tells connections apart; an iterator does not outlive the one on which it was made. */
+  generation(): number;
   next(iterator: Identifier): Promise<T>;
   clone(iterator: Identifier): Promise<Identifier>;
   release(iterator: Identifier): Promise<unknown>;
@@ -11,45 +15,67 @@ export interface IterationCalls<T> {
 /** How many elements are asked for ahead of the one that is wanted, at the most. */
 const MOST_AHEAD = 128;
 
+/** What a server says of an iterator that it does not know, the last one of ccaches' (CCAPI RPC specification 2.3). */
+const unknown = ['ccErrInvalidCredentialsIterator', 'ccErrInvalidCCacheIterator', 'ccErrInvalidCCache'] as const;
+
 /**
  * An iteration over what a server holds. Elements are asked for ahead of their use, twice as far with each step, so that
  * a long iteration waits for the server only at its beginning. What is asked for ahead stays in its order: nothing is
- * lost when the end is reached and more is appended later, or when the iteration is cloned.
+ * lost when the end is reached and more is appended later, or when the iteration is cloned. Where the server is replaced
+ * by another that goes on with the same collection, the iteration goes on too: with what it has not returned yet.
  */
-export class RemoteIterator<T> implements AsyncIterableIterator<T, undefined> {
+export class RemoteIterator<T extends { identifier: Identifier }> implements AsyncIterableIterator<T, undefined> {
   readonly #calls: IterationCalls<T>;
-  readonly #identifier: Identifier | undefined;
+  #identifier: Identifier | undefined;
+  #generation: number;
+  readonly #returned: Set<string>;
   #ahead: Promise<T>[];
   #window = 1;
   #released = false;
 
-  /** Without an identifier it is the iteration over a collection that no server holds: empty for ever. */
-  constructor(calls: IterationCalls<T>, identifier: Identifier | undefined, ahead: readonly Promise<T>[] = []) {
+  private constructor(calls: IterationCalls<T>, from: { identifier: Identifier | undefined; generation: number }) {
     this.#calls = calls;
-    this.#identifier = identifier;
-    this.#ahead = [...ahead];
+    this.#identifier = from.identifier;
+    this.#generation = from.generation;
+    this.#returned = new Set();
+    this.#ahead = [];
+  }
+
+  /** Begins an iteration; over a collection that no server holds it is empty for ever. */
+  static async open<T extends { identifier: Identifier }>(calls: IterationCalls<T>): Promise<RemoteIterator<T>> {
+    const identifier = await calls.open();
+    return new RemoteIterator(calls, { identifier, generation: calls.generation() });
   }
 
   /** The next element, or `done` at the end. Throws the server's error, such as 209 for an iterator that is gone. */
   async next(): Promise<IteratorResult<T, undefined>> {
-    if (!this.#identifier || this.#released) return { done: true, value: undefined };
-    while (this.#ahead.length < this.#window) this.#ahead.push(settledLater(this.#calls.next(this.#identifier)));
-    this.#window = Math.min(this.#window * 2, MOST_AHEAD);
-    try {
-      return { done: false, value: await (this.#ahead.shift() as Promise<T>) };
-    } catch (error) {
-      if (!CCAPIError.is(error, 'ccIteratorEnd')) throw error;
-      // Asked for behind the end, so most likely the end again: no more of that than a caller asks for.
-      this.#window = 1;
-      return { done: true, value: undefined };
+    for (;;) {
+      if (!this.#identifier || this.#released) return { done: true, value: undefined };
+      while (this.#ahead.length < this.#window) this.#ahead.push(settledLater(this.#calls.next(this.#identifier)));
+      this.#window = Math.min(this.#window * 2, MOST_AHEAD);
+      try {
+        const value = await (this.#ahead.shift() as Promise<T>);
+        if (this.#isNew(value)) return { done: false, value };
+      } catch (error) {
+        if (CCAPIError.is(error, 'ccIteratorEnd')) {
+          // Asked for behind the end, so most likely the end again: no more of that than a caller asks for.
+          this.#window = 1;
+          return { done: true, value: undefined };
+        }
+        if (!unknown.some((name) => CCAPIError.is(error, name)) || !(await this.#reopened())) throw error;
+      }
     }
   }
 
   /** Another iteration over what this one has yet to return. */
   async clone(): Promise<RemoteIterator<T>> {
     const ahead = [...this.#ahead];
+    const generation = this.#calls.generation();
     const identifier = this.#identifier && (await this.#calls.clone(this.#identifier));
-    return new RemoteIterator(this.#calls, identifier, ahead);
+    const clone = new RemoteIterator(this.#calls, { identifier, generation });
+    clone.#ahead = ahead;
+    for (const object of this.#returned) clone.#returned.add(object);
+    return clone;
   }
 
   /** Lets the server forget the iterator. Never fails: whatever went wrong, it is gone. */
@@ -58,6 +84,30 @@ export class RemoteIterator<T> implements AsyncIterableIterator<T, undefined> {
     this.#released = true;
     this.#ahead = [];
     await this.#calls.release(this.#identifier).catch(() => {});
+  }
+
+  /** Whether it was not returned before the iteration had to begin anew. */
+  #isNew({ identifier: { object } }: T): boolean {
+    const known = this.#returned.has(object);
+    this.#returned.add(object);
+    return !known;
+  }
+
+  /** Begins anew if the iterator went with its connection; what was asked for ahead is asked for again. */
+  async #reopened(): Promise<boolean> {
+    if (this.#calls.generation() === this.#generation) return false;
+    try {
+      const identifier = await this.#calls.open();
+      // Another server has another collection, of which this never was an iteration.
+      if (identifier?.server !== this.#identifier?.server) return false;
+      this.#identifier = identifier;
+    } catch {
+      // There is nothing left to iterate over; that the iterator is gone says as much.
+      return false;
+    }
+    this.#generation = this.#calls.generation();
+    this.#ahead = [];
+    return true;
   }
 
   async return(): Promise<IteratorResult<T, undefined>> {
@@ -75,7 +125,9 @@ export class RemoteIterator<T> implements AsyncIterableIterator<T, undefined> {
 }
 
 /** Every element, the iterator released whether or not all were taken. */
-export async function* each<T>(iterator: Promise<RemoteIterator<T>>): AsyncGenerator<T, void, undefined> {
+export async function* each<T extends { identifier: Identifier }>(
+  iterator: Promise<RemoteIterator<T>>,
+): AsyncGenerator<T, void, undefined> {
   const opened = await iterator;
   try {
     yield* opened;

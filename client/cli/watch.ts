@@ -61,7 +61,8 @@ async function look(context: Context): Promise<Snapshot> {
 }
 
 function isServerGone(error: unknown): boolean {
-  return CCAPIError.is(error, 'ccErrInvalidContext') || CCAPIError.is(error, 'ccErrServerUnavailable');
+  const gone = ['ccErrInvalidContext', 'ccErrInvalidCCacheIterator', 'ccErrServerUnavailable'] as const;
+  return gone.some((name) => CCAPIError.is(error, name));
 }
 
 async function snapshot(context: Context): Promise<Snapshot> {
