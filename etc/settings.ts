@@ -1,11 +1,14 @@
 import { CCAPIError } from '../proto/error.ts';
+import { type AccessRule, parseWhom } from './access-rules.ts';
 import { krb5ConfPaths, readSection } from './krb5-conf.ts';
 
 /** A kind of value: how its text is read, and how a person is told what is allowed. */
 interface Kind<T> {
   expected: string;
-  /** The value, or undefined where the text is none. */
-  parse(text: string): T | undefined;
+  /** The value, or undefined where the text is none. `order` is the line's place among those of the file. */
+  parse(text: string, order: number): T | undefined;
+  /** Joins what several lines of the file say; without it the first line counts. */
+  join?(values: T[]): T;
 }
 
 interface Setting<T> extends Kind<T> {
@@ -47,6 +50,25 @@ function duration(min: number, max: number): Kind<number> {
   };
 }
 
+/** A number of bytes, from `1048576`, `1024k`, `256m`, `1g`. */
+function bytes(min: number, max: number): Kind<number> {
+  return {
+    expected: `a number of bytes such as 65536, 64k, 256m or 1g, from ${min} to ${max}`,
+    parse: (text) => {
+      const [, digits, unit = ''] = /^([0-9]{1,12})([kmg]?)$/i.exec(text) ?? [];
+      const size = Number(digits) * 1024 ** ['', 'k', 'm', 'g'].indexOf(unit.toLowerCase());
+      return size >= min && size <= max ? size : undefined;
+    },
+  };
+}
+
+/** Rules of who is served; each line adds to those before it. */
+const accessRules: Kind<AccessRule[]> = {
+  expected: 'users, @groups and ranges of uids, such as "alice @staff 1000-60000 *"',
+  parse: (text, order) => parseWhom(text)?.map((whom) => ({ whom, order })),
+  join: (values) => values.flat(),
+};
+
 const absolutePath: Kind<string | undefined> = {
   // A socket's path is at most 107 bytes on Linux, and `/<uid>/S.ccapi` comes behind the directory.
   expected: 'an absolute path of at most 80 bytes without "." and ".."',
@@ -77,8 +99,30 @@ export const settingsTable = {
     'whether ccaches are kept in files: where the directory is in memory, always, or never',
   ),
   verifyUid: setting(boolean, true, "whether the launcher holds a claim against the kernel's word on the peer's uid"),
+  allow: setting(
+    accessRules,
+    [],
+    'whom the launcher serves; of allow and deny the first line that means somebody decides',
+  ),
+  deny: setting(accessRules, [], 'whom it does not serve; on a command line and in the environment this goes first'),
   unknownUids: setting(choice('refuse', 'allow'), 'refuse', 'what is done for a uid that the passwd database lacks'),
   rootAccess: setting(boolean, false, 'whether a worker serves root beside its owner'),
+  maxCaches: setting(integer(1, 1_000_000), 10_000, 'ccaches that a worker holds'),
+  maxCredentials: setting(integer(1, 100_000_000), 1_000_000, 'credentials in all of them together'),
+  maxBytes: setting(bytes(65_536, 2 ** 40), 2 ** 30, 'bytes of all credentials together'),
+  maxConnections: setting(integer(1, 1_000_000), 4096, 'connections that a worker has at once'),
+  maxFrame: setting(bytes(65_536, 2 ** 30), 2 ** 24, 'bytes of one request; whoever sends a longer one is cut off'),
+  purgeExpired: setting(
+    duration(0, 315_360_000),
+    86_400,
+    'seconds after its end time at which a credential is removed',
+  ),
+  maxLauncherConnections: setting(integer(1, 100_000), 1000, 'connections that a launcher has at once'),
+  maxLauncherConnectionsPerUid: setting(
+    integer(1, 100_000),
+    200,
+    'connections that a launcher has at once with one uid',
+  ),
   autostart: setting(boolean, true, 'whether a client starts a launcher of its own where none answers'),
 };
 
@@ -98,33 +142,37 @@ export interface SettingSources {
 }
 
 /**
- * The settings in force: command line over environment over the section `[ccapi]` of krb5.conf over defaults. Throws
+ * The settings in force: command line over environment over the section `[ccapi]` of krb5.conf over defaults; of several
+ * lines the first, but for those that add up. Throws
  * 202 (`ccErrBadParam`) naming the file, line and key, the variable or the option, for a key that there is not and for a
  * value that its setting does not allow. An empty variable counts as unset.
  */
 export function loadSettings({ commandLine = {}, env = process.env }: SettingSources = {}): Settings {
   const values: Record<string, unknown> = Object.fromEntries(names.map((name) => [name, settingsTable[name].default]));
-  const fromFile = new Map<SettingName, { text: string; where: string }>();
-  for (const { key, value, file, line } of readSection(krb5ConfPaths(env), 'ccapi')) {
-    const where = `${file}:${line}: ${key}`;
-    const name = names.find((candidate) => inFile(candidate) === key);
-    if (!name) throw new CCAPIError('ccErrBadParam', `${where}: there is no such setting in [ccapi]`);
-    if (!fromFile.has(name)) fromFile.set(name, { text: value, where });
-  }
-  for (const name of names) {
+  const fromFile = valuesInFile(env);
+  for (const [i, name] of precedence.entries()) {
     const variable = `CCAPI_${inFile(name).toUpperCase()}`;
     const option = commandLine[name];
     const fromEnv = env[variable];
-    if (option !== undefined) values[name] = parsed(name, option, `--${onCommandLine(name)}`);
-    else if (fromEnv) values[name] = parsed(name, fromEnv, variable);
-    const listed = fromFile.get(name);
-    // A bad line in the file is an error even where something else outranks it: it would bite somebody else later.
-    if (listed) {
-      const value = parsed(name, listed.text, listed.where);
-      if (option === undefined && !fromEnv) values[name] = value;
-    }
+    if (option !== undefined) values[name] = parsed(name, option, `--${onCommandLine(name)}`, i);
+    else if (fromEnv) values[name] = parsed(name, fromEnv, variable, i);
+    else if (fromFile.has(name)) values[name] = fromFile.get(name);
   }
   return values as Settings;
+}
+
+/** What the file says. A bad line is an error even where something else outranks it: it would bite somebody else later. */
+function valuesInFile(env: NodeJS.ProcessEnv): Map<SettingName, unknown> {
+  const found = new Map<SettingName, unknown[]>();
+  for (const [order, { key, value, file, line }] of readSection(krb5ConfPaths(env), 'ccapi').entries()) {
+    const where = `${file}:${line}: ${key}`;
+    const name = names.find((candidate) => inFile(candidate) === key);
+    if (!name) throw new CCAPIError('ccErrBadParam', `${where}: there is no such setting in [ccapi]`);
+    found.set(name, [...(found.get(name) ?? []), parsed(name, value, where, order)]);
+  }
+  return new Map(
+    [...found].map(([name, values]) => [name, (settingsTable[name] as Kind<unknown>).join?.(values) ?? values[0]]),
+  );
 }
 
 /** The settings as options for `parseArgs` of `node:util`. */
@@ -153,6 +201,9 @@ export function settingsUsage(): string {
 
 const names = Object.keys(settingsTable) as SettingName[];
 
+/** What no file puts into an order stands in this: whom to deny is asked first. */
+const precedence = [...names].sort((a, b) => Number(b === 'deny') - Number(a === 'deny'));
+
 function inFile(name: SettingName): string {
   return name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
 }
@@ -161,9 +212,9 @@ function onCommandLine(name: SettingName): string {
   return inFile(name).replaceAll('_', '-');
 }
 
-function parsed(name: SettingName, text: string, where: string): unknown {
-  const { parse, expected } = settingsTable[name];
-  const value = parse(text);
+function parsed(name: SettingName, text: string, where: string, order: number): unknown {
+  const { parse, expected } = settingsTable[name] as Kind<unknown>;
+  const value = parse(text, order);
   if (value === undefined) {
     throw new CCAPIError('ccErrBadParam', `${where}: ${JSON.stringify(text)} is not ${expected}`);
   }

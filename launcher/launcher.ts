@@ -2,14 +2,16 @@ import { createServer, type Server, Socket } from 'node:net';
 import { descriptorOf } from '../etc/host.ts';
 import type { Log } from '../etc/log.ts';
 import type { Settings } from '../etc/settings.ts';
+import type { Crowd } from './crowd.ts';
 import { enteredFrontDoor } from './front-door.ts';
 import { stdoutIsApart } from './mode.ts';
-import { stdinPeer, tcpPeer, unixPeer } from './peer.ts';
+import { type Peer, stdinPeer, tcpPeer, unixPeer } from './peer.ts';
 import { rendezvous } from './rendezvous.ts';
 
 /** What serves the connections, however they come. */
 export interface LauncherOptions {
   settings: Pick<Settings, 'verifyUid' | 'launcherIdle'>;
+  crowd: Crowd;
   launcherUid: number;
   log: Log;
   socketOf(uid: number): Promise<string>;
@@ -28,9 +30,21 @@ async function serve(socket: Socket, options: LauncherOptions): Promise<void> {
     socket.destroy();
     return;
   }
+  if (!stdin && !entered(socket, peer, options)) return;
   const verifyUid = settings.verifyUid && process.platform === 'linux';
   if (unix && !stdin && (await enteredFrontDoor(socket, peer, options))) return;
   await rendezvous({ input: socket, output: socket }, peer, { verifyUid, socketOf, log });
+}
+
+/** Nobody gets so many connections that there are none left for others. */
+function entered(socket: Socket, { uid, description }: Peer, { crowd, log }: LauncherOptions): boolean {
+  if (crowd.enter(uid)) {
+    socket.once('close', () => crowd.leave(uid));
+    return true;
+  }
+  if (crowd.isNews(uid)) log.refusal(`${description}: too many connections at once; further ones are dropped`);
+  socket.destroy();
+  return false;
 }
 
 /** Descriptor 0 is the connection (`nowait`), or 0 and 1 are its two directions. Resolves once it is served. */

@@ -7,6 +7,7 @@ import { loadSettings, settingOptions, settingsFromOptions, settingsUsage } from
 import { CCAPIError } from '../proto/error.ts';
 import { RendezvousError } from '../proto/rendezvous.ts';
 import { listenByHand } from './by-hand.ts';
+import { Crowd } from './crowd.ts';
 import { type LauncherOptions, serveConnectionOnStdin, serveListenerOnStdin } from './launcher.ts';
 import { type Mode, startedAs, stdinIsSocket, stdoutIsApart } from './mode.ts';
 import { Workers } from './worker.ts';
@@ -81,7 +82,8 @@ async function main(): Promise<void> {
     const base = launcherBaseDirectory(settings, launcherUid, process.env);
     const workers = new Workers(base, settings, given, launcherUid);
     const socketOf = (uid: number) => workers.socketOf(uid);
-    return { settings, base, launcherUid, log, socketOf, connectTo: workers.connectTo };
+    const crowd = new Crowd({ inAll: settings.maxLauncherConnections, perUid: settings.maxLauncherConnectionsPerUid });
+    return { settings, crowd, base, launcherUid, log, socketOf, connectTo: workers.connectTo };
   };
   if (mode === 'listen') await listenByHand(ready(), addresses);
   else await serveStdin(mode, answeringConfigErrors(ready, launcherUid));
@@ -105,7 +107,8 @@ function answeringConfigErrors(ready: () => LauncherOptions, launcherUid: number
     const refusal = new RendezvousError('config', error.message);
     const settings = { verifyUid: true, launcherIdle: 1 };
     const refuse = () => Promise.reject(refusal);
-    return { settings, launcherUid, log, socketOf: refuse, connectTo: refuse };
+    const crowd = new Crowd({ inAll: 100, perUid: 10 });
+    return { settings, crowd, launcherUid, log, socketOf: refuse, connectTo: refuse };
   }
 }
 

@@ -1,5 +1,6 @@
 import { connect, type Socket } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
+import { decideAccess } from '../etc/access-rules.ts';
 import { MAX_SOCKET_PATH, SOCKET_NAME, socketPath, userDirectory } from '../etc/base-directory.ts';
 import type { User } from '../etc/passwd.ts';
 import { type Settings, type SettingTexts, settingArguments } from '../etc/settings.ts';
@@ -39,6 +40,7 @@ export class Workers {
         `this launcher runs as uid ${this.#launcherUid} and cannot serve uid ${uid}; only one started by root can`,
       );
     }
+    await this.#checkAccess(uid);
     const path = socketPath(this.#base, uid);
     if (Buffer.byteLength(path) > MAX_SOCKET_PATH) {
       throw new RendezvousError('config', `${path} is longer than a socket's path may be: choose another directory`);
@@ -51,6 +53,15 @@ export class Workers {
     }
     await starting;
     return path;
+  }
+
+  /** Before anything is made for a uid. The databases are read only where there are rules. */
+  async #checkAccess(uid: number): Promise<void> {
+    const { allow, deny } = this.#settings;
+    if (allow.length + deny.length === 0) return;
+    const { nameService } = await import('../etc/passwd.ts');
+    const { allowed, rule } = decideAccess({ allow, deny }, uid, nameService);
+    if (!allowed) throw new RendezvousError('denied', `uid ${uid} is not served: ${rule ?? 'no allow line names it'}`);
   }
 
   /** Connects to a socket of the uid's worker. Rejects with the system's error where none listens. */

@@ -22,6 +22,7 @@ export type RendezvousErrorCode =
   | 'uid'
   | 'unknown-uid'
   | 'not-yours'
+  | 'denied'
   | 'unidentified'
   | 'cannot-become-uid'
   | 'session'

@@ -19,8 +19,18 @@ describe('the settings', () => {
       launcherIdle: 60,
       persist: 'auto',
       verifyUid: true,
+      allow: [],
+      deny: [],
       unknownUids: 'refuse',
       rootAccess: false,
+      maxCaches: 10_000,
+      maxCredentials: 1_000_000,
+      maxBytes: 2 ** 30,
+      maxConnections: 4096,
+      maxFrame: 2 ** 24,
+      purgeExpired: 86_400,
+      maxLauncherConnections: 1000,
+      maxLauncherConnectionsPerUid: 200,
       autostart: true,
     });
   });
@@ -87,6 +97,10 @@ describe('the settings', () => {
     ['idle_timeout = 0', 'idle_timeout: "0" is not a duration'],
     ['idle_timeout = -1', 'idle_timeout: "-1" is not a duration'],
     ['verify_uid = perhaps', 'verify_uid: "perhaps" is not yes or no'],
+    ['max_bytes = 1', 'max_bytes: "1" is not a number of bytes'],
+    ['max_frame = 2 g', 'max_frame: "2 g" is not a number of bytes'],
+    ['allow = 5-3', 'allow: "5-3" is not users, @groups and ranges'],
+    ['deny = a@b', 'deny: "a@b" is not users'],
     ['unknown_uids = yes', 'unknown_uids: "yes" is not refuse or allow'],
     ['idle-timeout = 1', 'idle-timeout: there is no such setting'],
     ['colour = blue', 'colour: there is no such setting'],
@@ -107,6 +121,28 @@ describe('the settings', () => {
     expect(() => loadSettings({ env: { KRB5_CONFIG: '/x' }, commandLine: { launcherIdle: 'x' } })).toThrow(
       '--launcher-idle: ',
     );
+  });
+
+  it.each([
+    ['65536', 65_536],
+    ['64k', 65_536],
+    ['16M', 2 ** 24],
+    ['1g', 2 ** 30],
+  ])('read %s as %i bytes', (text, size) => {
+    expect(loadSettings({ env: configured(`max_frame = ${text}`) }).maxFrame).toBe(size);
+  });
+
+  it('add the lines of allow and deny up, and know their order', () => {
+    const { allow, deny } = loadSettings({ env: configured('allow = alice @staff', 'deny = 0-999, bob', 'allow = *') });
+    expect(allow).toEqual([
+      { whom: { user: 'alice' }, order: 0 },
+      { whom: { group: 'staff' }, order: 0 },
+      { whom: { from: 0, to: 2 ** 32 - 2 }, order: 2 },
+    ]);
+    expect(deny).toEqual([
+      { whom: { from: 0, to: 999 }, order: 1 },
+      { whom: { user: 'bob' }, order: 1 },
+    ]);
   });
 
   it('go from one program to another as they were given', () => {
