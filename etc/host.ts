@@ -71,6 +71,17 @@ export function stopReading(socket: Socket): void {
   handle.readStop();
 }
 
+const PR_SET_DUMPABLE = 4;
+
+/**
+ * Has this process leave no core, and nobody of the same uid look into it: only root may then. False where there is no
+ * way to. Source: prctl(2), PR_SET_DUMPABLE.
+ */
+export function keepOthersOut(): boolean {
+  const calls = process.platform === 'linux' ? host() : null;
+  return calls?.libc.func('int prctl(int, ulong, ulong, ulong, ulong)')(PR_SET_DUMPABLE, 0, 0, 0, 0) === 0;
+}
+
 const SCM_RIGHTS = 1;
 const MSG_DONTWAIT = 0x40;
 const MSG_NOSIGNAL = 0x4000;

@@ -8,11 +8,11 @@ import type { Log } from '../etc/log.ts';
  */
 export class Admission {
   readonly #uid = process.getuid?.() as number;
-  readonly #rootAccess: boolean;
+  rootAccess: boolean;
   readonly #log: Log;
 
   constructor(rootAccess: boolean, log: Log) {
-    this.#rootAccess = rootAccess;
+    this.rootAccess = rootAccess;
     this.#log = log;
   }
 
@@ -25,7 +25,7 @@ export class Admission {
   admits(socket: Socket): boolean {
     if (!canAskForPeers()) return true;
     const peer = peerCredentials(descriptorOf(socket));
-    if (peer?.uid === this.#uid || (peer?.uid === 0 && this.#rootAccess)) return true;
+    if (peer?.uid === this.#uid || (peer?.uid === 0 && this.rootAccess)) return true;
     const who = peer ? `uid ${peer.uid} (pid ${peer.pid})` : 'a peer that the kernel does not name';
     const hint = peer?.uid === 0 ? '; root_access = yes in krb5.conf would serve root' : '';
     this.#log.refusal(`${who} may not use the worker of uid ${this.#uid}${hint}`);

@@ -1,11 +1,13 @@
 import { type CredentialV5, requireV5 } from '../proto/credential-v5.ts';
 import { CCAPIError } from '../proto/error.ts';
 import type { Identifier } from '../proto/identifier.ts';
+import { isConfigServer } from '../proto/krb5-credential.ts';
 import { CCache, type Contents, emptyContents } from './ccache.ts';
 import { bumped, type Clock } from './change-time.ts';
-import type { StoredCredential } from './credential-list.ts';
+import type { CredentialList, StoredCredential } from './credential-list.ts';
 import type { IdentifierSource } from './identifiers.ts';
 import { type Keeper, nothingKept } from './keeper.ts';
+import { type Amounts, Limits, sizeOf } from './limits.ts';
 import { LinkedList } from './linked-list.ts';
 import { LockState } from './lock-state.ts';
 import { Waiters } from './waiters.ts';
@@ -42,6 +44,9 @@ export class Collection {
   });
   readonly waiters = new Waiters();
   #changed = 0;
+  /** What it holds, and may hold. */
+  readonly limits = new Limits();
+  #purged = 0;
   #nextUnique = 0;
   #awaitedDefault: string | undefined;
   #keeper = nothingKept;
@@ -167,6 +172,7 @@ export class Collection {
   move(source: CCache, destination: CCache): void {
     if (source === destination) throw new CCAPIError('ccErrBadParam', 'a ccache cannot be moved onto itself');
     this.#keeper.moved(source, destination);
+    this.limits.count(negative(destination.contents.credentials));
     destination.replaceContents(source.contents);
     source.contents = this.emptyContents('');
     destination.changed = Math.max(source.changed, destination.changed);
@@ -186,10 +192,13 @@ export class Collection {
 
   /** Appends a credential, in one step with the removal of those that it replaces. */
   store(ccache: CCache, credential: CredentialV5, replaced: readonly StoredCredential[] = []): void {
+    this.#makeRoom({ credentials: 1 - replaced.length, bytes: sizeOf(credential) });
     const kept = this.#keeper.stored(ccache, credential, replaced);
     const { credentials } = ccache.contents;
-    for (const old of replaced) credentials.remove(old);
-    credentials.append(credential, kept);
+    this.#counting(credentials, () => {
+      for (const old of replaced) credentials.remove(old);
+      credentials.append(credential, kept);
+    });
     this.#ccacheChanged(ccache);
   }
 
@@ -197,7 +206,9 @@ export class Collection {
   remove(ccache: CCache, ...identifiers: Identifier[]): void {
     const credentials = identifiers.map((identifier) => ccache.credential(identifier));
     this.#keeper.removed(ccache, credentials);
-    for (const credential of credentials) ccache.contents.credentials.remove(credential);
+    this.#counting(ccache.contents.credentials, () => {
+      for (const credential of credentials) ccache.contents.credentials.remove(credential);
+    });
     this.#ccacheChanged(ccache);
   }
 
@@ -206,6 +217,20 @@ export class Collection {
     this.#keeper.offsetSet(ccache, offset);
     ccache.contents.kdcOffset = offset;
     this.#ccacheChanged(ccache);
+  }
+
+  /**
+   * Removes the credentials whose end time is before `time`, and the ccaches of which nothing but libkrb5's notes would be
+   * left by that. Those that have no end time stay.
+   */
+  purge(time: number): void {
+    for (const ccache of [...this]) {
+      const tickets = [...ccache.contents.credentials].filter(({ value }) => !isConfigServer(value.server));
+      const expired = tickets.filter(({ value }) => value.endtime !== 0 && value.endtime < time);
+      if (expired.length === 0) continue;
+      if (expired.length === tickets.length) this.destroy(ccache);
+      else this.remove(ccache, ...expired.map(({ identifier }) => identifier));
+    }
   }
 
   /** The server ends in order: whoever waits is told that what they wait for is gone (5.8). */
@@ -218,7 +243,23 @@ export class Collection {
     this.waiters.discard('ccErrInvalidContext');
   }
 
+  /** What has expired goes before anything is refused. Throws 203 (`ccErrNoMem`) where that does not make room. */
+  #makeRoom(more: Partial<Amounts>): void {
+    if (this.limits.hasRoomFor(more)) return;
+    // Nothing more has expired within the same second, and looking takes a while where there is much.
+    if (this.#purged !== this.#now()) this.purge(this.#now());
+    this.#purged = this.#now();
+    this.limits.require(more);
+  }
+
+  #counting(list: CredentialList, change: () => void): void {
+    this.limits.count(negative(list));
+    change();
+    this.limits.count(amountsOf(list));
+  }
+
   #make(name: string, contents: Contents): CCache {
+    this.#makeRoom({ caches: 1, ...amountsOf(contents.credentials) });
     const now = this.#now();
     const awaited = name === this.#awaitedDefault;
     const lastDefault = this.#order.size === 0 ? now : 0;
@@ -231,13 +272,17 @@ export class Collection {
   }
 
   #add(ccache: CCache): void {
+    this.limits.count({ caches: 1, ...amountsOf(ccache.contents.credentials) });
     ccache.places = { order: this.#order.append(ccache), birth: this.#births.append(ccache) };
     this.#byName.set(ccache.name, ccache);
     this.#byObject.set(ccache.identifier.object, ccache);
   }
 
   #replaced(ccache: CCache, contents: Contents): CCache {
+    this.#makeRoom(amountsOf(contents.credentials));
     this.#keeper.replaced(ccache, contents);
+    this.limits.count(negative(ccache.contents.credentials));
+    this.limits.count(amountsOf(contents.credentials));
     ccache.replaceContents(contents);
     this.#ccacheChanged(ccache);
     return ccache;
@@ -257,6 +302,7 @@ export class Collection {
 
   #drop(ccache: CCache): void {
     if (!ccache.places) return;
+    this.limits.count({ caches: -1, ...negative(ccache.contents.credentials) });
     this.#order.remove(ccache.places.order);
     this.#births.remove(ccache.places.birth);
     ccache.places = undefined;
@@ -284,4 +330,12 @@ export class Collection {
     this.#changed = bumped(this.#changed, this.#now());
     this.waiters.wake(this.#changed);
   }
+}
+
+function amountsOf({ size, bytes }: CredentialList): Pick<Amounts, 'credentials' | 'bytes'> {
+  return { credentials: size, bytes };
+}
+
+function negative({ size, bytes }: CredentialList): Pick<Amounts, 'credentials' | 'bytes'> {
+  return { credentials: -size, bytes: -bytes };
 }

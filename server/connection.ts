@@ -25,12 +25,14 @@ export class Connection {
   readonly #socket: Socket;
   readonly #session: Session;
   readonly #onRequest: () => void;
-  readonly #reader = new FrameReader();
+  readonly #reader: FrameReader;
   #waiting: Buffer[] = [];
   #blocked = false;
   #ended = false;
 
-  constructor(socket: Socket, session: Session, onRequest: () => void) {
+  /** `maxFrame` is the longest request that is taken, in bytes. */
+  constructor(socket: Socket, session: Session, onRequest: () => void, maxFrame?: number) {
+    this.#reader = new FrameReader(maxFrame);
     this.#socket = socket;
     this.#session = session;
     this.#onRequest = onRequest;

@@ -2,6 +2,7 @@ import type { CredentialV5 } from '../proto/credential-v5.ts';
 import type { Identifier } from '../proto/identifier.ts';
 import { splitRealm } from '../proto/principal.ts';
 import type { ListIdentity } from './identifiers.ts';
+import { sizeOf } from './limits.ts';
 import { LinkedList, type Place } from './linked-list.ts';
 import { Walk, type Walkable } from './walk.ts';
 
@@ -36,6 +37,7 @@ export class CredentialList {
 
   /** How many credentials were ever in it. */
   #next = 0;
+  #bytes = 0;
 
   constructor(identity: ListIdentity) {
     this.identity = identity;
@@ -50,6 +52,11 @@ export class CredentialList {
 
   get size(): number {
     return this.#births.size;
+  }
+
+  /** How many bytes its credentials are counted as. */
+  get bytes(): number {
+    return this.#bytes;
   }
 
   /** How many credentials it has numbered, those included that are gone. */
@@ -73,6 +80,7 @@ export class CredentialList {
     const identifier = this.identity.credential(index);
     const entry = { identifier, value, index, kept, removed: false, service } as Entry;
     entry.place = this.#births.append(entry);
+    this.#bytes += sizeOf(value);
     this.#byObject.set(identifier.object, entry);
     const sameService = this.#byService.get(service);
     if (sameService) sameService.add(entry);
@@ -99,6 +107,7 @@ export class CredentialList {
     if (sameService?.size === 0) this.#byService.delete(entry.service);
     this.#births.remove(entry.place);
     entry.removed = true;
+    this.#bytes -= sizeOf(entry.value);
     wipe(entry.value);
   }
 

@@ -56,6 +56,8 @@ export class KCMSession implements Session {
   #codeOf(error: unknown): number {
     if (CCAPIError.is(error, 'malformed')) return errorCodes.KRB5_CC_FORMAT.code;
     if (error instanceof CCAPIError && error.code < 0) return error.code;
+    // There is no room, or no way to keep it; the log has the reason.
+    if (CCAPIError.is(error, 'ccErrNoMem')) return errorCodes.KRB5_CC_WRITE.code;
     // Not what clients take for "not served": they would do it in steps, and the first of them empties the ccache.
     this.#log.error(`internal error: ${(error as Error).stack}`);
     return errorCodes.KRB5_CC_WRITE.code;

@@ -3,8 +3,6 @@ const LONGEST_TIMER = 2 ** 31 - 1;
 
 /** What decides whether a worker may leave. */
 export interface LifetimeConditions {
-  /** Milliseconds without a request after which it may. */
-  idleTimeout: number;
   /** Whether something is held that would be lost. */
   holdsSomething(): boolean;
   leave(): void;
@@ -12,18 +10,21 @@ export interface LifetimeConditions {
 
 /** Tells a worker when to leave: nobody is connected, nothing would be lost, and nobody has asked for a while. */
 export class Lifetime {
+  /** Milliseconds without a request after which it may leave. A change holds from the next look on. */
+  idleTimeout: number;
   readonly #conditions: LifetimeConditions;
   #connections = 0;
   #lastRequest = performance.now();
 
-  constructor(conditions: LifetimeConditions) {
+  constructor(idleTimeout: number, conditions: LifetimeConditions) {
+    this.idleTimeout = idleTimeout;
     this.#conditions = conditions;
     this.watch();
   }
 
   /** Begins to watch, also again after it has told to leave and that came to nothing. */
   watch(): void {
-    this.#lookAgainIn(this.#conditions.idleTimeout);
+    this.#lookAgainIn(this.idleTimeout);
   }
 
   /** How many connections are open. */
@@ -48,10 +49,9 @@ export class Lifetime {
   #lookAgainIn(milliseconds: number): void {
     setTimeout(
       () => {
-        const left = this.#lastRequest + this.#conditions.idleTimeout - performance.now();
+        const left = this.#lastRequest + this.idleTimeout - performance.now();
         if (left > 0) this.#lookAgainIn(left);
-        else if (this.#connections > 0 || this.#conditions.holdsSomething())
-          this.#lookAgainIn(this.#conditions.idleTimeout);
+        else if (this.#connections > 0 || this.#conditions.holdsSomething()) this.#lookAgainIn(this.idleTimeout);
         else this.#conditions.leave();
       },
       Math.min(Math.ceil(milliseconds), LONGEST_TIMER),

@@ -24,7 +24,16 @@ async function main(): Promise<void> {
   const uid = process.getuid?.() as number;
   const directory = userDirectory(launcherBaseDirectory(settings, uid, process.env), uid);
   checkPrivateDirectory(directory, uid);
-  const worker = new Worker(settings, openLog('ccapi-server', 'syslog'));
+  const log = openLog('ccapi-server', 'syslog');
+  const worker = new Worker(settings, log);
+  process.on('SIGHUP', () => {
+    try {
+      worker.reconfigure(loadSettings({ commandLine: settingsFromOptions(values) }));
+      log.info('the settings are read anew');
+    } catch (error) {
+      log.error(`the settings stay as they were: ${(error as Error).message}`);
+    }
+  });
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => worker.stop());
   // The one who asked gets the same answer from whichever worker holds the name.
   const serving = await worker.start(directory);

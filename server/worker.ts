@@ -1,5 +1,6 @@
 import { createServer, type Server, type Socket } from 'node:net';
 import { setTimeout as delay, setImmediate as nextTurn } from 'node:timers/promises';
+import { keepOthersOut } from '../etc/host.ts';
 import { isListening } from '../etc/is-listening.ts';
 import type { Log } from '../etc/log.ts';
 import type { Settings } from '../etc/settings.ts';
@@ -29,12 +30,26 @@ const LAST_REPLIES = 5000;
 /** How soon it is looked again whether another worker serves the directory by now, in milliseconds. */
 const LOOK_AGAIN = 10;
 
+/** How often it is looked for what has expired, at the least, in seconds. */
+const PURGE_AGAIN = 3600;
+
 /** What a worker reads of the settings. */
-export type WorkerSettings = Pick<Settings, 'idleTimeout' | 'rootAccess' | 'persist'>;
+export type WorkerSettings = Pick<
+  Settings,
+  | 'idleTimeout'
+  | 'rootAccess'
+  | 'persist'
+  | 'maxCaches'
+  | 'maxCredentials'
+  | 'maxBytes'
+  | 'maxConnections'
+  | 'maxFrame'
+  | 'purgeExpired'
+>;
 
 /** A user's worker: one collection behind one socket. */
 export class Worker {
-  readonly #settings: WorkerSettings;
+  #settings: WorkerSettings;
   readonly #log: Log;
   readonly #admission: Admission;
   readonly #server: Server;
@@ -45,6 +60,8 @@ export class Worker {
   #openSession: (() => EitherSession) | undefined;
   #collection: Collection | undefined;
   #leaving = false;
+  #isFull = false;
+  #purging: NodeJS.Timeout | undefined;
 
   constructor(settings: WorkerSettings, log: Log) {
     this.#settings = settings;
@@ -54,8 +71,7 @@ export class Worker {
       if (this.#admission.admits(socket)) this.#serve(socket);
       else socket.destroy();
     });
-    this.#lifetime = new Lifetime({
-      idleTimeout: settings.idleTimeout * 1000,
+    this.#lifetime = new Lifetime(settings.idleTimeout * 1000, {
       holdsSomething: () => this.#holdsUnexpired(),
       leave: () => this.#leaveWhenIdle(),
     });
@@ -83,9 +99,18 @@ export class Worker {
     return true;
   }
 
+  /** Goes by other settings from here on; how ccaches are kept stays as it is. */
+  reconfigure(settings: WorkerSettings): void {
+    this.#settings = { ...settings, persist: this.#settings.persist };
+    this.#admission.rootAccess = settings.rootAccess;
+    this.#lifetime.idleTimeout = settings.idleTimeout * 1000;
+    if (this.#collection) this.#limit();
+  }
+
   /** What the first connection needs and the first answer of the launcher need not wait for. */
   prepare(): void {
     this.#admission.prepare();
+    keepOthersOut();
   }
 
   /** Leaves nothing of a worker that is not needed. */
@@ -114,6 +139,7 @@ export class Worker {
     const iterators = new Iterators(collection);
     const names = new KCMNames(collection, process.getuid?.() as number);
     [this.#store, this.#collection] = [store, collection];
+    this.#limit();
     this.#openSession = () =>
       new EitherSession({
         ccapi: () => new CCAPISession(collection, iterators, this.#log),
@@ -127,7 +153,12 @@ export class Worker {
       socket.destroy();
       return;
     }
-    const connection = new Connection(socket, this.#openSession(), this.#lifetime.requested);
+    if (!this.#hasRoom()) {
+      socket.destroy();
+      return;
+    }
+    const { maxFrame } = this.#settings;
+    const connection = new Connection(socket, this.#openSession(), this.#lifetime.requested, maxFrame);
     this.#connections.set(socket, connection);
     this.#lifetime.connected();
     if (this.#leaving) finishSoon(connection);
@@ -136,6 +167,33 @@ export class Worker {
       this.#lifetime.disconnected();
       this.#exitWhenEmpty();
     });
+  }
+
+  #hasRoom(): boolean {
+    const { maxConnections } = this.#settings;
+    const full = this.#connections.size >= maxConnections;
+    if (full && !this.#isFull)
+      this.#log.warning(`max_connections = ${maxConnections} is reached; further ones are closed`);
+    this.#isFull = full;
+    return !full;
+  }
+
+  /** Takes the limits over, and removes what has expired now and from time to time. */
+  #limit(): void {
+    const { maxCaches, maxCredentials, maxBytes, purgeExpired } = this.#settings;
+    const collection = this.#collection as Collection;
+    collection.limits.most = { caches: maxCaches, credentials: maxCredentials, bytes: maxBytes };
+    collection.limits.onMet = (message) => this.#log.warning(message);
+    clearInterval(this.#purging);
+    const purge = () => {
+      try {
+        collection.purge(hostClock() - purgeExpired);
+      } catch (error) {
+        this.#log.error(`what has expired stays: ${(error as Error).message}`);
+      }
+    };
+    this.#purging = setInterval(purge, Math.min(Math.max(purgeExpired, 60), PURGE_AGAIN) * 1000).unref();
+    purge();
   }
 
   #publish(): void {

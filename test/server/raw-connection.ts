@@ -19,8 +19,12 @@ export class RawConnection {
   readonly #socket: Socket;
   readonly #pending: ((payload: Buffer) => void)[] = [];
 
+  /** Resolves when the connection is at its end. */
+  readonly closed: Promise<void>;
+
   private constructor(socket: Socket) {
     this.#socket = socket;
+    this.closed = new Promise((resolve) => socket.once('close', () => resolve()));
     const reader = new FrameReader();
     socket.on('data', (chunk) => {
       for (const payload of reader.push(chunk)) this.#pending.shift()?.(payload);
@@ -67,9 +71,5 @@ export class RawConnection {
   /** Ends the connection as a client does that is killed: at once. */
   kill(): void {
     this.#socket.destroy();
-  }
-
-  get closed(): Promise<void> {
-    return new Promise((resolve) => (this.#socket.closed ? resolve() : this.#socket.once('close', () => resolve())));
   }
 }

@@ -15,8 +15,8 @@ export interface RunningWorker {
 }
 
 /** Makes the directory that a worker serves in, and returns the base directory above it. */
-export function workerDirectory(): string {
-  const base = temporaryDirectory();
+export function workerDirectory(parent?: string): string {
+  const base = temporaryDirectory(parent);
   mkdirSync(`${base}/${process.getuid?.()}`, { mode: 0o700 });
   return base;
 }
