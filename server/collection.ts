@@ -171,16 +171,27 @@ export class Collection {
   /** Moves the contents of one ccache into another, whose own are dropped, and destroys the empty shell. */
   move(source: CCache, destination: CCache): void {
     if (source === destination) throw new CCAPIError('ccErrBadParam', 'a ccache cannot be moved onto itself');
-    this.#keeper.moved(source, destination);
-    this.limits.count(negative(destination.contents.credentials));
-    destination.replaceContents(source.contents);
-    source.contents = this.emptyContents('');
-    destination.changed = Math.max(source.changed, destination.changed);
-    this.#ccacheChanged(source);
-    this.#ccacheChanged(destination);
-    this.#ccacheChanged(source);
-    this.#drop(source);
-    this.#ccacheChanged(destination);
+    this.#keeper.moved(source, destination, { isNew: false });
+    this.#handContentsOver(source, destination);
+  }
+
+  /**
+   * Moves the contents of a ccache under a name, in one step with the making of a ccache of that name where there is none;
+   * where the ccache was the default, that becomes so. Nothing happens where it has the name already.
+   */
+  moveTo(source: CCache, name: string): void {
+    const existing = this.#byName.get(name);
+    if (existing === source) return;
+    const now = this.#now();
+    const destination = existing ?? new CCache(this.#identifiers.ccache(), name, this.emptyContents(''), now, 0);
+    const becomesDefault = source === this.default || (!existing && name === this.#awaitedDefault);
+    const at = becomesDefault ? bumped(destination.lastDefault, now) : undefined;
+    this.#keeper.moved(source, destination, { isNew: !existing, at });
+    if (!existing) this.#add(destination);
+    this.#handContentsOver(source, destination);
+    if (at === undefined) return;
+    if (this.default === destination) destination.lastDefault = at;
+    this.#becomesDefault(destination, at);
   }
 
   setPrincipal(ccache: CCache, version: number, principal: string): void {
@@ -250,6 +261,18 @@ export class Collection {
     if (this.#purged !== this.#now()) this.purge(this.#now());
     this.#purged = this.#now();
     this.limits.require(more);
+  }
+
+  #handContentsOver(source: CCache, destination: CCache): void {
+    this.limits.count(negative(destination.contents.credentials));
+    destination.replaceContents(source.contents);
+    source.contents = this.emptyContents('');
+    destination.changed = Math.max(source.changed, destination.changed);
+    this.#ccacheChanged(source);
+    this.#ccacheChanged(destination);
+    this.#ccacheChanged(source);
+    this.#drop(source);
+    this.#ccacheChanged(destination);
   }
 
   #counting(list: CredentialList, change: () => void): void {

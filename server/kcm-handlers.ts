@@ -1,4 +1,4 @@
-import { CREDENTIALS_V5, type CredentialV5 } from '../proto/credential-v5.ts';
+import type { CredentialV5 } from '../proto/credential-v5.ts';
 import { CCAPIError, type ErrorName } from '../proto/error.ts';
 import type { Identifier } from '../proto/identifier.ts';
 import type { OperationName, OperationReply, OperationRequest } from '../proto/kcm.ts';
@@ -76,12 +76,7 @@ export const kcmHandlers: Handlers = {
     return {};
   },
   moveCache: ({ name, to }, { collection, names }) => {
-    const source = existing(names.resolved(name));
-    const destination = names.resolved(to) ?? collection.create(names.canonical(to), CREDENTIALS_V5, '');
-    if (source === destination) return {};
-    const wasDefault = collection.default === source;
-    collection.move(source, destination);
-    if (wasDefault) collection.setDefault(destination);
+    collection.moveTo(existing(names.resolved(name)), names.canonical(to));
     return {};
   },
   getCacheUUIDList: (_, { collection }) => ({

@@ -23,8 +23,11 @@ export interface Keeper {
   /** A ccache gets other contents, with credentials or without. */
   replaced(ccache: CCache, contents: Contents): void;
   destroyed(ccache: CCache): void;
-  /** The contents of one ccache become those of another, and the first is gone. */
-  moved(source: CCache, destination: CCache): void;
+  /**
+   * The contents of one ccache become those of another, which may be new, and the first is gone. With `at` the other
+   * becomes the default.
+   */
+  moved(source: CCache, destination: CCache, how: { isNew: boolean; at?: number | undefined }): void;
   madeDefault(ccache: CCache, at: number): void;
   /** What is to be the default once it is there. */
   awaited(name: string | undefined): void;

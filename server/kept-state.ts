@@ -25,7 +25,8 @@ interface Lines {
   made: { made: number; first?: boolean; unique?: number } & KeptEntry;
   replaced: { replaced: number } & KeptContents;
   destroyed: { destroyed: number };
-  moved: { moved: number; to: number };
+  /** With a name the other is new; with a time it becomes the default. */
+  moved: { moved: number; to: number; name?: string | undefined; at?: number | undefined };
   default: { default: number; at: number };
   awaited: { awaited: string | null };
   principal: { principal: string; of: number };
@@ -66,14 +67,20 @@ const kinds: { [Kind in keyof Lines]: (state: KeptState, line: Lines[Kind]) => v
     state.lists = Math.max(state.lists, contents.list);
   },
   destroyed: (state, { destroyed }) => forget(state, destroyed),
-  moved: (state, { moved, to }) => {
-    become(entryOf(state, to), entryOf(state, moved));
+  moved: (state, { moved, to, name, at }) => {
+    const source = entryOf(state, moved);
+    if (name !== undefined) {
+      state.entries.set(to, { ...source, name, lastDefault: 0 });
+      state.order = [...state.order, to];
+      state.ccaches = Math.max(state.ccaches, to);
+    }
+    become(entryOf(state, to), source);
     forget(state, moved);
+    if (at !== undefined) becomeDefault(state, to, at);
   },
   default: (state, { default: number, at }) => {
-    if (state.order[0] !== number) entryOf(state, number).lastDefault = at;
-    state.order = [number, ...state.order.filter((other) => other !== number)];
-    state.awaited = undefined;
+    if (state.order[0] === number) state.awaited = undefined;
+    else becomeDefault(state, number, at);
   },
   awaited: (state, { awaited }) => {
     state.awaited = awaited ?? undefined;
@@ -105,6 +112,12 @@ function entryOf(state: KeptState, number: number): KeptEntry {
   const entry = state.entries.get(number);
   if (!entry) throw new SyntaxError(`no ccache ${number}`);
   return entry;
+}
+
+function becomeDefault(state: KeptState, number: number, at: number): void {
+  entryOf(state, number).lastDefault = at;
+  state.order = [number, ...state.order.filter((other) => other !== number)];
+  state.awaited = undefined;
 }
 
 /** Nothing is left of what the entry said of its contents; its time is still not before theirs. */

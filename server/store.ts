@@ -96,12 +96,14 @@ export class Store implements Keeper {
     if (ccache === this.#collection?.default) this.#writePrimary(serialOf([...this.#collection][1]));
   }
 
-  moved(source: CCache, destination: CCache): void {
-    this.#commit({ moved: numberOfCCache(source.identifier), to: numberOfCCache(destination.identifier) });
-    this.#discard(destination);
+  moved(source: CCache, destination: CCache, { isNew, at }: { isNew: boolean; at?: number | undefined }): void {
+    const name = isNew ? destination.name : undefined;
+    const [from, to] = [numberOfCCache(source.identifier), numberOfCCache(destination.identifier)];
+    this.#commit({ moved: from, to, name, at });
+    if (!isNew) this.#discard(destination);
     const [first, second] = this.#collection ?? [];
     const next = first === source ? second : first;
-    this.#writePrimary(serialOf(next === destination ? source : next));
+    this.#writePrimary(serialOf(at !== undefined || next === undefined || next === destination ? source : next));
   }
 
   madeDefault(ccache: CCache, at: number): void {

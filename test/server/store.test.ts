@@ -86,7 +86,18 @@ const step = fc.record<Step>({
     { weight: 4, arbitrary: fc.constantFrom('store', 'replacing', 'create', 'replace') },
     {
       weight: 1,
-      arbitrary: fc.constantFrom('new', 'default', 'destroy', 'move', 'principal', 'offset', 'remove', 'await', 'tick'),
+      arbitrary: fc.constantFrom(
+        'new',
+        'default',
+        'destroy',
+        'move',
+        'moveTo',
+        'principal',
+        'offset',
+        'remove',
+        'await',
+        'tick',
+      ),
     },
   ),
   one: fc.nat(10),
@@ -118,6 +129,7 @@ function take(collection: Collection, { what, one, other, text, credential }: St
     default: () => ccache && collection.setDefault(ccache),
     destroy: () => ccache && collection.destroy(ccache),
     move: () => ccache && second && ccache !== second && collection.move(ccache, second),
+    moveTo: () => ccache && collection.moveTo(ccache, text),
     principal: () => ccache && collection.setPrincipal(ccache, 2, text),
     offset: () => ccache && collection.setKDCOffset(ccache, one === 0 ? undefined : other >>> 0),
   };
