@@ -51,6 +51,7 @@ export function peerCredentials(descriptor: number): { pid: number; uid: number;
 interface Handle {
   fd: number;
   reading: boolean;
+  readStart(): void;
   readStop(): void;
 }
 
@@ -63,12 +64,19 @@ export function descriptorOf(socket: Socket): number {
   return handleOf(socket).fd;
 }
 
-/** Has nothing more read from a socket, at once: `pause` alone reads on until its buffer is full. `resume` undoes it. */
+/** Has nothing more read from a socket, at once: `pause` alone reads on until its buffer is full. */
 export function stopReading(socket: Socket): void {
   const handle = handleOf(socket);
   socket.pause();
   handle.reading = false;
   handle.readStop();
+}
+
+/** Undoes {@link stopReading}; `resume` does not, since the stream believes that it reads. */
+export function readOn(socket: Socket): void {
+  const handle = handleOf(socket);
+  handle.reading = true;
+  handle.readStart();
 }
 
 const PR_SET_DUMPABLE = 4;

@@ -1,7 +1,7 @@
 import type { Socket } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import { HAND_OVER_NAME, SOCKET_NAME } from '../etc/base-directory.ts';
-import { canSendDescriptors, descriptorOf, peerCredentials, sendDescriptor, stopReading } from '../etc/host.ts';
+import { canSendDescriptors, descriptorOf, peerCredentials, readOn, sendDescriptor, stopReading } from '../etc/host.ts';
 import type { LauncherOptions } from './launcher.ts';
 import type { Peer } from './peer.ts';
 
@@ -25,6 +25,7 @@ export async function enteredFrontDoor(socket: Socket, peer: Peer, options: Laun
   // A request begins with its length, which is 16 MiB at the most; a rendezvous begins with a letter or a digit.
   if ((first[0] as number) > 1) {
     socket.unshift(first);
+    readOn(socket);
     return false;
   }
   try {
@@ -116,6 +117,7 @@ function firstBytes(socket: Socket): Promise<Buffer | undefined> {
 /** Carries what either says to the other until one of them ends. */
 function join(peer: Socket, first: Buffer, worker: Socket): void {
   worker.write(first);
+  readOn(peer);
   peer.pipe(worker).pipe(peer);
   for (const [one, other] of [
     [peer, worker],

@@ -135,6 +135,19 @@ describeWith([...frontDoorRequirements, 'netcat-openbsd'], 'the front door', () 
     giver.destroy();
   });
 
+  it('takes a rendezvous that comes in pieces, and notices where none comes', async () => {
+    const socket = await connected(door);
+    let answer = '';
+    socket.setEncoding('utf8').on('data', (chunk) => (answer += chunk));
+    for (const piece of ['CCAPI/1 ', 'uid=', `${bob.uid}\n`]) {
+      await new Promise((resolve) => setTimeout(() => socket.write(piece, resolve), 30));
+    }
+    await new Promise((resolve) => socket.once('close', resolve));
+    expect(answer).toBe(`CCAPI/1 ok path=${base}/${bob.uid}/S.ccapi\n`);
+    const half = await run('/bin/nc.openbsd', ['-N', '-U', door], { input: 'CCAPI/1 uid' });
+    expect(half.stdout).toContain('code=syntax message=the line has no newline');
+  });
+
   it('answers a rendezvous too, for whom the kernel says is asking', async () => {
     expect(await sendBytes({ path: door }, `CCAPI/1 uid=${bob.uid}\n`)).toBe(
       `CCAPI/1 ok path=${base}/${bob.uid}/S.ccapi\n`,
