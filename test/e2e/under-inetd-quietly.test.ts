@@ -1,16 +1,17 @@
 // Under inetd descriptors 0 to 2 are the peer's: what goes wrong goes into the answer and the system log, nowhere else.
-import { existsSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, expect, inject, it } from 'vitest';
-import { eventually, start, temporaryDirectory, workersBelow } from '../setup/cleanup.ts';
+import { eventually, temporaryDirectory, workersBelow } from '../setup/cleanup.ts';
 import { startInetd } from '../setup/inetd.ts';
 import { cleanEnvironment, freePort, run, sendBytes } from '../setup/programs.ts';
 import { describeWith } from '../setup/requirements.ts';
+import { type SystemLog, startSystemLog } from '../setup/system-log.ts';
 import type { TestUser } from '../setup/test-users.ts';
 
 describeWith(['root', 'Linux', 'openbsd-inetd', 'socat', 'netcat-openbsd'], 'under inetd', () => {
   const [alice, bob] = inject('users') as [TestUser, TestUser];
-  let log = '';
+  let systemLog: SystemLog;
   let base: string;
   let good: { port: number };
   let bad: { port: number; krb5Conf: string };
@@ -19,22 +20,12 @@ describeWith(['root', 'Linux', 'openbsd-inetd', 'socat', 'netcat-openbsd'], 'und
   beforeAll(async () => {
     const directory = temporaryDirectory();
     base = `${directory}/run`;
-    const devices = temporaryDirectory();
-    // A system log of the tests' own, in a /dev that only inetd and its children see: the machine's is left alone.
-    const logger = start('/usr/bin/socat', ['-u', `UNIX-RECV:${devices}/log,mode=666`, 'STDOUT'], {
-      stdio: ['ignore', 'pipe', 'ignore'],
-    });
-    logger.stdout?.on('data', (chunk: Buffer) => {
-      log += chunk;
-    });
+    systemLog = await startSystemLog();
+    const { wrapper } = systemLog;
     good = { port: await freePort() };
     bad = { port: await freePort(), krb5Conf: join(directory, 'krb5.conf') };
     writeFileSync(bad.krb5Conf, '[ccapi]\n  idle_timeout = soon\n');
     const environment = cleanEnvironment({ NODE_OPTIONS: '--no-deprecation', NODE_EXTRA_CA_CERTS: '/x', SECRET: 'x' });
-    const ownDevices = `for n in null zero random urandom; do : > $0/$n; mount --bind /dev/$n $0/$n; done
-      mount --rbind $0 /dev && exec "$@"`;
-    const wrapper = ['/usr/bin/unshare', '-m', '/bin/sh', '-c', ownDevices, devices];
-    await eventually(() => existsSync(`${devices}/log`));
     const entry = { address: '127.0.0.1', wait: true };
     await startInetd(directory, [{ ...entry, port: good.port }], [`--directory=${base}`], {
       wrapper,
@@ -47,15 +38,18 @@ describeWith(['root', 'Linux', 'openbsd-inetd', 'socat', 'netcat-openbsd'], 'und
   it('a wrong krb5.conf is answered and logged, naming file, line and key', async () => {
     const message = `${bad.krb5Conf}:2: idle_timeout: "soon" is not a duration`;
     expect(await ask(bad.port, 'CCAPI/1 uid=0')).toContain(`CCAPI/1 error code=config message=${message}`);
-    await eventually(() => log.includes(message));
-    expect(log.split(message)).toHaveLength(2);
+    await eventually(() => systemLog.text().includes(message));
+    expect(systemLog.text().split(message)).toHaveLength(2);
   });
 
   it('a refusal is logged for admins alone, with who asked and why', async () => {
     const { uid, gid } = alice;
     await run('/bin/nc.openbsd', ['127.0.0.1', String(good.port)], { uid, gid, input: `CCAPI/1 uid=${bob.uid}\n` });
-    await eventually(() => log.includes(`uid ${uid} may not ask for uid ${bob.uid}`));
-    const [line] = log.split(/(?=<\d+>)/).filter((text) => text.includes('may not ask'));
+    await eventually(() => systemLog.text().includes(`uid ${uid} may not ask for uid ${bob.uid}`));
+    const [line] = systemLog
+      .text()
+      .split(/(?=<\d+>)/)
+      .filter((text) => text.includes('may not ask'));
     // 84 is AUTHPRIV (10 × 8) and warning (4).
     expect(line).toMatch(/^<84>.*ccapi-launcher\[\d+\]: 127\.0\.0\.1 port \d+ \(uid \d+\): not-yours: /);
   });
