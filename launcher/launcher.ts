@@ -17,6 +17,8 @@ export interface LauncherOptions {
   socketOf(uid: number): Promise<string>;
   /** A connection to one of the sockets of the uid's worker, made with the uid's rights. */
   connectTo(uid: number, name: string): Promise<Socket>;
+  /** Whether the launcher has to stay although nobody is connected. */
+  isNeeded(): Promise<boolean>;
 }
 
 /** Serves one connection: a peer of another host is dropped without a byte. */
@@ -66,9 +68,10 @@ export function serveListenerOnStdin(options: LauncherOptions): Promise<boolean>
     const server = listener(options);
     let idle = setTimeout(leave, options.settings.launcherIdle * 1000);
     let open = 0;
-    function leave(): void {
+    async function leave(): Promise<void> {
       // inetd listens on: whoever connects from here on starts the next launcher. The socket must not be shut down.
-      resolve(true);
+      if (!(await options.isNeeded())) resolve(true);
+      else if (open === 0) idle = setTimeout(leave, options.settings.launcherIdle * 1000);
     }
     server.on('connection', (socket: Socket) => {
       open++;

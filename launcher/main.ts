@@ -1,11 +1,11 @@
 import { closeSync, openSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { launcherBaseDirectory } from '../etc/base-directory.ts';
 import { openLog } from '../etc/log.ts';
 import { loadSettings, settingOptions, settingsFromOptions, settingsUsage } from '../etc/settings.ts';
 import { CCAPIError } from '../proto/error.ts';
 import { RendezvousError } from '../proto/rendezvous.ts';
+import { chooseBase } from './base.ts';
 import { listenByHand } from './by-hand.ts';
 import { Crowd } from './crowd.ts';
 import { type LauncherOptions, serveConnectionOnStdin, serveListenerOnStdin } from './launcher.ts';
@@ -79,11 +79,12 @@ async function main(): Promise<void> {
   const launcherUid = process.geteuid?.() as number;
   const ready = () => {
     const settings = loadSettings({ commandLine: given });
-    const base = launcherBaseDirectory(settings, launcherUid, process.env);
+    const { path: base, isHeld } = chooseBase(settings, launcherUid, mode !== 'inetd', log);
     const workers = new Workers(base, settings, given, launcherUid);
+    const isNeeded = async () => isHeld && (await workers.anyServes());
     const socketOf = (uid: number) => workers.socketOf(uid);
     const crowd = new Crowd({ inAll: settings.maxLauncherConnections, perUid: settings.maxLauncherConnectionsPerUid });
-    return { settings, crowd, base, launcherUid, log, socketOf, connectTo: workers.connectTo };
+    return { settings, crowd, base, launcherUid, log, socketOf, connectTo: workers.connectTo, isNeeded };
   };
   if (mode === 'listen') await listenByHand(ready(), addresses);
   else await serveStdin(mode, answeringConfigErrors(ready, launcherUid));
@@ -108,7 +109,7 @@ function answeringConfigErrors(ready: () => LauncherOptions, launcherUid: number
     const settings = { verifyUid: true, launcherIdle: 1 };
     const refuse = () => Promise.reject(refusal);
     const crowd = new Crowd({ inAll: 100, perUid: 10 });
-    return { settings, crowd, launcherUid, log, socketOf: refuse, connectTo: refuse };
+    return { settings, crowd, launcherUid, log, socketOf: refuse, connectTo: refuse, isNeeded: async () => false };
   }
 }
 

@@ -1,3 +1,4 @@
+import { readdirSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import { decideAccess } from '../etc/access-rules.ts';
@@ -71,6 +72,14 @@ export class Workers {
       socket.once('connect', () => resolve(socket.off('error', reject)));
       socket.once('error', reject);
     });
+
+  /** Whether any worker serves below the base directory. */
+  async anyServes(): Promise<boolean> {
+    for (const name of readdirSync(this.#base)) {
+      if (/^[0-9]+$/.test(name) && (await this.#isServing(Number(name)))) return true;
+    }
+    return false;
+  }
 
   async #isServing(uid: number): Promise<boolean> {
     try {

@@ -36,9 +36,9 @@ export class Lifetime {
     this.#lastRequest = performance.now();
   };
 
+  /** Whoever only looks whether somebody is there asks for nothing. */
   connected(): void {
     this.#connections++;
-    this.requested();
   }
 
   disconnected(): void {

@@ -1,8 +1,9 @@
 // Under inetd descriptors 0 to 2 are the peer's: what goes wrong goes into the answer and the system log, nowhere else.
-import { writeFileSync } from 'node:fs';
+import { readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { beforeAll, expect, inject, it } from 'vitest';
-import { eventually, temporaryDirectory, workersBelow } from '../setup/cleanup.ts';
+import { endProgramsBelow, eventually, processesOf, temporaryDirectory, workersBelow } from '../setup/cleanup.ts';
 import { startInetd } from '../setup/inetd.ts';
 import { cleanEnvironment, freePort, run, sendBytes } from '../setup/programs.ts';
 import { describeWith } from '../setup/requirements.ts';
@@ -66,5 +67,49 @@ describeWith(['root', 'Linux', 'openbsd-inetd', 'socat', 'netcat-openbsd'], 'und
 
   it('nothing but the answer reaches the peer', async () => {
     expect(await ask(good.port, 'nonsense')).toBe('error: expected a uid, a number from 0 to 4294967294\n');
+  });
+});
+
+describeWith(['root', 'Linux', 'openbsd-inetd'], 'where /run cannot be written to', () => {
+  const wrapper = ['/usr/bin/unshare', '-m', '/bin/sh', '-c', 'mount -t tmpfs -o ro tmpfs /run && exec "$0" "$@"'];
+  const start = async (wait: boolean) => {
+    const port = await freePort();
+    await startInetd(
+      temporaryDirectory(),
+      [{ address: '127.0.0.1', port, wait }],
+      ['--launcher-idle=1', '--idle-timeout=4'],
+      {
+        wrapper,
+      },
+    );
+    return () => sendBytes({ host: '127.0.0.1', port }, 'CCAPI/1 uid=0\n');
+  };
+
+  it('there is a directory of a random name in /tmp, for as long as anybody is served there', async () => {
+    const ask = await start(true);
+    const answer = await ask();
+    const [, base] = /^CCAPI\/1 ok path=(\/tmp\/ccapi-\w{6})\/0\/S.ccapi\n$/.exec(answer) as unknown as [
+      string,
+      string,
+    ];
+    expect([statSync(base).uid, statSync(base).mode & 0o7777]).toEqual([0, 0o755]);
+    // The launcher would have left long before the worker does.
+    const [worker] = workersBelow(base) as [number];
+    for (let i = 0; i < 3; i++) {
+      await delay(800);
+      expect(await ask()).toBe(answer);
+    }
+    expect(workersBelow(base)).toEqual([worker]);
+    await eventually(() => workersBelow(base).length === 0);
+    await eventually(() => processesOf('ccapi-launcher.js', '--launcher-idle=1').length === 0);
+    expect(await ask()).not.toBe(answer);
+    const left = readdirSync('/tmp').filter((name) => /^ccapi-\w{6}$/.test(name));
+    for (const name of left) await endProgramsBelow(`/tmp/${name}`);
+    for (const name of left) rmSync(`/tmp/${name}`, { recursive: true });
+  });
+
+  it('a launcher for one connection says that it cannot remember one', async () => {
+    const ask = await start(false);
+    expect(await ask()).toContain('error code=config message=/run/ccapi cannot be made; set directory in krb5.conf');
   });
 });
