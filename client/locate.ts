@@ -1,12 +1,19 @@
 import { readdirSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
 import { dirname, join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { clientBaseDirectories, keptDirectory, MAX_SOCKET_PATH, socketPath } from '../etc/base-directory.ts';
 import { checkPrivateDirectory } from '../etc/private-directory.ts';
 import { loadSettings, type Settings } from '../etc/settings.ts';
 import { CCAPIError } from '../proto/error.ts';
 import { RendezvousError } from '../proto/rendezvous.ts';
 import { askChild, askPort } from './ask-launcher.ts';
+
+/** How often a launcher is asked whose answer leads to nobody, in case that had just left. */
+const ATTEMPTS = 5;
+
+/** How long is waited before the second time, and how much longer each time, in milliseconds. */
+const PAUSE = 20;
 
 /** Where a client looks for its worker, and how far it may go. */
 export interface LocateOptions {
@@ -70,8 +77,7 @@ export class Locator {
     const tried: string[] = [];
     for (const ask of this.#launchers()) {
       try {
-        const path = await ask.path();
-        const found = path === undefined ? undefined : await this.#connected(path);
+        const { path, found } = await this.#asked(ask.path);
         if (found) return found;
         tried.push(`${ask.name}: ${path === undefined ? 'nothing listens there' : `nobody listens at ${path}`}`);
       } catch (error) {
@@ -84,6 +90,18 @@ export class Locator {
       'ccErrServerUnavailable',
       `no credential-cache server: ${tried.join('; ') || 'nowhere to ask'}`,
     );
+  }
+
+  /** A worker may leave between a launcher's answer and our connection; the launcher starts the next one then. */
+  async #asked(
+    ask: () => Promise<string | undefined>,
+  ): Promise<{ path?: string | undefined; found?: Found | undefined }> {
+    for (let attempt = 1; ; attempt++) {
+      const path = await ask();
+      const found = path === undefined ? undefined : await this.#connected(path);
+      if (found || path === undefined || attempt === ATTEMPTS) return { path, found };
+      await delay(attempt * PAUSE);
+    }
   }
 
   get settings(): Settings {
