@@ -44,7 +44,8 @@ function forLauncher(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
   return Object.fromEntries(Object.entries(env).filter(([name]) => wanted.test(name)));
 }
 
-async function askAddress(host: string, port: number, uid: number): Promise<string> {
+/** Asks the launcher at an address; rejects with the system's error where nothing listens there. */
+export async function askAddress(host: string, port: number, uid: number): Promise<string> {
   const socket = connect({ host, port });
   try {
     await new Promise<void>((resolve, reject) => {

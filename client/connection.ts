@@ -1,10 +1,10 @@
-import type { Socket } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { MessageName, Reply, Request } from '../proto/ccapi.ts';
 import { CCAPIError } from '../proto/error.ts';
 import { readReply, requestFrame } from '../proto/exchange.ts';
 import { FrameReader } from '../proto/frame.ts';
 import type { Identifier } from '../proto/identifier.ts';
+import type { ByteStream } from './child-stream.ts';
 import type { Found, Locator } from './locate.ts';
 
 interface Pending {
@@ -48,7 +48,7 @@ const ONE_PIECE = 32_000;
  */
 export class Connection {
   readonly #locator: Locator;
-  #socket: Socket | undefined;
+  #socket: ByteStream | undefined;
   #path: string | undefined;
   #opening: Promise<boolean> | undefined;
   #pending: Pending[] = [];
@@ -142,6 +142,8 @@ export class Connection {
       reset = code === 'ECONNRESET';
     });
     socket.on('close', () => this.#lost(reset));
+    // It may stand still, after somebody else has looked at who is there.
+    socket.resume();
     // A connection that waits for nothing does not keep its program alive.
     socket.unref();
   }

@@ -1,13 +1,15 @@
 import { readdirSync } from 'node:fs';
-import { connect, type Socket } from 'node:net';
 import { dirname, join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { clientBaseDirectories, keptDirectory, MAX_SOCKET_PATH, socketPath } from '../etc/base-directory.ts';
 import { checkPrivateDirectory } from '../etc/private-directory.ts';
+import type { ServerURI } from '../etc/server-uri.ts';
 import { loadSettings, type Settings } from '../etc/settings.ts';
 import { CCAPIError } from '../proto/error.ts';
 import { RendezvousError } from '../proto/rendezvous.ts';
-import { askChild, askPort } from './ask-launcher.ts';
+import { askAddress, askChild, askPort } from './ask-launcher.ts';
+import type { ByteStream } from './child-stream.ts';
+import { connected, connectToPath } from './connect-to-path.ts';
 
 /** How often a launcher is asked whose answer leads to nobody, in case that had just left. */
 const ATTEMPTS = 5;
@@ -21,11 +23,13 @@ export interface LocateOptions {
   env?: NodeJS.ProcessEnv;
   /** The launcher program and its arguments before `--inetd`, for autostart; else the one beside this program. */
   launcher?: readonly [string, ...string[]];
+  /** Only a server of this host, whatever the setting `server` says. */
+  here?: boolean;
 }
 
 /** A connection to the user's worker, and the path it was made to. */
 export interface Found {
-  socket: Socket;
+  socket: ByteStream;
   path: string;
 }
 
@@ -36,20 +40,23 @@ export interface Found {
  */
 export class Locator {
   readonly #env: NodeJS.ProcessEnv;
+  readonly #here: boolean;
   readonly #launcher: readonly [string, ...string[]];
   readonly #uid = process.geteuid?.() as number;
   #settings: Settings | undefined;
 
-  constructor({ env = process.env, launcher }: LocateOptions = {}) {
+  constructor({ env = process.env, launcher, here = false }: LocateOptions = {}) {
     this.#env = env;
+    this.#here = here;
     this.#launcher = launcher ?? [process.execPath, join(__dirname, 'ccapi-launcher.js')];
   }
 
   /**
-   * A connection to a worker that runs; undefined where none does. Throws 224 (`ccErrServerInsecure`) where its
-   * directory is not safe, 202 where the settings are wrong.
+   * A connection to a worker that runs; undefined where none does, or where it is not for this to say. Throws 224
+   * (`ccErrServerInsecure`) where its directory is not safe, 202 where the settings are wrong.
    */
   async running(): Promise<Found | undefined> {
+    if (this.#uris) return undefined;
     for (const base of clientBaseDirectories(this.settings, this.#uid, this.#env)) {
       const found = await this.#connected(socketPath(base, this.#uid));
       if (found) return found;
@@ -59,6 +66,7 @@ export class Locator {
 
   /** Whether a worker that does not run any more has left ccaches for the next one. */
   hasKept(): boolean {
+    if (this.#uris) return true;
     return clientBaseDirectories(this.settings, this.#uid, this.#env).some((base) => {
       try {
         return readdirSync(keptDirectory(base, this.#uid)).some((name) => name.startsWith('tkt'));
@@ -74,6 +82,7 @@ export class Locator {
    * saying what each way came to.
    */
   async launched(): Promise<Found> {
+    if (this.#uris) return this.#byURIs(this.#uris);
     const tried: string[] = [];
     for (const ask of this.#launchers()) {
       try {
@@ -90,6 +99,35 @@ export class Locator {
       'ccErrServerUnavailable',
       `no credential-cache server: ${tried.join('; ') || 'nowhere to ask'}`,
     );
+  }
+
+  get #uris(): readonly ServerURI[] | undefined {
+    return this.#here ? undefined : this.settings.server;
+  }
+
+  /** The first of them that leads to a server. */
+  async #byURIs(uris: readonly ServerURI[]): Promise<Found> {
+    const tried: string[] = [];
+    for (const uri of uris) {
+      try {
+        return await this.#byURI(uri);
+      } catch (error) {
+        if (uris.length === 1 || !(error instanceof Error)) throw error;
+        tried.push(error.message);
+      }
+    }
+    throw new CCAPIError('ccErrServerUnavailable', `no credential-cache server: ${tried.join('; ')}`);
+  }
+
+  async #byURI(uri: ServerURI): Promise<Found> {
+    if (uri.scheme === 'unix') return { socket: await connectToPath(uri.path, this.#uid), path: uri.path };
+    const { openCommand, openSSH } = await import('./transports.ts');
+    if (uri.scheme === 'exec') return { socket: await openCommand(uri, this.#env), path: uri.text };
+    if (uri.scheme === 'ssh') return { socket: await openSSH(uri, this.settings.rsh, this.#env), path: uri.text };
+    const { host, port = this.settings.port ?? 789 } = uri;
+    const { path, found } = await this.#asked(() => askAddress(host, port, this.#uid));
+    if (found) return found;
+    throw new CCAPIError('ccErrServerUnavailable', `${uri.text}: nobody listens at ${path}`);
   }
 
   /** A worker may leave between a launcher's answer and our connection; the launcher starts the next one then. */
@@ -140,12 +178,4 @@ export class Locator {
       throw new CCAPIError('ccErrServerUnavailable', `${path}: ${(error as Error).message}`, { cause: error });
     }
   }
-}
-
-function connected(path: string): Promise<Socket> {
-  return new Promise((resolve, reject) => {
-    const socket = connect(path);
-    socket.once('connect', () => resolve(socket.off('error', reject)));
-    socket.once('error', reject);
-  });
 }

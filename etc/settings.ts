@@ -1,6 +1,7 @@
 import { CCAPIError } from '../proto/error.ts';
 import { type AccessRule, parseWhom } from './access-rules.ts';
 import { krb5ConfPaths, readSection } from './krb5-conf.ts';
+import { parseServerURI, parseServerURIs, type ServerURI } from './server-uri.ts';
 
 /** A kind of value: how its text is read, and how a person is told what is allowed. */
 interface Kind<T> {
@@ -69,6 +70,22 @@ const accessRules: Kind<AccessRule[]> = {
   join: (values) => values.flat(),
 };
 
+/** Where clients go. */
+const serverURIs: Kind<ServerURI[] | undefined> = {
+  expected:
+    'inetd://HOST[:PORT], unix:///PATH, ssh://[USER@]HOST[:PORT][/PATH/TO/ccapi] or exec:COMMAND, or several of them',
+  parse: parseServerURIs,
+};
+
+/** A program and its arguments. */
+const command: Kind<readonly [string, ...string[]]> = {
+  expected: 'a program and its arguments',
+  parse: (text) => {
+    const uri = parseServerURI(`exec:${text}`);
+    return uri?.scheme === 'exec' ? uri.command : undefined;
+  },
+};
+
 const absolutePath: Kind<string | undefined> = {
   // A socket's path is at most 107 bytes on Linux, and `/<uid>/S.ccapi` comes behind the directory.
   expected: 'an absolute path of at most 80 bytes without "." and ".."',
@@ -123,6 +140,12 @@ export const settingsTable = {
     200,
     'connections that a launcher has at once with one uid',
   ),
+  server: setting(
+    serverURIs,
+    undefined,
+    'where a client finds its server, in the place of all else; several are tried in turn',
+  ),
+  rsh: setting(command, ['ssh'], 'the program that logs in for ssh://'),
   autostart: setting(boolean, true, 'whether a client starts a launcher of its own where none answers'),
 };
 

@@ -13,6 +13,11 @@ const commands: Record<string, { summary: string; load(): Promise<Command> }> = 
   destroy: { summary: 'destroy tickets', load: async () => (await import('./destroy.ts')).destroy },
   switch: { summary: 'choose the default ccache', load: async () => (await import('./switch.ts')).switchDefault },
   move: { summary: 'move the tickets of one ccache into another', load: async () => (await import('./move.ts')).move },
+  copy: { summary: 'copy tickets from one server to another', load: async () => (await import('./copy.ts')).copy },
+  connect: {
+    summary: 'join standard input and output to it',
+    load: async () => (await import('./connect.ts')).connect,
+  },
   watch: { summary: 'print changes as they happen', load: async () => (await import('./watch.ts')).watch },
 };
 

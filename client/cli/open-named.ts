@@ -17,9 +17,15 @@ export async function openNamed(context: Context, text: string | undefined): Pro
   }
 }
 
-/** The ccache of a principal; undefined where there is none. The default one goes before others of the same principal. */
-export async function ofPrincipal(context: Context, principal: string): Promise<CCache | undefined> {
-  for await (const ccache of context.ccaches()) if ((await ccache.getPrincipal()) === principal) return ccache;
+/**
+ * The ccache of a principal, and not `but`; undefined where there is none. The default one goes before others of the same
+ * principal.
+ */
+export async function ofPrincipal(context: Context, principal: string, but?: CCache): Promise<CCache | undefined> {
+  for await (const ccache of context.ccaches()) {
+    if (ccache.identifier.object !== but?.identifier.object && (await ccache.getPrincipal()) === principal)
+      return ccache;
+  }
   return undefined;
 }
 

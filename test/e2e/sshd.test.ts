@@ -1,11 +1,12 @@
 // A real sshd on loopback: login by the tickets in the user's worker, and tickets that go along.
-import { chownSync, mkdirSync, writeFileSync } from 'node:fs';
+import { chownSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, expect, inject, it } from 'vitest';
-import { eventually, start, temporaryDirectory } from '../setup/cleanup.ts';
+import { temporaryDirectory } from '../setup/cleanup.ts';
 import { type FrontDoor, frontDoorRequirements, startFrontDoor } from '../setup/front-door.ts';
-import { ccapi, cleanEnvironment, freePort, isPortOpen, type Outcome, run, succeed } from '../setup/programs.ts';
+import { ccapi, type Outcome, run } from '../setup/programs.ts';
 import { describeWith } from '../setup/requirements.ts';
+import { startSshd } from '../setup/sshd.ts';
 import type { TestUser } from '../setup/test-users.ts';
 
 describeWith([...frontDoorRequirements, 'openssh-server'], 'ssh with GSSAPI', () => {
@@ -20,35 +21,15 @@ describeWith([...frontDoorRequirements, 'openssh-server'], 'ssh with GSSAPI', ()
     home = join(directory, 'home');
     mkdirSync(home, { mode: 0o700 });
     chownSync(home, user.uid, user.gid);
-    port = await freePort();
-    const hostKey = join(directory, 'host_key');
-    await succeed('/usr/bin/ssh-keygen', ['-q', '-t', 'ed25519', '-N', '', '-f', hostKey]);
-    const configuration = join(directory, 'sshd_config');
-    writeFileSync(
-      configuration,
-      [
-        `Port ${port}`,
-        'ListenAddress 127.0.0.1',
-        `HostKey ${hostKey}`,
-        `PidFile ${directory}/pid`,
-        'AuthenticationMethods gssapi-with-mic',
-        'GSSAPIAuthentication yes',
-        'GSSAPICleanupCredentials yes',
-        // The keytab is for localhost, and not for the name of this machine.
-        'GSSAPIStrictAcceptorCheck no',
-        'UsePAM no',
-        'UseDNS no',
-        'StrictModes no',
-        '',
-      ].join('\n'),
-    );
-    mkdirSync('/run/sshd', { recursive: true, mode: 0o755 });
     const keytab = await machine.kdc.keytab('host.keytab', ['host/localhost']);
-    start('/usr/sbin/sshd', ['-D', '-e', '-f', configuration], {
-      env: cleanEnvironment({ KRB5_CONFIG: machine.env.KRB5_CONFIG, KRB5_KTNAME: keytab }),
-      stdio: 'ignore',
-    });
-    await eventually(() => isPortOpen(port));
+    const lines = [
+      'AuthenticationMethods gssapi-with-mic',
+      'GSSAPIAuthentication yes',
+      'GSSAPICleanupCredentials yes',
+      // The keytab is for localhost, and not for the name of this machine.
+      'GSSAPIStrictAcceptorCheck no',
+    ];
+    port = await startSshd(lines, { KRB5_CONFIG: machine.env.KRB5_CONFIG, KRB5_KTNAME: keytab });
   });
 
   const ssh = (options: string[], command: string): Promise<Outcome> =>

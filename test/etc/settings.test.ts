@@ -31,6 +31,8 @@ describe('the settings', () => {
       purgeExpired: 86_400,
       maxLauncherConnections: 1000,
       maxLauncherConnectionsPerUid: 200,
+      server: undefined,
+      rsh: ['ssh'],
       autostart: true,
     });
   });
@@ -101,6 +103,7 @@ describe('the settings', () => {
     ['max_frame = 2 g', 'max_frame: "2 g" is not a number of bytes'],
     ['allow = 5-3', 'allow: "5-3" is not users, @groups and ranges'],
     ['deny = a@b', 'deny: "a@b" is not users'],
+    ['server = gopher://x', 'server: "gopher://x" is not inetd://HOST'],
     ['unknown_uids = yes', 'unknown_uids: "yes" is not refuse or allow'],
     ['idle-timeout = 1', 'idle-timeout: there is no such setting'],
     ['colour = blue', 'colour: there is no such setting'],

@@ -26,7 +26,7 @@ export function addTestUsers(): [] | [TestUser, TestUser] {
 export function removeTestUsers(): void {
   if (process.getuid?.() !== 0) return;
   for (const name of names) {
-    if (passwdEntry(name)) execFileSync('/usr/sbin/userdel', [name], { stdio: 'ignore' });
+    if (passwdEntry(name)) execFileSync('/usr/sbin/userdel', ['--force', name], { stdio: 'ignore' });
   }
 }
 

@@ -1,0 +1,77 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import type { Socket } from 'node:net';
+import { Duplex } from 'node:stream';
+
+/** A stream of bytes in both directions that need not keep its program alive. */
+export type ByteStream = Duplex & { ref(): unknown; unref(): unknown };
+
+/** How a program ended. */
+export interface Ended {
+  code: number | undefined;
+  /** The last of what it said on standard error. */
+  said: string;
+}
+
+/** How much of what a program says on standard error is kept, in characters. */
+const MOST_SAID = 4000;
+
+/** The standard input and output of a program, as one stream. With the stream the program ends, and the reverse. */
+export class ChildStream extends Duplex {
+  readonly #child: ChildProcess;
+  readonly #input: Socket;
+  readonly #output: Socket;
+  /** Resolves when the program has ended, or could not be started. */
+  readonly ended: Promise<Ended>;
+
+  constructor([program, ...args]: readonly [string, ...string[]], env: NodeJS.ProcessEnv) {
+    super({ allowHalfOpen: true });
+    const child = spawn(program, args, { env, stdio: ['pipe', 'pipe', 'pipe'] });
+    this.#child = child;
+    [this.#input, this.#output] = [child.stdin as Socket, child.stdout as Socket];
+    let said = '';
+    child.stderr.setEncoding('utf8').on('data', (text: string) => {
+      said = (said + text).slice(-MOST_SAID);
+    });
+    this.ended = new Promise((resolve) => {
+      child.once('error', (error) => resolve({ code: undefined, said: error.message }));
+      child.once('close', (code) => resolve({ code: code ?? undefined, said: said.trim() }));
+    });
+    this.#output.on('data', (chunk) => {
+      if (!this.push(chunk)) this.#output.pause();
+    });
+    this.#output.once('end', () => this.push(null));
+    this.#input.on('error', (error) => this.destroy(error));
+    this.ended.then(() => this.destroy());
+  }
+
+  override _read(): void {
+    this.#output.resume();
+  }
+
+  override _write(chunk: Buffer, _: BufferEncoding, done: (error?: Error | null) => void): void {
+    this.#input.write(chunk, done);
+  }
+
+  override _final(done: () => void): void {
+    this.#input.end(done);
+  }
+
+  override _destroy(error: Error | null, done: (error: Error | null) => void): void {
+    this.#input.destroy();
+    this.#output.destroy();
+    this.#child.kill();
+    done(error);
+  }
+
+  ref(): void {
+    for (const each of this.#parts()) each.ref();
+  }
+
+  unref(): void {
+    for (const each of this.#parts()) each.unref();
+  }
+
+  #parts(): { ref(): unknown; unref(): unknown }[] {
+    return [this.#child, this.#input, this.#output, this.#child.stderr as Socket];
+  }
+}

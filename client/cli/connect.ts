@@ -1,0 +1,27 @@
+import { parseArgs } from 'node:util';
+import { Locator } from '../locate.ts';
+import type { Command } from './command.ts';
+
+export const connect: Command = {
+  usage: `usage: ccapi connect
+
+Joins standard input and output to your credential-cache server, which is started if it does not run: the far end of
+ssh://. Nothing is added to what either says; it ends with either.
+
+  CCAPI_SERVER='exec:ssh host ccapi connect' ccapi list`,
+
+  async run(args) {
+    parseArgs({ args, options: {} });
+    const locator = new Locator({ here: true });
+    const { socket } = (await locator.running()) ?? (await locator.launched());
+    await new Promise<void>((resolve) => {
+      // Each direction ends by itself; with the server's, or with nobody to write to, all is over.
+      process.stdin.pipe(socket).pipe(process.stdout);
+      socket.on('error', () => {});
+      socket.once('close', () => resolve());
+      process.stdout.once('close', () => socket.destroy());
+      process.stdin.on('error', () => socket.destroy());
+    });
+    process.stdin.destroy();
+  },
+};

@@ -1,0 +1,32 @@
+import { lstatSync } from 'node:fs';
+import { connect, type Socket } from 'node:net';
+import { MAX_SOCKET_PATH } from '../etc/base-directory.ts';
+import { CCAPIError } from '../proto/error.ts';
+
+/** Connects to a UNIX socket that somebody has named: it has to be the user's own, or root's. Throws 223, 224. */
+export async function connectToPath(path: string, uid: number): Promise<Socket> {
+  if (Buffer.byteLength(path) > MAX_SOCKET_PATH) {
+    throw new CCAPIError('ccErrServerUnavailable', `${path} is longer than a socket's path may be: 107 bytes`);
+  }
+  try {
+    const owner = lstatSync(path).uid;
+    if (owner !== uid && owner !== 0) {
+      throw new CCAPIError('ccErrServerInsecure', `${path} belongs to uid ${owner}; it is not used`);
+    }
+    return await connected(path);
+  } catch (error) {
+    if (error instanceof CCAPIError) throw error;
+    throw new CCAPIError('ccErrServerUnavailable', `${path}: ${(error as NodeJS.ErrnoException).code}`, {
+      cause: error,
+    });
+  }
+}
+
+/** A connection to a UNIX socket; rejects with the system's error. */
+export function connected(path: string): Promise<Socket> {
+  return new Promise((resolve, reject) => {
+    const socket = connect(path);
+    socket.once('connect', () => resolve(socket.off('error', reject)));
+    socket.once('error', reject);
+  });
+}
