@@ -11,6 +11,9 @@ import { askAddress, askChild, askPort } from './ask-launcher.ts';
 import type { ByteStream } from './child-stream.ts';
 import { connected, connectToPath } from './connect-to-path.ts';
 
+/** What connecting comes to where nobody listens: no more, not yet, or, as a server that is being killed, just not any more. */
+const nobodyThere: ReadonlySet<string> = new Set(['ENOENT', 'ENOTDIR', 'ECONNREFUSED', 'ECONNRESET']);
+
 /** How often a launcher is asked whose answer leads to nobody, in case that had just left. */
 const ATTEMPTS = 5;
 
@@ -173,7 +176,7 @@ export class Locator {
       return { socket: await connected(path), path };
     } catch (error) {
       const { code } = error as NodeJS.ErrnoException;
-      if (code === 'ENOENT' || code === 'ENOTDIR' || code === 'ECONNREFUSED') return undefined;
+      if (code !== undefined && nobodyThere.has(code)) return undefined;
       if (error instanceof CCAPIError) throw error;
       throw new CCAPIError('ccErrServerUnavailable', `${path}: ${(error as Error).message}`, { cause: error });
     }

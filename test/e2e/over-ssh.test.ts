@@ -139,14 +139,14 @@ describeWith(['root', 'Linux', 'openssh-server'], 'ssh://', () => {
     const large = { ...credentialFor('large@R'), ticket: { type: 0, data: Buffer.alloc(1_000_000) } };
     await using context = new Context({ env: { ...process.env, CCAPI_SERVER: uri, CCAPI_RSH: rsh } });
     const ccache = await context.openCCache('broken');
-    const stored = ccache.storeCredentials(large);
-    await run('/usr/bin/pkill', ['-f', `ssh.*-l ${bob.name}`]);
-    const outcome = await stored.then(
+    const outcome = ccache.storeCredentials(large).then(
       () => 'stored',
       (error: Error) => error.message,
     );
+    await run('/usr/bin/pkill', ['-f', `ssh.*-l ${bob.name}`]);
+    const message = await outcome;
     const services = JSON.parse((await here('list', '-c', 'broken', '--json')).stdout)[0].credentials.length;
-    expect(outcome === 'stored' ? 2 : services).toBe(services);
-    if (outcome !== 'stored') expect(outcome).toContain('connection to the credential-cache server was lost');
+    expect(message === 'stored' ? 2 : services).toBe(services);
+    if (message !== 'stored') expect(message).toContain('connection to the credential-cache server was lost');
   });
 });

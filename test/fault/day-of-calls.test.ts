@@ -61,7 +61,8 @@ async function outcome(call: Call, context: Context): Promise<unknown> {
   try {
     return (await call(context)) ?? null;
   } catch (error) {
-    if (error instanceof CCAPIError) return error.name;
+    // No server may be missed in either; the message says how one was.
+    if (error instanceof CCAPIError) return error.name === 'ccErrServerUnavailable' ? error.message : error.name;
     throw error;
   }
 }
