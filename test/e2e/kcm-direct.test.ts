@@ -1,22 +1,11 @@
 // The stock MIT programs where no front door is: led to the worker's own socket by ccapi env and ccapi exec.
-import { chownSync, mkdirSync, readdirSync, readFileSync, readlinkSync } from 'node:fs';
+import { chownSync, mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, inject, it } from 'vitest';
 import { end, eventually, start, temporaryDirectory, workersBelow } from '../setup/cleanup.ts';
 import { type Kdc, startKdc } from '../setup/kdc.ts';
 import { ccapi, cleanEnvironment, type Outcome, programs, run } from '../setup/programs.ts';
 import { describeWith } from '../setup/requirements.ts';
-
-/** How many connections a worker has: descriptors of sockets beside the two that listen. */
-function connectionsOf(pid: number): number {
-  try {
-    const links = readdirSync(`/proc/${pid}/fd`).map((name) => readlinkSync(`/proc/${pid}/fd/${name}`));
-    return links.filter((link) => link.startsWith('socket:')).length - 2;
-  } catch {
-    // It has ended, or opened and closed something meanwhile.
-    return 0;
-  }
-}
 
 describeWith(['krb5-kdc', 'krb5-admin-server', 'krb5-user'], 'stock MIT programs on the socket of a worker', () => {
   const [user] = inject('users');
@@ -117,14 +106,13 @@ describeWith(['krb5-kdc', 'krb5-admin-server', 'krb5-user'], 'stock MIT programs
 
     it('keeps a server there while the program runs, and has another started where one is ended', async () => {
       const base = `${env.XDG_RUNTIME_DIR}/ccapi`;
-      const child = start(process.execPath, [programs.ccapi, 'exec', '--', 'sleep', '1000'], {
+      const child = start(process.execPath, [programs.ccapi, 'exec', '--', 'sh', '-c', 'echo up; exec sleep 1000'], {
         ...identity,
         env: cleanEnvironment(first().env),
+        stdio: ['ignore', 'pipe', 'inherit'],
       });
-      const [worker] = await eventually(() => {
-        const found = workersBelow(base);
-        return found.length > 0 && connectionsOf(found[0] as number) > 0 ? found : undefined;
-      });
+      await new Promise((resolve) => child.stdout?.once('data', resolve));
+      const [worker] = workersBelow(base);
       process.kill(worker as number, 'SIGKILL');
       await eventually(() => workersBelow(base).some((pid) => pid !== worker));
       await end(child);
