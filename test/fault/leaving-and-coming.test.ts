@@ -6,8 +6,8 @@ import { memory, temporaryDirectory } from '../setup/cleanup.ts';
 import { programs } from '../setup/programs.ts';
 import { drawnFrom, sized } from './size.ts';
 
-const WORKERS = sized(5, 40);
-const ROUNDS = sized(8, 80);
+const WORKERS = sized(5, 20);
+const ROUNDS = sized(8, 50);
 const AT_ONCE = 3;
 
 const below = drawnFrom(Date.now());
