@@ -47,9 +47,17 @@ function ssh(text: string, rest: string): ServerURI | undefined {
 
 /** Words with spaces between them; single or double quotes keep what is in them together. No shell sees them. */
 function exec(text: string, rest: string): ServerURI | undefined {
-  if (!/^\s*(?:(?:[^\s'"]+|'[^']*'|"[^"]*")+\s*)+$/.test(rest)) return undefined;
-  const words = rest.match(/(?:[^\s'"]+|'[^']*'|"[^"]*")+/g) ?? [];
-  const [program, ...args] = words.map((word) => word.replace(/'([^']*)'|"([^"]*)"/g, (_, one, two) => one ?? two));
+  const words: string[] = [];
+  let word: string | undefined;
+  for (const [part, spaces, single, double] of rest.matchAll(/(\s+)|'([^']*)'|"([^"]*)"|[^\s'"]+|['"]/g)) {
+    if (part === "'" || part === '"') return undefined;
+    if (spaces === undefined) word = (word ?? '') + (single ?? double ?? part);
+    else if (word !== undefined) {
+      words.push(word);
+      word = undefined;
+    }
+  }
+  const [program, ...args] = word === undefined ? words : [...words, word];
   return program ? { scheme: 'exec', text, command: [program, ...args] } : undefined;
 }
 

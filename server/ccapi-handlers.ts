@@ -78,7 +78,7 @@ export const handlers: Handlers = {
   ccacheSetPrincipal: (ccache, { version, principal }, { collection }) =>
     done(collection.setPrincipal(ccache, version, principal)),
   ccacheStoreCredentials: (ccache, { credentials }, { collection }) => done(collection.store(ccache, credentials)),
-  ccacheRemoveCredentials: (ccache, { credentials }, { collection }) => done(collection.remove(ccache, credentials)),
+  ccacheRemoveCredentials: (ccache, { credentials }, { collection }) => done(collection.remove(ccache, [credentials])),
   ccacheNewCredentialsIterator: ({ contents }, _, { iterators, owned }) => ({
     iterator: iterators.overCredentials(owned, contents.credentials, contents.credentials.walk()).identifier,
   }),

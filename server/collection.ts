@@ -7,7 +7,7 @@ import { bumped, type Clock } from './change-time.ts';
 import type { CredentialList, StoredCredential } from './credential-list.ts';
 import type { IdentifierSource } from './identifiers.ts';
 import { type Keeper, nothingKept } from './keeper.ts';
-import { type Amounts, Limits, sizeOf } from './limits.ts';
+import { type Amounts, amountsOf, Limits, sizeOf } from './limits.ts';
 import { LinkedList } from './linked-list.ts';
 import { LockState } from './lock-state.ts';
 import { Waiters } from './waiters.ts';
@@ -26,8 +26,9 @@ export interface KeptCollection {
 
 /**
  * All ccaches of a user: an ordered list, of which the first is the default. It knows nothing of bytes, sockets or
- * clients. Each operation is one step: it is kept first, then it happens wholly; or it throws and changes nothing. How often an operation bumps
- * the change times is part of the contract (CCAPI RPC specification 4.2), so the calls below are as many as they are.
+ * clients. Each operation is one step: it is kept first, then it happens wholly; or it throws and changes nothing. How
+ * often an operation bumps the change times is part of the contract (CCAPI RPC specification 4.2), so the calls below
+ * are as many as they are.
  */
 export class Collection {
   readonly identifier: Identifier;
@@ -114,11 +115,7 @@ export class Collection {
   /** Makes a ccache, or resets the one that has this name. */
   create(name: string, version: number, principal: string): CCache {
     requireV5(version);
-    const existing = this.#byName.get(name);
-    const contents = this.emptyContents(principal);
-    const ccache = existing ? this.#replaced(existing, contents) : this.#make(name, contents);
-    this.#collectionChanged();
-    return ccache;
+    return this.replace(name, this.emptyContents(principal));
   }
 
   /** Makes the default ccache, or resets it under whatever name it has. */
@@ -205,22 +202,19 @@ export class Collection {
   store(ccache: CCache, credential: CredentialV5, replaced: readonly StoredCredential[] = []): void {
     this.#makeRoom({ credentials: 1 - replaced.length, bytes: sizeOf(credential) });
     const kept = this.#keeper.stored(ccache, credential, replaced);
-    const { credentials } = ccache.contents;
-    this.#counting(credentials, () => {
-      for (const old of replaced) credentials.remove(old);
-      credentials.append(credential, kept);
+    this.#change(ccache.contents.credentials, (list) => {
+      for (const old of replaced) list.remove(old);
+      list.append(credential, kept);
     });
     this.#ccacheChanged(ccache);
   }
 
   /** Removes credentials in one step; throws 207 where one of them is not in this ccache. */
-  remove(ccache: CCache, ...identifiers: Identifier[]): void {
-    const credentials = identifiers.map((identifier) => ccache.credential(identifier));
-    this.#keeper.removed(ccache, credentials);
-    this.#counting(ccache.contents.credentials, () => {
-      for (const credential of credentials) ccache.contents.credentials.remove(credential);
-    });
-    this.#ccacheChanged(ccache);
+  remove(ccache: CCache, identifiers: readonly Identifier[]): void {
+    this.#remove(
+      ccache,
+      identifiers.map((identifier) => ccache.credential(identifier)),
+    );
   }
 
   /** Sets the KDC offset, or with undefined forgets it. */
@@ -240,7 +234,7 @@ export class Collection {
       const expired = tickets.filter(({ value }) => value.endtime !== 0 && value.endtime < time);
       if (expired.length === 0) continue;
       if (expired.length === tickets.length) this.destroy(ccache);
-      else this.remove(ccache, ...expired.map(({ identifier }) => identifier));
+      else this.#remove(ccache, expired);
     }
   }
 
@@ -264,7 +258,7 @@ export class Collection {
   }
 
   #handContentsOver(source: CCache, destination: CCache): void {
-    this.limits.count(negative(destination.contents.credentials));
+    this.limits.gone(destination.contents.credentials);
     destination.replaceContents(source.contents);
     source.contents = this.emptyContents('');
     destination.changed = Math.max(source.changed, destination.changed);
@@ -275,10 +269,18 @@ export class Collection {
     this.#ccacheChanged(destination);
   }
 
-  #counting(list: CredentialList, change: () => void): void {
-    this.limits.count(negative(list));
-    change();
-    this.limits.count(amountsOf(list));
+  #remove(ccache: CCache, credentials: readonly StoredCredential[]): void {
+    this.#keeper.removed(ccache, credentials);
+    this.#change(ccache.contents.credentials, (list) => {
+      for (const credential of credentials) list.remove(credential);
+    });
+    this.#ccacheChanged(ccache);
+  }
+
+  #change(list: CredentialList, change: (list: CredentialList) => void): void {
+    this.limits.gone(list);
+    change(list);
+    this.limits.come(list);
   }
 
   #make(name: string, contents: Contents): CCache {
@@ -295,7 +297,7 @@ export class Collection {
   }
 
   #add(ccache: CCache): void {
-    this.limits.count({ caches: 1, ...amountsOf(ccache.contents.credentials) });
+    this.limits.come(ccache.contents.credentials, 1);
     ccache.places = { order: this.#order.append(ccache), birth: this.#births.append(ccache) };
     this.#byName.set(ccache.name, ccache);
     this.#byObject.set(ccache.identifier.object, ccache);
@@ -304,8 +306,8 @@ export class Collection {
   #replaced(ccache: CCache, contents: Contents): CCache {
     this.#makeRoom(amountsOf(contents.credentials));
     this.#keeper.replaced(ccache, contents);
-    this.limits.count(negative(ccache.contents.credentials));
-    this.limits.count(amountsOf(contents.credentials));
+    this.limits.gone(ccache.contents.credentials);
+    this.limits.come(contents.credentials);
     ccache.replaceContents(contents);
     this.#ccacheChanged(ccache);
     return ccache;
@@ -325,7 +327,7 @@ export class Collection {
 
   #drop(ccache: CCache): void {
     if (!ccache.places) return;
-    this.limits.count({ caches: -1, ...negative(ccache.contents.credentials) });
+    this.limits.gone(ccache.contents.credentials, 1);
     this.#order.remove(ccache.places.order);
     this.#births.remove(ccache.places.birth);
     ccache.places = undefined;
@@ -353,12 +355,4 @@ export class Collection {
     this.#changed = bumped(this.#changed, this.#now());
     this.waiters.wake(this.#changed);
   }
-}
-
-function amountsOf({ size, bytes }: CredentialList): Pick<Amounts, 'credentials' | 'bytes'> {
-  return { credentials: size, bytes };
-}
-
-function negative({ size, bytes }: CredentialList): Pick<Amounts, 'credentials' | 'bytes'> {
-  return { credentials: -size, bytes: -bytes };
 }

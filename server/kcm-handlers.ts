@@ -68,7 +68,10 @@ export const kcmHandlers: Handlers = {
     const ccache = existing(names.found(name));
     const found = [...matches(ccache.contents.credentials, matching, flags)];
     if (found.length === 0) throw new CCAPIError('KRB5_CC_NOTFOUND');
-    collection.remove(ccache, ...found.map(({ identifier }) => identifier));
+    collection.remove(
+      ccache,
+      found.map(({ identifier }) => identifier),
+    );
     return {};
   },
   setFlags: ({ name }, { names }) => {

@@ -1,5 +1,6 @@
 import type { CredentialV5 } from '../proto/credential-v5.ts';
 import { CCAPIError } from '../proto/error.ts';
+import type { CredentialList } from './credential-list.ts';
 
 /** How much of each a collection holds, or may hold. */
 export interface Amounts {
@@ -15,6 +16,8 @@ const settingNames: Record<keyof Amounts, string> = {
   bytes: 'max_bytes',
 };
 
+const kinds = ['caches', 'credentials', 'bytes'] as const;
+
 /** What a credential takes beside its texts and data, in bytes. */
 const OVERHEAD = 400;
 
@@ -25,6 +28,11 @@ export function sizeOf({ client, server, keyblock, addresses, authdata, ticket, 
   return size;
 }
 
+/** What a list of credentials adds to what is held. */
+export function amountsOf({ size, bytes }: CredentialList): Pick<Amounts, 'credentials' | 'bytes'> {
+  return { credentials: size, bytes };
+}
+
 /** Keeps count of what a collection holds, and of what it may. */
 export class Limits {
   readonly held: Amounts = { caches: 0, credentials: 0, bytes: 0 };
@@ -33,11 +41,14 @@ export class Limits {
   onMet: (message: string) => void = () => {};
   readonly #met = new Set<keyof Amounts>();
 
-  /** Counts what has come or, negative, gone. */
-  count({ caches = 0, credentials = 0, bytes = 0 }: Partial<Amounts>): void {
-    this.held.caches += caches;
-    this.held.credentials += credentials;
-    this.held.bytes += bytes;
+  /** Counts a list of credentials in, with the ccache that it is of where that is new. */
+  come(list: CredentialList, caches: 0 | 1 = 0): void {
+    this.#count({ caches, ...amountsOf(list) }, 1);
+  }
+
+  /** Counts it out. */
+  gone(list: CredentialList, caches: 0 | 1 = 0): void {
+    this.#count({ caches, ...amountsOf(list) }, -1);
     for (const kind of this.#met) if (this.held[kind] < this.most[kind]) this.#met.delete(kind);
   }
 
@@ -56,8 +67,11 @@ export class Limits {
     throw new CCAPIError('ccErrNoMem', message);
   }
 
+  #count(amounts: Amounts, sign: 1 | -1): void {
+    for (const kind of kinds) this.held[kind] += sign * amounts[kind];
+  }
+
   #lacking(more: Partial<Amounts>): keyof Amounts | undefined {
-    const kinds = ['caches', 'credentials', 'bytes'] as const;
     return kinds.find((kind) => (more[kind] ?? 0) > 0 && this.held[kind] + (more[kind] as number) > this.most[kind]);
   }
 }

@@ -48,7 +48,7 @@ async function stepsAt({ ccaches, credentials }: Size): Promise<Record<string, n
     'set the default': () => collection.setDefault(full),
     'store a credential': () => collection.store(full, credentialFor('one more@R')),
     'look up a credential as KCM does': () => [...matches(list, wantedIn(credentials), 0)].length,
-    'remove a credential from the middle': () => collection.remove(full, identifier),
+    'remove a credential from the middle': () => collection.remove(full, [identifier]),
     'next credential, behind the removed one': () => inTheMiddle.next(),
     'next ccache': () => walk.next(),
     'begin to iterate over credentials': () => list.walk(),

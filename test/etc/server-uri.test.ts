@@ -14,6 +14,7 @@ it.each([
   ['ssh://me@host:2222/opt/ccapi', { scheme: 'ssh', user: 'me', host: 'host', port: 2222, command: '/opt/ccapi' }],
   ['ssh://[fe80::1]/', { scheme: 'ssh', user: undefined, host: 'fe80::1', port: undefined, command: 'ccapi' }],
   ['exec:cat', { scheme: 'exec', command: ['cat'] }],
+  [`exec: cat  '' "it's" `, { scheme: 'exec', command: ['cat', '', "it's"] }],
   [`exec:sh -c 'a, b' "c d"e`, { scheme: 'exec', command: ['sh', '-c', 'a, b', 'c de'] }],
 ])('%s', (text, expected) => {
   expect(parsed(text)).toEqual([expected]);
@@ -46,4 +47,11 @@ describe('what is none', () => {
     `exec:sh 'unfinished`,
     'unix:///a,gopher://b',
   ])('%s', (text) => expect(parseServerURIs(text)).toBeUndefined());
+
+  it.each([
+    ['an unfinished quote behind a long word', `exec:${'a'.repeat(100_000)}'`],
+    ['very many quotes', `exec:${'" '.repeat(50_001)}`],
+    ['a long host with a space in it', `ssh://${'a'.repeat(100_000)} b`],
+    ['nothing but commas', ','.repeat(100_000)],
+  ])('%s', (_, text) => expect(parseServerURIs(text)).toBeUndefined());
 });

@@ -138,8 +138,8 @@ describe('an iteration over credentials', () => {
     const first = walk.next();
     const second = walk.clone().next();
     if (!first || !second) throw new Error('two were stored');
-    collection.remove(ccache, first.identifier);
-    collection.remove(ccache, second.identifier);
+    collection.remove(ccache, [first.identifier]);
+    collection.remove(ccache, [second.identifier]);
     collection.store(ccache, credentialFor('5'));
     expect(['3', '4', '5', undefined]).toEqual([0, 0, 0, 0].map(() => walk.next()?.value.server));
   });
@@ -174,15 +174,15 @@ it('a credential of another ccache is not removed: 207', () => {
   collection.store(a, credentialFor('s@R'));
   const credential = a.contents.credentials.walk().next();
   if (!credential) throw new Error('one was stored');
-  expect(() => collection.remove(b, credential.identifier)).toThrow(expect.objectContaining({ code: 207 }));
+  expect(() => collection.remove(b, [credential.identifier])).toThrow(expect.objectContaining({ code: 207 }));
   const foreign = { ...credential.identifier, server: 'another' };
-  expect(() => collection.remove(a, foreign)).toThrow(expect.objectContaining({ code: 207 }));
+  expect(() => collection.remove(a, [foreign])).toThrow(expect.objectContaining({ code: 207 }));
   expect(a.contents.credentials.size).toBe(1);
 });
 
 describe('key material', () => {
   it.each([
-    ['removed', (c: Collection, a: CCache) => c.remove(a, [...a.contents.credentials][0]?.identifier as never)],
+    ['removed', (c: Collection, a: CCache) => c.remove(a, [[...a.contents.credentials][0]?.identifier as never])],
     ['destroyed', (c: Collection, a: CCache) => c.destroy(a)],
     ['reset', (c: Collection) => c.create('a', 2, 'p@R')],
     ['moved over', (c: Collection, a: CCache) => c.move(c.create('b', 2, 'p@R'), a)],

@@ -62,7 +62,10 @@ describe('a limit', () => {
     collection.store(a, large);
     const another = { ...large, ticket: { type: 0, data: Buffer.alloc(60_000) } };
     expect(() => collection.store(a, another)).toThrow(full('max_bytes = 100000'));
-    collection.remove(a, ...[...a.contents.credentials].map(({ identifier }) => identifier));
+    collection.remove(
+      a,
+      [...a.contents.credentials].map(({ identifier }) => identifier),
+    );
     collection.store(a, another);
     expect(collection.limits.held).toEqual({ caches: 1, credentials: 1, bytes: a.contents.credentials.bytes });
   });
@@ -98,5 +101,15 @@ describe('what has expired', () => {
     collection.purge(200);
     expect([...collection].map(({ name }) => name)).toEqual(['part', 'notes', 'none', 'endless']);
     expect(services(collection, 'part')).toEqual(['young@R', 'endless@R']);
+  });
+
+  it('goes however much it is', () => {
+    const { collection } = collectionAt(NOW);
+    const ccache = collection.create('a', 2, 'a@R');
+    for (let i = 0; i < 150_000; i++) collection.store(ccache, expiring('old@R', 100));
+    collection.store(ccache, expiring('young@R', 300));
+    collection.purge(200);
+    expect(services(collection, 'a')).toEqual(['young@R']);
+    expect(collection.limits.held).toMatchObject({ caches: 1, credentials: 1 });
   });
 });

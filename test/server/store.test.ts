@@ -125,7 +125,7 @@ function take(collection: Collection, { what, one, other, text, credential }: St
     remove: () =>
       ccache &&
       list.length > 0 &&
-      collection.remove(ccache, (list[other % list.length] as (typeof list)[0]).identifier),
+      collection.remove(ccache, [(list[other % list.length] as (typeof list)[0]).identifier]),
     default: () => ccache && collection.setDefault(ccache),
     destroy: () => ccache && collection.destroy(ccache),
     move: () => ccache && second && ccache !== second && collection.move(ccache, second),
@@ -171,7 +171,7 @@ describe('a collection that is kept', () => {
       const ccache = collection.create('a', 2, 'a@R');
       for (let i = 0; i < 5; i++) collection.store(ccache, credentialFor(`${i}@R`));
       const identifiers = [...ccache.contents.credentials].map(({ identifier }) => identifier);
-      collection.remove(ccache, ...identifiers.slice(2));
+      collection.remove(ccache, identifiers.slice(2));
       const other = collection.create('b', 2, 'b@R');
       for (const { object } of [...identifiers, other.identifier, collection.identifierOfPassing()]) {
         expect(ever.has(object)).toBe(false);
@@ -224,7 +224,7 @@ describe('an end in the middle of a write', () => {
   it('of a removal leaves what was to be removed, or not', () => {
     cutEverywhere((collection, ccache) => {
       const [first, , third] = [...ccache.contents.credentials].map(({ identifier }) => identifier);
-      if (first && third) collection.remove(ccache, first, third);
+      if (first && third) collection.remove(ccache, [first, third]);
     });
   });
 
@@ -345,7 +345,7 @@ describe('the files', () => {
     expect(files().match(/secret of \w+/g)).toHaveLength(3);
     const [removed, odd, replaced] = [...ccache.contents.credentials];
     if (removed && odd && replaced) {
-      collection.remove(ccache, removed.identifier, odd.identifier);
+      collection.remove(ccache, [removed.identifier, odd.identifier]);
       collection.store(ccache, secret('destroyed'), [replaced]);
     }
     expect(files().match(/secret of \w+/g)).toEqual(['secret of destroyed']);
@@ -369,7 +369,7 @@ describeWith(['krb5-user'], 'stock klist', () => {
       // What only the CCAPI can have is passed over.
       collection.store(ccache, { ...credentialFor('no principal'), ticket: { type: 7, data: Buffer.alloc(3) } });
       const gone = [...ccache.contents.credentials][1];
-      if (gone) collection.remove(ccache, gone.identifier);
+      if (gone) collection.remove(ccache, [gone.identifier]);
     }
     collection.setDefault(ccaches[1] as CCache);
     const named = (text: string) => text.match(/(?<=principal: )\S+|host\S+/g);
