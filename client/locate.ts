@@ -1,7 +1,15 @@
 import { readdirSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { clientBaseDirectories, keptDirectory, MAX_SOCKET_PATH, socketPath } from '../etc/base-directory.ts';
+import {
+  clientBaseDirectories,
+  KEPT_PREFIX,
+  keptDirectoryIn,
+  MAX_SOCKET_PATH,
+  socketPath,
+  userDirectory,
+} from '../etc/base-directory.ts';
+import { saysNobodyListens } from '../etc/is-listening.ts';
 import { checkPrivateDirectory } from '../etc/private-directory.ts';
 import type { ServerURI } from '../etc/server-uri.ts';
 import { loadSettings, type Settings } from '../etc/settings.ts';
@@ -10,9 +18,6 @@ import { RendezvousError } from '../proto/rendezvous.ts';
 import { askAddress, askChild, askPort } from './ask-launcher.ts';
 import type { ByteStream } from './child-stream.ts';
 import { connected, connectToPath } from './connect-to-path.ts';
-
-/** What connecting comes to where nobody listens: no more, not yet, or, as a server that is being killed, just not any more. */
-const nobodyThere: ReadonlySet<string> = new Set(['ENOENT', 'ENOTDIR', 'ECONNREFUSED', 'ECONNRESET']);
 
 /** How often a launcher is asked whose answer leads to nobody, in case that had just left. */
 const ATTEMPTS = 5;
@@ -72,7 +77,9 @@ export class Locator {
     if (this.#uris) return true;
     return clientBaseDirectories(this.settings, this.#uid, this.#env).some((base) => {
       try {
-        return readdirSync(keptDirectory(base, this.#uid)).some((name) => name.startsWith('tkt'));
+        return readdirSync(keptDirectoryIn(userDirectory(base, this.#uid))).some((name) =>
+          name.startsWith(KEPT_PREFIX),
+        );
       } catch {
         // There is none, or none of ours.
         return false;
@@ -175,8 +182,7 @@ export class Locator {
       checkPrivateDirectory(dirname(path), this.#uid);
       return { socket: await connected(path), path };
     } catch (error) {
-      const { code } = error as NodeJS.ErrnoException;
-      if (code !== undefined && nobodyThere.has(code)) return undefined;
+      if (saysNobodyListens(error)) return undefined;
       if (error instanceof CCAPIError) throw error;
       throw new CCAPIError('ccErrServerUnavailable', `${path}: ${(error as Error).message}`, { cause: error });
     }

@@ -6,6 +6,9 @@ export const SOCKET_NAME = 'S.ccapi';
 /** The name of the socket beside it through which a worker takes connections over from the front door. */
 export const HAND_OVER_NAME = 'H.ccapi';
 
+/** What the names of the ccaches in a kept directory begin with; libkrb5 looks for these in a DIR: collection. */
+export const KEPT_PREFIX = 'tkt';
+
 /** The longest path of a UNIX socket on Linux, in bytes. Node 20 and 22 cut a longer one and say nothing. */
 export const MAX_SOCKET_PATH = 107;
 
@@ -38,9 +41,9 @@ export function socketPath(base: string, uid: number): string {
   return `${userDirectory(base, uid)}/${SOCKET_NAME}`;
 }
 
-/** Where a uid's worker keeps its ccaches. */
-export function keptDirectory(base: string, uid: number): string {
-  return `${userDirectory(base, uid)}/caches`;
+/** Where a worker keeps its ccaches, below its user's directory. */
+export function keptDirectoryIn(directory: string): string {
+  return `${directory}/caches`;
 }
 
 /** Without root, /run is closed: the login session's directory, or else one in /tmp whose owner is checked at each use. */

@@ -128,7 +128,7 @@ export const settingsTable = {
   maxCredentials: setting(integer(1, 100_000_000), 1_000_000, 'credentials in all of them together'),
   maxBytes: setting(bytes(65_536, 2 ** 40), 2 ** 30, 'bytes of all credentials together'),
   maxConnections: setting(integer(1, 1_000_000), 4096, 'connections that a worker has at once'),
-  maxFrame: setting(bytes(65_536, 2 ** 30), 2 ** 24, 'bytes of one request; whoever sends a longer one is cut off'),
+  maxFrame: setting(bytes(65_536, 2 ** 28), 2 ** 24, 'bytes of one request; whoever sends a longer one is cut off'),
   purgeExpired: setting(
     duration(0, 315_360_000),
     86_400,

@@ -2,11 +2,15 @@ import type { Socket } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import { HAND_OVER_NAME, SOCKET_NAME } from '../etc/base-directory.ts';
 import { canSendDescriptors, descriptorOf, peerCredentials, readOn, sendDescriptor, stopReading } from '../etc/host.ts';
+import { saysNobodyListens } from '../etc/is-listening.ts';
 import type { LauncherOptions } from './launcher.ts';
 import type { Peer } from './peer.ts';
 
 /** How long a peer may be connected and say nothing, in milliseconds. Kerberos programs may well take their time. */
 const SILENCE = 300_000;
+
+/** The first byte of any text. */
+const FIRST_PRINTABLE = 0x20;
 
 /** How often a connection is offered to a worker that ends before it takes it, as one does that is killed. */
 const ATTEMPTS = 10;
@@ -22,8 +26,8 @@ const PAUSE = 10;
 export async function enteredFrontDoor(socket: Socket, peer: Peer, options: LauncherOptions): Promise<boolean> {
   const first = await firstBytes(socket);
   if (!first) return true;
-  // A request begins with its length, which is 16 MiB at the most; a rendezvous begins with a letter or a digit.
-  if ((first[0] as number) > 1) {
+  // A request begins with its length, which is below 512 MiB; a rendezvous begins with a letter or a digit.
+  if ((first[0] as number) >= FIRST_PRINTABLE) {
     socket.unshift(first);
     readOn(socket);
     return false;
@@ -40,9 +44,9 @@ export async function enteredFrontDoor(socket: Socket, peer: Peer, options: Laun
         join(socket, first, await workerOf(uid, SOCKET_NAME, options));
         break;
       }
+      if (attempt === ATTEMPTS) throw new Error(`the worker ended before it took the connection, ${ATTEMPTS} times`);
       // One that is killed seems to be there until the kernel is done with it.
       await delay(attempt * PAUSE);
-      if (attempt === ATTEMPTS) throw new Error(`the worker ended before it took the connection, ${ATTEMPTS} times`);
     }
   } catch (error) {
     options.log.refusal(`${peer.description}: KCM: ${(error as Error).message}`);
@@ -66,9 +70,8 @@ async function handedOver(
   try {
     worker = await workerOf(uid, HAND_OVER_NAME, options);
   } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
     // The name goes when a worker leaves, and outlives one that was killed.
-    if (code === 'ENOENT' || code === 'ECONNREFUSED' || code === 'ECONNRESET') return 'lost';
+    if (saysNobodyListens(error)) return 'lost';
     throw error;
   }
   const acknowledged = new Promise<boolean>((resolve) => {

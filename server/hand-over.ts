@@ -1,8 +1,9 @@
-import { closeSync, renameSync, rmSync } from 'node:fs';
+import { closeSync } from 'node:fs';
 import { createServer, type Server, Socket } from 'node:net';
 import { HAND_OVER_NAME } from '../etc/base-directory.ts';
 import { descriptorOf, peerCredentials, receiveDescriptor } from '../etc/host.ts';
 import type { Log } from '../etc/log.ts';
+import { PublicSocket } from './public-socket.ts';
 
 /** How long a giver may take, in milliseconds. */
 const DEADLINE = 1000;
@@ -16,46 +17,25 @@ const TAKEN = '!';
  * kernel's word.
  */
 export class HandOver {
+  readonly socket: PublicSocket;
   readonly #server: Server;
-  readonly #own: string;
-  readonly #known: string;
-  #isPublished = false;
 
-  private constructor(server: Server, directory: string, id: string) {
+  private constructor(server: Server, socket: PublicSocket) {
     this.#server = server;
-    this.#own = `${directory}/H.${id}`;
-    this.#known = `${directory}/${HAND_OVER_NAME}`;
+    this.socket = socket;
   }
 
-  /** Listens, under a name that nobody knows yet and that ends in `id`. */
+  /** Listens in a directory for the worker `id`. */
   static async listen(directory: string, id: string, take: (socket: Socket) => void, log: Log): Promise<HandOver> {
     const server = createServer({ pauseOnConnect: true, allowHalfOpen: true }, (giver) => {
       receive(giver, take, log).catch((error: Error) => log.error(`hand-over: ${error.message}`));
     });
-    const handOver = new HandOver(server, directory, id);
-    await new Promise<void>((resolve, reject) => {
-      server.once('error', reject);
-      server.listen(handOver.#own, resolve);
-    });
-    return handOver;
+    return new HandOver(server, await PublicSocket.listen(server, directory, HAND_OVER_NAME, id));
   }
 
-  /** Takes the name that the launcher knows, from whichever worker had it before. Only the directory's owner may. */
-  publish(): void {
-    renameSync(this.#own, this.#known);
-    this.#isPublished = true;
-  }
-
-  /** Gives the name up. */
-  withdraw(): void {
-    if (this.#isPublished) renameSync(this.#known, this.#own);
-    this.#isPublished = false;
-  }
-
-  /** Leaves nothing behind. */
-  remove(): void {
-    this.withdraw();
-    rmSync(this.#own, { force: true });
+  /** Takes nothing over any more. */
+  close(): void {
+    this.socket.remove();
     this.#server.close();
   }
 }

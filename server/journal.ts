@@ -1,13 +1,5 @@
-import {
-  closeSync,
-  fsyncSync,
-  ftruncateSync,
-  openSync,
-  readFileSync,
-  renameSync,
-  truncateSync,
-  writeSync,
-} from 'node:fs';
+import { closeSync, openSync, readFileSync, truncateSync } from 'node:fs';
+import { putInPlace, writeWhole } from './whole-writes.ts';
 
 /**
  * A file of lines, each a JSON object, to which lines are only ever added: one that was added is there for good, and one
@@ -54,8 +46,7 @@ export class Journal {
   add(line: object): void {
     const bytes = Buffer.from(`${JSON.stringify(line)}\n`);
     this.#descriptor ??= openSync(this.#path, 'r+');
-    writeWhole(this.#descriptor, bytes, this.#length);
-    if (this.#sync) fsyncSync(this.#descriptor);
+    writeWhole(this.#descriptor, bytes, this.#length, this.#sync);
     this.#length += bytes.length;
     this.#lines++;
   }
@@ -66,9 +57,8 @@ export class Journal {
     const unfinished = `${this.#path}.new`;
     const descriptor = openSync(unfinished, 'w', 0o600);
     try {
-      writeWhole(descriptor, bytes, 0);
-      if (this.#sync) fsyncSync(descriptor);
-      renameSync(unfinished, this.#path);
+      writeWhole(descriptor, bytes, 0, this.#sync);
+      putInPlace(unfinished, this.#path, this.#sync);
     } catch (error) {
       closeSync(descriptor);
       throw error;
@@ -88,18 +78,5 @@ export class Journal {
   close(): void {
     if (this.#descriptor !== undefined) closeSync(this.#descriptor);
     this.#descriptor = undefined;
-  }
-}
-
-/** Writes all of it at a place, behind which the file is to end; or nothing, and throws why. */
-export function writeWhole(descriptor: number, bytes: Buffer, at: number): void {
-  try {
-    for (let written = 0; written < bytes.length; ) {
-      written += writeSync(descriptor, bytes, written, bytes.length - written, at + written);
-    }
-  } catch (error) {
-    // Taking away needs no room, also where there was none to add.
-    ftruncateSync(descriptor, at);
-    throw error;
   }
 }

@@ -1,4 +1,4 @@
-import { readdirSync, renameSync, rmSync } from 'node:fs';
+import { existsSync, readdirSync, renameSync, rmSync } from 'node:fs';
 import type { Log } from '../etc/log.ts';
 import { unparsePrincipal } from '../proto/principal.ts';
 import { CCache } from './ccache.ts';
@@ -7,8 +7,9 @@ import type { KeptCollection } from './collection.ts';
 import { CredentialList } from './credential-list.ts';
 import { Identifiers, type ListIdentity } from './identifiers.ts';
 import type { Journal } from './journal.ts';
-import { isNameOfList, KeptList, type ListOrigin, originOf, pathOfList, principalIn } from './kept-list.ts';
+import { KeptList, type ListOrigin, listNamed, originOf, pathOfList, principalIn, UNFINISHED } from './kept-list.ts';
 import { type KeptState, stateFrom } from './kept-state.ts';
+import { overwriteAndRemove } from './whole-writes.ts';
 
 /** The place of what is kept. */
 export interface KeptPlace {
@@ -65,7 +66,8 @@ function atLeast(known: number | undefined, changes: number, now: Clock): number
 /** What the journal says, or else the files; undefined where nothing was ever kept here. */
 function readState(place: KeptPlace): KeptState | undefined {
   const { directory, journal } = place;
-  for (const unfinished of ['new', 'primary.new', 'journal.new']) rmSync(`${directory}/${unfinished}`, { force: true });
+  for (const unfinished of ['primary.new', 'journal.new']) rmSync(`${directory}/${unfinished}`, { force: true });
+  if (existsSync(`${directory}/${UNFINISHED}`)) overwriteAndRemove(`${directory}/${UNFINISHED}`);
   try {
     const lines = journal.read();
     if (lines && lines.length > 0) return stateFrom(lines);
@@ -79,7 +81,8 @@ function readState(place: KeptPlace): KeptState | undefined {
 
 /** Without a journal: the ccaches that the files say they are of. What they are called else is lost. */
 function stateFromFiles({ directory, log }: KeptPlace): KeptState | undefined {
-  const found = listsIn(directory).sort((a, b) => a.list - b.list);
+  const serials = listsIn(directory).sort((a, b) => a - b);
+  const found = serials.flatMap((serial) => isOf(originOf(pathOfList(directory, serial)), serial) ?? []);
   if (found.length === 0) return undefined;
   log.warning(`${directory}: the journal is lost; ${found.length} ccaches are taken from their files`);
   const identity = new Identifiers().state;
@@ -107,18 +110,21 @@ function readList(place: KeptPlace, file: KeptList, identity: ListIdentity): Cre
 }
 
 /** What a change has left behind that was cut off, before it happened or after. Files of others' are none of ours. */
-function discardUnknown({ directory, sync }: KeptPlace, files: Map<number, KeptList>, server: string): void {
-  for (const origin of listsIn(directory)) {
-    if (origin.server === server && !files.has(origin.list))
-      new KeptList(pathOfList(directory, origin.list), sync).discard();
+function discardUnknown({ directory }: KeptPlace, files: Map<number, KeptList>, server: string): void {
+  for (const serial of listsIn(directory)) {
+    const path = pathOfList(directory, serial);
+    if (!files.has(serial) && isOf(originOf(path), serial)?.server === server) overwriteAndRemove(path);
   }
 }
 
-function listsIn(directory: string): ListOrigin[] {
-  return readdirSync(directory)
-    .filter(isNameOfList)
-    .flatMap((name) => originOf(`${directory}/${name}`) ?? [])
-    .filter(({ list }) => Number.isSafeInteger(list));
+/** The numbers of the lists whose files are there, by their names. */
+function listsIn(directory: string): number[] {
+  return readdirSync(directory).flatMap((name) => listNamed(name) ?? []);
+}
+
+/** A file may have been copied under another's name. */
+function isOf(origin: ListOrigin | undefined, serial: number): ListOrigin | undefined {
+  return origin?.list === serial ? origin : undefined;
 }
 
 /** Nothing that holds somebody's tickets is deleted because we do not understand it. */

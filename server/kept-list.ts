@@ -1,14 +1,6 @@
-import {
-  closeSync,
-  fsyncSync,
-  ftruncateSync,
-  openSync,
-  readFileSync,
-  renameSync,
-  unlinkSync,
-  writeSync,
-} from 'node:fs';
+import { closeSync, fsyncSync, ftruncateSync, openSync, readFileSync, readSync, writeSync } from 'node:fs';
 import { dirname } from 'node:path';
+import { KEPT_PREFIX } from '../etc/base-directory.ts';
 import { type HeaderTag, readHeader, writeCCacheFile } from '../proto/ccache-file.ts';
 import { CCAPIError } from '../proto/error.ts';
 import { type Principal, parsePrincipal, readPrincipal } from '../proto/principal.ts';
@@ -16,8 +8,8 @@ import { Reader } from '../proto/reader.ts';
 import type { Contents } from './ccache.ts';
 import { CredentialList, type StoredCredential } from './credential-list.ts';
 import type { ListIdentity } from './identifiers.ts';
-import { writeWhole } from './journal.ts';
 import { credentialRecord, erasedRecord, goneRecord, readRecord, skippedRecord } from './kept-records.ts';
+import { overwriteAndRemove, putInPlace, writeWhole } from './whole-writes.ts';
 
 /** What our header tag says of a list: enough to make something of a file when all else is lost. */
 export interface ListOrigin {
@@ -38,6 +30,9 @@ const OUR_TAG = 0x4343;
 
 /** Where the seconds of the KDC offset stand: behind version, length, tag and its length. */
 const OFFSET_AT = 8;
+
+/** The name of a list's file that is being written. */
+export const UNFINISHED = 'new';
 
 /** What is removed is taken out of a file once it is more than this, in bytes, and more than what is not removed. */
 const MOST_DEAD = 65_536;
@@ -68,18 +63,18 @@ export class KeptList {
    * moment at which the file is not whole. Throws the system's error, and has changed nothing then.
    */
   write(contents: Contents, list: CredentialList, origin: Omit<ListOrigin, 'list'>): void {
-    const unfinished = `${dirname(this.path)}/new`;
+    const unfinished = `${dirname(this.path)}/${UNFINISHED}`;
     const descriptor = openSync(unfinished, 'w+', 0o600);
     const places: [StoredCredential, number][] = [];
     let length = 0;
     try {
       for (const { bytes, credential } of pieces(contents, list, { ...origin, list: list.identity.serial })) {
         if (credential) places.push([credential, length]);
-        writeWhole(descriptor, bytes, length);
+        writeWhole(descriptor, bytes, length, false);
         length += bytes.length;
       }
       if (this.#sync) fsyncSync(descriptor);
-      renameSync(unfinished, this.path);
+      putInPlace(unfinished, this.path, this.#sync);
     } catch (error) {
       ftruncateSync(descriptor, 0);
       closeSync(descriptor);
@@ -115,13 +110,8 @@ export class KeptList {
 
   /** Overwrites the file and takes it away. */
   discard(): void {
-    const zeros = Buffer.alloc(Math.min(this.#length, 1 << 20));
-    const descriptor = this.#open();
-    for (let at = 0; at < this.#length; at += zeros.length) {
-      writeSync(descriptor, zeros, 0, Math.min(zeros.length, this.#length - at), at);
-    }
     this.close();
-    unlinkSync(this.path);
+    overwriteAndRemove(this.path);
   }
 
   /** Gives its descriptor back; the next use takes another. */
@@ -153,9 +143,7 @@ export class KeptList {
   }
 
   #append(bytes: Buffer): void {
-    const descriptor = this.#open();
-    writeWhole(descriptor, bytes, this.#length);
-    if (this.#sync) fsyncSync(descriptor);
+    writeWhole(this.#open(), bytes, this.#length, this.#sync);
     this.#length += bytes.length;
   }
 
@@ -179,14 +167,16 @@ export class KeptList {
   }
 }
 
-/** The name of a list's file; libkrb5 looks for `tkt`. */
+/** The name of a list's file. */
 export function nameOfList(serial: number): string {
-  return `tkt${serial.toString(36)}`;
+  return `${KEPT_PREFIX}${serial.toString(36)}`;
 }
 
-/** Whether it may be one. */
-export function isNameOfList(name: string): boolean {
-  return /^tkt[0-9a-z]+$/.test(name);
+/** The number of the list whose file has a name; undefined where it is none of ours. */
+export function listNamed(name: string): number | undefined {
+  if (!name.startsWith(KEPT_PREFIX)) return undefined;
+  const serial = Number.parseInt(name.slice(KEPT_PREFIX.length), 36);
+  return Number.isSafeInteger(serial) && nameOfList(serial) === name ? serial : undefined;
 }
 
 /** Where a list is kept. */
@@ -194,14 +184,25 @@ export function pathOfList(directory: string, serial: number): string {
   return `${directory}/${nameOfList(serial)}`;
 }
 
-/** What the header of a file of ours says; undefined where it is none of ours. */
+/** What the header of a list's file says; undefined where it is none of ours. */
 export function originOf(path: string): ListOrigin | undefined {
   try {
-    const { otherTags } = readerBehindHeader(readFileSync(path)).header;
+    const { otherTags } = readerBehindVersion(beginningOf(path)).header;
     const ours = otherTags.find(({ tag }) => tag === OUR_TAG);
     return ours && JSON.parse(ours.value.toString('utf8'));
   } catch {
     return undefined;
+  }
+}
+
+/** As much of a file as its header may be long. */
+function beginningOf(path: string): Buffer {
+  const bytes = Buffer.alloc(4 + 0xffff);
+  const descriptor = openSync(path, 'r');
+  try {
+    return bytes.subarray(0, readSync(descriptor, bytes));
+  } finally {
+    closeSync(descriptor);
   }
 }
 
@@ -211,10 +212,14 @@ export function principalIn(path: string): Principal {
 }
 
 function readerBehindHeader(bytes: Buffer) {
+  const { reader } = readerBehindVersion(bytes);
+  return { reader, principal: readPrincipal(reader) };
+}
+
+function readerBehindVersion(bytes: Buffer) {
   const reader = new Reader(bytes);
   if (reader.u16() !== 0x0504) throw reader.malformed('not a FILE ccache of version 4');
-  const header = readHeader(reader);
-  return { reader, header, principal: readPrincipal(reader) };
+  return { reader, header: readHeader(reader) };
 }
 
 /** The credentials by their numbers, with where each stands; how many numbers there are, and where the last record ends. */

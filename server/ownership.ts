@@ -1,6 +1,8 @@
 import { linkSync, readdirSync, readFileSync, renameSync, rmSync, unlinkSync, writeFileSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
+import { HAND_OVER_NAME, SOCKET_NAME } from '../etc/base-directory.ts';
 import { isListening } from '../etc/is-listening.ts';
+import { ownName } from './public-socket.ts';
 
 /** What the name of the token begins with; behind it stands whose it is. */
 const TOKEN = 'W.';
@@ -37,17 +39,25 @@ export class Ownership {
       if (token === undefined) await this.#takeFirst();
       else if (tokens.includes(FREE)) this.#rename(FREE);
       else if (await this.#isAlive(token.slice(TOKEN.length))) return false;
-      else if (this.#rename(token)) rmSync(this.#path(`S.${token.slice(TOKEN.length)}`), { force: true });
+      else if (this.#rename(token)) this.#removeSocketsOf(token.slice(TOKEN.length));
     }
   }
 
-  /** Gives the token back. */
+  /** Gives the token back; where somebody has taken the whole directory away, there is none to give. */
   free(): void {
-    renameSync(this.#path(TOKEN + this.#id), this.#path(FREE));
+    try {
+      renameSync(this.#path(TOKEN + this.#id), this.#path(FREE));
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+    }
   }
 
   #isAlive(id: string): Promise<boolean> {
-    return isListening(this.#path(`S.${id}`));
+    return isListening(this.#path(ownName(SOCKET_NAME, id)));
+  }
+
+  #removeSocketsOf(id: string): void {
+    for (const name of [SOCKET_NAME, HAND_OVER_NAME]) rmSync(this.#path(ownName(name, id)), { force: true });
   }
 
   /** Takes the token from the name that it had; false where somebody else was quicker. */

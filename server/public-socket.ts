@@ -1,29 +1,27 @@
-import { linkSync, renameSync, unlinkSync } from 'node:fs';
+import { linkSync, renameSync, rmSync } from 'node:fs';
 import type { Server } from 'node:net';
-import { MAX_SOCKET_PATH, SOCKET_NAME } from '../etc/base-directory.ts';
+import { MAX_SOCKET_PATH } from '../etc/base-directory.ts';
 import { CCAPIError } from '../proto/error.ts';
 
 /**
- * The name under which clients find a worker, `S.ccapi`. A worker listens under a name of its own, and gives its socket
- * the public one once it may serve: that name never leads to a socket on which nobody listens yet.
+ * A socket with two names in the user's directory: `S.ccapi`, by which it is known, and one of the worker's own. It
+ * listens under its own, and gets the known one once the worker may serve: that never leads to a socket on which nobody
+ * listens yet.
  */
 export class PublicSocket {
-  /** What tells this worker from any other. */
-  readonly id: string;
-  readonly #public: string;
+  /** The known name, also while another worker has it. */
+  readonly path: string;
   readonly #own: string;
   #isPublished = false;
 
-  private constructor(directory: string) {
-    const unique = (process.hrtime.bigint() % 36n ** 4n).toString(36);
-    this.id = `${process.pid.toString(36)}.${unique}`;
-    this.#public = `${directory}/${SOCKET_NAME}`;
-    this.#own = `${directory}/S.${this.id}`;
+  private constructor(directory: string, name: string, id: string) {
+    this.path = `${directory}/${name}`;
+    this.#own = `${directory}/${ownName(name, id)}`;
   }
 
-  /** Makes a server listen in a directory, under no public name yet. */
-  static async listen(server: Server, directory: string): Promise<PublicSocket> {
-    const socket = new PublicSocket(directory);
+  /** Makes a server listen in a directory, not under its known name yet; `id` tells the worker from any other. */
+  static async listen(server: Server, directory: string, name: string, id: string): Promise<PublicSocket> {
+    const socket = new PublicSocket(directory, name, id);
     if (Buffer.byteLength(socket.#own) > MAX_SOCKET_PATH) {
       throw new CCAPIError('ccErrBadParam', `${socket.#own} is longer than a socket's path may be: 107 bytes`);
     }
@@ -37,36 +35,28 @@ export class PublicSocket {
     return socket;
   }
 
-  /** The public name, also while another worker has it. */
-  get path(): string {
-    return this.#public;
-  }
-
-  /** Takes the public name, from whichever worker had it before. Only the directory's owner may. */
+  /** Takes the known name, from whichever worker had it before. Only the directory's owner may. */
   publish(): void {
     const other = `${this.#own}.p`;
     linkSync(this.#own, other);
-    renameSync(other, this.#public);
+    renameSync(other, this.path);
     this.#isPublished = true;
   }
 
-  /** Gives the public name up and stays reachable for those who are on their way. */
+  /** Gives the known name up and stays reachable for those who are on their way. */
   withdraw(): void {
-    if (this.#isPublished) unlinkIfThere(this.#public);
+    if (this.#isPublished) rmSync(this.path, { force: true });
     this.#isPublished = false;
   }
 
   /** Leaves nothing behind. */
   remove(): void {
     this.withdraw();
-    unlinkIfThere(this.#own);
+    rmSync(this.#own, { force: true });
   }
 }
 
-function unlinkIfThere(path: string): void {
-  try {
-    unlinkSync(path);
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
-  }
+/** The name of its own that the worker `id` gives a socket which is known by `name`: `S.<id>` for `S.ccapi`. */
+export function ownName(name: string, id: string): string {
+  return `${name.slice(0, name.indexOf('.'))}.${id}`;
 }

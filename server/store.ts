@@ -1,4 +1,5 @@
-import { lstatSync, mkdirSync, renameSync, writeFileSync } from 'node:fs';
+import { lstatSync, mkdirSync, writeFileSync } from 'node:fs';
+import { dirname } from 'node:path';
 import type { Log } from '../etc/log.ts';
 import type { CredentialV5 } from '../proto/credential-v5.ts';
 import { CCAPIError } from '../proto/error.ts';
@@ -12,6 +13,7 @@ import type { Keeper, NewCCache } from './keeper.ts';
 import { loadCollection } from './kept-collection.ts';
 import { KeptList, nameOfList, pathOfList } from './kept-list.ts';
 import type { KeptContents, KeptLine } from './kept-state.ts';
+import { putInPlace, syncDirectory } from './whole-writes.ts';
 
 /** How many files are kept open, for those that are written to again and again. */
 const MOST_OPEN = 32;
@@ -49,7 +51,7 @@ export class Store implements Keeper {
 
   /** Reads what was kept. Throws 224 where the directory is none, or the system's error. */
   load(now: Clock): { identifiers: Identifiers; kept: KeptCollection } {
-    makeDirectory(this.#directory);
+    makeDirectory(this.#directory, this.#sync);
     const place = { directory: this.#directory, journal: this.#journal, sync: this.#sync, log: this.#log };
     const { identifiers, kept, files } = loadCollection(place, now);
     for (const [serial, file] of files) this.#files.set(serial, file);
@@ -93,7 +95,8 @@ export class Store implements Keeper {
   destroyed(ccache: CCache): void {
     this.#commit({ destroyed: numberOfCCache(ccache.identifier) });
     this.#discard(ccache);
-    if (ccache === this.#collection?.default) this.#writePrimary(serialOf([...this.#collection][1]));
+    const [first, second] = this.#collection ?? [];
+    if (ccache === first) this.#writePrimary(serialOf(second));
   }
 
   moved(source: CCache, destination: CCache, { isNew, at }: { isNew: boolean; at?: number | undefined }): void {
@@ -208,7 +211,7 @@ export class Store implements Keeper {
     this.#bestEffort(() => {
       const unfinished = `${this.#directory}/primary.new`;
       writeFileSync(unfinished, `${nameOfList(serial)}\n`, { mode: 0o600 });
-      renameSync(unfinished, `${this.#directory}/primary`);
+      putInPlace(unfinished, `${this.#directory}/primary`, this.#sync);
       this.#primary = serial;
     });
   }
@@ -262,9 +265,10 @@ function serialOf(ccache: CCache | undefined): number | undefined {
   return ccache?.contents.credentials.identity.serial;
 }
 
-function makeDirectory(path: string): void {
+function makeDirectory(path: string, sync: boolean): void {
   try {
     mkdirSync(path, { mode: 0o700 });
+    if (sync) syncDirectory(dirname(path));
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
   }

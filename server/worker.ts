@@ -1,5 +1,6 @@
 import { createServer, type Server, type Socket } from 'node:net';
 import { setTimeout as delay, setImmediate as nextTurn } from 'node:timers/promises';
+import { keptDirectoryIn, SOCKET_NAME } from '../etc/base-directory.ts';
 import { keepOthersOut } from '../etc/host.ts';
 import { isListening } from '../etc/is-listening.ts';
 import type { Log } from '../etc/log.ts';
@@ -79,9 +80,10 @@ export class Worker {
 
   /** Begins to serve in a directory; false if another worker does. */
   async start(directory: string): Promise<boolean> {
-    const socket = await PublicSocket.listen(this.#server, directory);
-    const handOver = await HandOver.listen(directory, socket.id, (taken) => this.#serve(taken), this.#log);
-    const ownership = new Ownership(directory, socket.id);
+    const id = `${process.pid.toString(36)}.${(process.hrtime.bigint() % 36n ** 4n).toString(36)}`;
+    const socket = await PublicSocket.listen(this.#server, directory, SOCKET_NAME, id);
+    const handOver = await HandOver.listen(directory, id, (taken) => this.#serve(taken), this.#log);
+    const ownership = new Ownership(directory, id);
     this.#place = { socket, handOver, ownership };
     // Whoever serves here, or is about to leave, is waited for: until it can be found, or until it is gone.
     while (!(await ownership.take())) {
@@ -116,7 +118,7 @@ export class Worker {
   /** Leaves nothing of a worker that is not needed. */
   abandon(): void {
     this.#place?.socket.remove();
-    this.#place?.handOver.remove();
+    this.#place?.handOver.close();
   }
 
   /** Answers what has come, lets the replies out, and ends the process. */
@@ -132,7 +134,9 @@ export class Worker {
 
   #open(directory: string): void {
     const keeps = keepsIn(directory, this.#settings.persist);
-    const store = keeps ? new Store(`${directory}/caches`, this.#settings.persist === 'always', this.#log) : undefined;
+    const store = keeps
+      ? new Store(keptDirectoryIn(directory), this.#settings.persist === 'always', this.#log)
+      : undefined;
     const loaded = store?.load(hostClock);
     const collection = new Collection(loaded?.identifiers ?? new Identifiers(), hostClock);
     if (store && loaded) store.attach(collection, loaded.kept);
@@ -149,11 +153,7 @@ export class Worker {
 
   #serve(socket: Socket): void {
     // Until the directory is ours it is other workers who look whether we are there.
-    if (!this.#openSession) {
-      socket.destroy();
-      return;
-    }
-    if (!this.#hasRoom()) {
+    if (!this.#openSession || !this.#hasRoom()) {
       socket.destroy();
       return;
     }
@@ -197,13 +197,13 @@ export class Worker {
   }
 
   #publish(): void {
-    this.#place?.handOver.publish();
+    this.#place?.handOver.socket.publish();
     this.#place?.socket.publish();
   }
 
   #withdraw(): void {
     this.#place?.socket.withdraw();
-    this.#place?.handOver.withdraw();
+    this.#place?.handOver.socket.withdraw();
   }
 
   /** The names go first. Whoever had found them by then is served, and if somebody has, the worker takes them back. */

@@ -101,6 +101,7 @@ describe('the settings', () => {
     ['verify_uid = perhaps', 'verify_uid: "perhaps" is not yes or no'],
     ['max_bytes = 1', 'max_bytes: "1" is not a number of bytes'],
     ['max_frame = 2 g', 'max_frame: "2 g" is not a number of bytes'],
+    ['max_frame = 257m', 'max_frame: "257m" is not a number of bytes'],
     ['allow = 5-3', 'allow: "5-3" is not users, @groups and ranges'],
     ['deny = a@b', 'deny: "a@b" is not users'],
     ['server = gopher://x', 'server: "gopher://x" is not inetd://HOST'],
@@ -127,12 +128,13 @@ describe('the settings', () => {
   });
 
   it.each([
-    ['65536', 65_536],
-    ['64k', 65_536],
-    ['16M', 2 ** 24],
-    ['1g', 2 ** 30],
-  ])('read %s as %i bytes', (text, size) => {
-    expect(loadSettings({ env: configured(`max_frame = ${text}`) }).maxFrame).toBe(size);
+    ['max_frame = 65536', 65_536],
+    ['max_frame = 64k', 65_536],
+    ['max_frame = 256M', 2 ** 28],
+    ['max_bytes = 1g', 2 ** 30],
+  ])('read %s as %i bytes', (line, size) => {
+    const { maxFrame, maxBytes } = loadSettings({ env: configured(line) });
+    expect(line.startsWith('max_frame') ? maxFrame : maxBytes).toBe(size);
   });
 
   it('add the lines of allow and deny up, and know their order', () => {

@@ -41,8 +41,8 @@ beforeEach(() => {
   said = [];
 });
 
-function open(at = directory): { collection: Collection; store: Store } {
-  const store = new Store(at, false, log);
+function open(at = directory, sync = false): { collection: Collection; store: Store } {
+  const store = new Store(at, sync, log);
   const { identifiers, kept } = store.load(() => clock.now);
   const collection = new Collection(identifiers, () => clock.now);
   store.attach(collection, kept);
@@ -357,6 +357,37 @@ describe('the files', () => {
     expect(left.toString('latin1', 0, readSync(descriptor, left))).toMatch(/^\0+$/);
     closeSync(descriptor);
   });
+});
+
+it('what a change left that was cut off is overwritten, a copy that somebody made stays', () => {
+  const { collection } = open();
+  collection.store(collection.create('a', 2, 'a@R'), credentialFor('s@R'));
+  const name = readdirSync(directory).find((file) => file.startsWith('tkt')) as string;
+  const bytes = readFileSync(join(directory, name));
+  writeFileSync(join(directory, 'new'), bytes);
+  writeFileSync(join(directory, 'tkt9'), bytes.toString('latin1').replace('"list":1', '"list":9'), 'latin1');
+  writeFileSync(join(directory, 'tkt8'), bytes);
+  const descriptors = ['new', 'tkt9'].map((file) => openSync(join(directory, file), 'r'));
+  open();
+  expect(readdirSync(directory).sort()).toEqual(['journal', 'primary', name, 'tkt8'].sort());
+  for (const descriptor of descriptors) {
+    const left = Buffer.alloc(bytes.length);
+    expect(readSync(descriptor, left)).toBe(bytes.length);
+    expect(left.every((byte) => byte === 0)).toBe(true);
+    closeSync(descriptor);
+  }
+});
+
+it('is kept the same way where each change reaches the disk first', () => {
+  const { collection } = open(directory, true);
+  const ccache = collection.create('a', 2, 'a@R');
+  for (const service of ['s', 't', 'u']) collection.store(ccache, credentialFor(`${service}@R`));
+  collection.remove(
+    ccache,
+    [...ccache.contents.credentials].slice(1).map(({ identifier }) => identifier),
+  );
+  collection.destroy(collection.create('b', 2, 'b@R'));
+  expect(seen(open().collection)).toEqual(seen(collection));
 });
 
 describeWith(['krb5-user'], 'stock klist', () => {
