@@ -32,10 +32,10 @@ const changing: ReadonlySet<MessageName> = new Set([
   'ccacheClearKDCTimeOffset',
 ]);
 
-/** How often a lost connection is made again with no reply in between: a server that is killed takes its time. */
-const ATTEMPTS = 10;
-
-/** How long is waited before the second attempt, and how much longer each time, in milliseconds. */
+/**
+ * How long is waited before a lost connection is made again for the second time, and how much longer each time, in
+ * milliseconds: a server that is killed takes its time.
+ */
 const PAUSE = 10;
 
 /** So much the kernel takes in one piece, or not at all. */
@@ -177,7 +177,7 @@ export class Connection {
       else pending.reject(lost('; whether it was done is not known'));
     }
     if (this.#pending.length === 0) return;
-    if (this.#closed || ++this.#attempts > ATTEMPTS) {
+    if (this.#closed || ++this.#attempts > this.#locator.attempts) {
       this.#fail(lost());
       return;
     }

@@ -111,6 +111,11 @@ export class Locator {
     );
   }
 
+  /** How often a lost connection may be made again with no answer in between; each time at a program is a login. */
+  get attempts(): number {
+    return this.#uris?.some(({ scheme }) => scheme === 'ssh' || scheme === 'exec') ? 1 : 10;
+  }
+
   get #uris(): readonly ServerURI[] | undefined {
     return this.#here ? undefined : this.settings.server;
   }

@@ -8,10 +8,17 @@ import { type ByteStream, ChildStream, type Ended } from './child-stream.ts';
 /** How long a server behind a program may take for its first answer, in milliseconds; a password may be asked for. */
 const FIRST_ANSWER = 120_000;
 
-/** Runs a program that gives the byte stream of a server. Throws 223 with what it said where it does not. */
-export async function openCommand(uri: ServerURI & { scheme: 'exec' }, env: NodeJS.ProcessEnv): Promise<ByteStream> {
+/**
+ * Runs a program that gives the byte stream of a server. Throws 223 with what it said where it does not, or not within
+ * `deadline` milliseconds.
+ */
+export async function openCommand(
+  uri: ServerURI & { scheme: 'exec' },
+  env: NodeJS.ProcessEnv,
+  deadline = FIRST_ANSWER,
+): Promise<ByteStream> {
   const stream = new ChildStream(uri.command, forCommand(env));
-  const outcome = await Promise.race([answers(stream).then(() => undefined), stream.ended]);
+  const outcome = await firstAnswer(uri, stream, undefined, deadline);
   if (!outcome) return stream;
   throw new CCAPIError('ccErrServerUnavailable', `${uri.text} ended${withCode(outcome)}${what(outcome)}`);
 }
@@ -24,6 +31,7 @@ export async function openSSH(
   uri: ServerURI & { scheme: 'ssh' },
   rsh: readonly [string, ...string[]],
   env: NodeJS.ProcessEnv,
+  deadline = FIRST_ANSWER,
 ): Promise<ByteStream> {
   const marker = `ccapi-${process.pid}-${process.hrtime.bigint().toString(36)}\n`;
   const options = ['-T', '-a', '-x', '-e', 'none', '-o', 'ClearAllForwardings=yes'];
@@ -35,12 +43,7 @@ export async function openSSH(
     [...rsh, ...options, ...who, uri.host, remoteCommand(uri.command, marker)],
     forCommand(env),
   );
-  const outcome = await Promise.race([
-    behind(stream, Buffer.from(marker))
-      .then(() => answers(stream))
-      .then(() => undefined),
-    stream.ended,
-  ]);
+  const outcome = await firstAnswer(uri, stream, Buffer.from(marker), deadline);
   if (!outcome) return stream;
   const { code } = outcome;
   const why =
@@ -65,52 +68,67 @@ function remoteCommand(command: string, marker: string): string {
   return `exec /bin/sh -c 'echo ${marker.trim()}; exec "$0" connect' ${quoted}`;
 }
 
-/** Drops what the stream brings up to and with the marker. */
-function behind(stream: ByteStream, marker: Buffer): Promise<void> {
+/**
+ * Waits, behind the marker, for the answer to a request: until then nothing says that it is a server. Resolves to how the
+ * program ended where it did first.
+ */
+async function firstAnswer(
+  uri: ServerURI,
+  stream: ChildStream,
+  marker: Buffer | undefined,
+  deadline: number,
+): Promise<Ended | undefined> {
+  const fail = (why: string) => stream.destroy(new CCAPIError('ccErrServerUnavailable', `${uri.text}: ${why}`));
+  const timer = setTimeout(fail, deadline, `no answer within ${deadline / 1000} s`);
+  // That a program does not read any more is no news; how it ended is.
+  const failed = new Promise<never>((_, reject) =>
+    stream.once('error', (error) => error instanceof CCAPIError && reject(error)),
+  );
+  const answered = (async () => {
+    if (marker) await taken(stream, upTo(marker));
+    stream.write(requestFrame('contextSync', uninitialised, {}));
+    await taken(stream, upToFirstFrame(fail));
+  })();
+  try {
+    return await Promise.race([failed, answered.then(() => undefined), stream.ended]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/** Gives what the stream brings to `take` until that returns what is behind the end; the stream begins with this then. */
+function taken(stream: ByteStream, take: (chunk: Buffer) => Buffer | undefined): Promise<void> {
   return new Promise((resolve) => {
-    let seen = Buffer.alloc(0);
-    const take = (chunk: Buffer) => {
-      seen = Buffer.concat([seen, chunk]);
-      const at = seen.indexOf(marker);
-      if (at < 0) {
-        seen = seen.subarray(-marker.length);
-        return;
-      }
-      stream.off('data', take).pause();
-      const rest = seen.subarray(at + marker.length);
+    const look = (chunk: Buffer) => {
+      const rest = take(chunk);
+      if (!rest) return;
+      stream.off('data', look).pause();
       if (rest.length > 0) stream.unshift(rest);
       resolve();
     };
-    stream.on('data', take);
+    stream.on('data', look).resume();
   });
 }
 
-/** Resolves once whoever is at the other end has answered a request: until then nothing says that it is a server. */
-function answers(stream: ByteStream): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const reader = new FrameReader();
-    const deadline = setTimeout(() => {
-      stream.destroy();
-      reject(new CCAPIError('ccErrServerUnavailable', `no answer within ${FIRST_ANSWER / 1000} s`));
-    }, FIRST_ANSWER);
-    const take = (chunk: Buffer) => {
-      const frames = reader.push(chunk);
-      if (frames.length === 0 && !reader.error) return;
-      stream.off('data', take).pause();
-      clearTimeout(deadline);
-      if (frames.length > 0) resolve();
-      else {
-        stream.destroy();
-        reject(new CCAPIError('ccErrServerUnavailable', 'what answered is no credential-cache server'));
-      }
-    };
-    stream
-      .on('data', take)
-      .on('error', () => {})
-      .resume();
-    stream.once('close', () => clearTimeout(deadline));
-    stream.write(requestFrame('contextSync', uninitialised, {}));
-  });
+/** What is behind the marker; banners before it are dropped. */
+function upTo(marker: Buffer): (chunk: Buffer) => Buffer | undefined {
+  let seen = Buffer.alloc(0);
+  return (chunk) => {
+    seen = Buffer.concat([seen, chunk]);
+    const at = seen.indexOf(marker);
+    if (at >= 0) return seen.subarray(at + marker.length);
+    seen = seen.subarray(-marker.length);
+    return undefined;
+  };
+}
+
+function upToFirstFrame(fail: (why: string) => void): (chunk: Buffer) => Buffer | undefined {
+  const reader = new FrameReader();
+  return (chunk) => {
+    const isWhole = reader.push(chunk).length > 0;
+    if (reader.error) fail('what answered is no credential-cache server');
+    return isWhole ? Buffer.alloc(0) : undefined;
+  };
 }
 
 function withCode({ code }: Ended): string {

@@ -66,12 +66,14 @@ export function serveConnectionOnStdin(options: LauncherOptions): Promise<void> 
 export function serveListenerOnStdin(options: LauncherOptions): Promise<boolean> {
   return new Promise((resolve) => {
     const server = listener(options);
-    let idle = setTimeout(leave, options.settings.launcherIdle * 1000);
     let open = 0;
+    let idle = setTimeout(leave, options.settings.launcherIdle * 1000);
     async function leave(): Promise<void> {
       // inetd listens on: whoever connects from here on starts the next launcher. The socket must not be shut down.
-      if (!(await options.isNeeded())) resolve(true);
-      else if (open === 0) idle = setTimeout(leave, options.settings.launcherIdle * 1000);
+      const isNeeded = await options.isNeeded();
+      if (open > 0) return;
+      if (!isNeeded) resolve(true);
+      else idle = setTimeout(leave, options.settings.launcherIdle * 1000);
     }
     server.on('connection', (socket: Socket) => {
       open++;

@@ -79,7 +79,7 @@ async function main(): Promise<void> {
   const launcherUid = process.geteuid?.() as number;
   const ready = () => {
     const settings = loadSettings({ commandLine: given });
-    const { path: base, isHeld } = chooseBase(settings, launcherUid, mode !== 'inetd', log);
+    const { path: base, isHeld } = chooseBase(settings, launcherUid, mode === 'wait' || mode === 'listen', log);
     const workers = new Workers(base, settings, given, launcherUid);
     const isNeeded = async () => isHeld && (await workers.anyServes());
     const socketOf = (uid: number) => workers.socketOf(uid);

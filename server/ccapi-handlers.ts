@@ -5,6 +5,7 @@ import type { CCache } from './ccache.ts';
 import { type Collection, DEFAULT_NAME } from './collection.ts';
 import type { Answer, Holder, Holding } from './holdings.ts';
 import type { CCacheIterator, CredentialsIterator, Iterators } from './iterators.ts';
+import { heldIfUnfinished } from './unfinished.ts';
 
 /** What each class of message acts on. */
 export interface Objects {
@@ -52,8 +53,8 @@ export const handlers: Handlers = {
   contextGetDefaultCCacheName: (collection) => ({ name: collection.default?.name ?? DEFAULT_NAME }),
   contextOpenCCache: (collection, { name }) => ({ ccache: found(collection.named(name)).identifier }),
   contextOpenDefaultCCache: (collection) => ({ ccache: found(collection.default).identifier }),
-  contextCreateCCache: (collection, { name, version, principal }) => ({
-    ccache: collection.create(name, version, principal).identifier,
+  contextCreateCCache: (collection, { name, version, principal }, holder) => ({
+    ccache: heldIfUnfinished(collection.create(name, version, principal), collection, holder).identifier,
   }),
   contextCreateDefaultCCache: (collection, { version, principal }) => ({
     ccache: collection.createDefault(version, principal).identifier,

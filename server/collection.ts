@@ -2,6 +2,7 @@ import { type CredentialV5, requireV5 } from '../proto/credential-v5.ts';
 import { CCAPIError } from '../proto/error.ts';
 import type { Identifier } from '../proto/identifier.ts';
 import { isConfigServer } from '../proto/krb5-credential.ts';
+import { isUnfinished } from '../proto/unfinished.ts';
 import { CCache, type Contents, emptyContents } from './ccache.ts';
 import { bumped, type Clock } from './change-time.ts';
 import type { CredentialList, StoredCredential } from './credential-list.ts';
@@ -125,7 +126,8 @@ export class Collection {
 
   /** Makes a ccache under a name of its own: the first one's is fixed, later ones are counted. */
   createNew(version: number, principal: string): CCache {
-    return this.create(this.#order.size === 0 ? DEFAULT_NAME : this.#uniqueName(), version, principal);
+    const isFirst = [...this].every(({ name }) => isUnfinished(name));
+    return this.create(isFirst ? DEFAULT_NAME : this.#uniqueName(), version, principal);
   }
 
   /** Gives a ccache new contents in one step, or makes it with them. It keeps its identifier and its place. */

@@ -21,6 +21,7 @@ import { Ownership } from './ownership.ts';
 import { keepsIn } from './persistence.ts';
 import { PublicSocket } from './public-socket.ts';
 import { Store } from './store.ts';
+import { dropUnfinished } from './unfinished.ts';
 
 /** How long a worker that has given up its name waits for those who had found it before, in milliseconds. */
 const FAREWELL = 100;
@@ -140,6 +141,7 @@ export class Worker {
     const loaded = store?.load(hostClock);
     const collection = new Collection(loaded?.identifiers ?? new Identifiers(), hostClock);
     if (store && loaded) store.attach(collection, loaded.kept);
+    dropUnfinished(collection);
     const iterators = new Iterators(collection);
     const names = new KCMNames(collection, process.getuid?.() as number);
     [this.#store, this.#collection] = [store, collection];

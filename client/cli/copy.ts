@@ -1,12 +1,9 @@
 import { parseArgs } from 'node:util';
 import { parseServerURI } from '../../etc/server-uri.ts';
-import { type CCache, Context, type Credentials } from '../index.ts';
+import { type CCache, Context } from '../index.ts';
 import { type Command, print, UsageError } from './command.ts';
-import { nameOf, ofPrincipal, openNamed, openOrCreate } from './open-named.ts';
-import { Progress } from './progress.ts';
-
-/** How many credentials are on their way at a time. */
-const BATCH = 256;
+import { contentsOf, takeIn } from './contents.ts';
+import { openNamed } from './open-named.ts';
 
 export const copy: Command = {
   usage: `usage: ccapi copy [-c NAME | --all] FROM TO
@@ -29,10 +26,10 @@ of the ccache of the same principal, or with -c of the same name, in one step: w
     await using source = new Context(at(from));
     await using destination = new Context(at(to));
     for (const ccache of await chosen(source, values)) {
-      const arrived = await copied(ccache, destination, values.cache);
-      print(
-        `${await ccache.getPrincipal()}: ${arrived.count} credentials are now in API:${await arrived.ccache.getName()}`,
-      );
+      const contents = await contentsOf(ccache);
+      const arrived = await takeIn(destination, contents, values.cache);
+      const { principal, credentials } = contents;
+      print(`${principal}: ${credentials.length} credentials are now in API:${await arrived.getName()}`);
     }
   },
 };
@@ -48,40 +45,4 @@ async function chosen(context: Context, { all, cache }: { all?: boolean; cache?:
   const ccaches: CCache[] = [];
   for await (const ccache of context.ccaches()) ccaches.push(ccache);
   return ccaches;
-}
-
-async function copied(
-  from: CCache,
-  destination: Context,
-  name: string | undefined,
-): Promise<{ ccache: CCache; count: number }> {
-  const principal = await from.getPrincipal();
-  const staging = await destination.createNewCCache(principal);
-  try {
-    const count = await fill(staging, from);
-    const target =
-      name === undefined
-        ? await ofPrincipal(destination, principal, staging)
-        : await openOrCreate(destination, nameOf(name), principal);
-    if (!target) return { ccache: staging, count };
-    await staging.move(target);
-    return { ccache: target, count };
-  } catch (error) {
-    await staging.destroy().catch(() => {});
-    throw error;
-  }
-}
-
-async function fill(to: CCache, from: CCache): Promise<number> {
-  const all: Credentials[] = [];
-  for await (const credentials of from.credentials()) all.push(credentials);
-  const progress = new Progress('copying', all.length);
-  for (let at = 0; at < all.length; at += BATCH) {
-    await Promise.all(all.slice(at, at + BATCH).map(({ data }) => to.storeCredentials(data)));
-    progress.reached(at + BATCH);
-  }
-  progress.end();
-  const offset = await from.getKDCTimeOffset().catch(() => undefined);
-  if (offset !== undefined) await to.setKDCTimeOffset(offset);
-  return all.length;
 }

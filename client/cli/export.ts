@@ -1,9 +1,10 @@
 import { closeSync, fsyncSync, openSync, renameSync, unlinkSync, writeFileSync } from 'node:fs';
 import { type CCacheFile, writeCCacheFile } from '../../proto/ccache-file.ts';
-import { fromCredentialV5, type Krb5Credential } from '../../proto/krb5-credential.ts';
-import { type Principal, parsePrincipal } from '../../proto/principal.ts';
-import { CCAPIError, type CCache, Context } from '../index.ts';
+import { fromCredentialV5 } from '../../proto/krb5-credential.ts';
+import { parsePrincipal } from '../../proto/principal.ts';
+import { Context } from '../index.ts';
 import type { Command } from './command.ts';
+import { type Contents, contentsOf } from './contents.ts';
 import { filePath, residualArguments } from './file-ccaches.ts';
 import { openNamed } from './open-named.ts';
 
@@ -21,36 +22,21 @@ whole or not at all.
     const { cache, residual } = residualArguments(args, 'FILE:PATH');
     const path = filePath(residual);
     await using context = new Context();
-    replaceFile(path, writeCCacheFile(await contents(await openNamed(context, cache))));
+    const contents = await contentsOf(await openNamed(context, cache));
+    replaceFile(path, writeCCacheFile(fileOf(contents)));
   },
 };
 
-async function contents(ccache: CCache): Promise<CCacheFile> {
-  const [text, kdcOffset] = await Promise.all([ccache.getPrincipal(), offsetOf(ccache)]);
-  const credentials: Krb5Credential[] = [];
-  let principal: Principal | undefined;
-  for await (const { data } of ccache.credentials()) {
-    const credential = fromCredentialV5(data);
-    credentials.push(credential);
-    // A ccache's own principal has lost its name type on the way; the tickets made for it have not.
-    if (data.client === text) principal ??= credential.client;
-  }
-  principal ??= parsePrincipal(text);
+function fileOf({ principal: text, kdcOffset, credentials: stored }: Contents): CCacheFile {
+  const credentials = stored.map(fromCredentialV5);
+  // A ccache's own principal has lost its name type on the way; the tickets made for it have not.
+  const own = stored.findIndex(({ client }) => client === text);
   return {
     ...(kdcOffset === undefined ? {} : { kdcOffset: { seconds: kdcOffset, microseconds: 0 } }),
     otherTags: [],
-    principal,
+    principal: credentials[own]?.client ?? parsePrincipal(text),
     credentials,
   };
-}
-
-async function offsetOf(ccache: CCache): Promise<number | undefined> {
-  try {
-    return await ccache.getKDCTimeOffset();
-  } catch (error) {
-    if (CCAPIError.is(error, 'ccErrTimeOffsetNotSet')) return undefined;
-    throw error;
-  }
 }
 
 /** Whoever reads the path meanwhile finds the old file or the new one. */

@@ -1,14 +1,10 @@
 import type { CCacheFile } from '../../proto/ccache-file.ts';
 import { toCredentialV5 } from '../../proto/krb5-credential.ts';
-import { unparsePrincipal } from '../../proto/principal.ts';
-import { CCAPIError, type CCache, Context } from '../index.ts';
+import { type Principal, unparsePrincipal } from '../../proto/principal.ts';
+import { CCAPIError, Context } from '../index.ts';
 import { type Command, print, UsageError, warn } from './command.ts';
+import { type Contents, takeIn } from './contents.ts';
 import { ccacheFiles, readFileCCache, residualArguments } from './file-ccaches.ts';
-import { nameOf, ofPrincipal, openOrCreate } from './open-named.ts';
-import { Progress } from './progress.ts';
-
-/** How many credentials are on their way to the server at a time. */
-const BATCH = 256;
 
 export const importTickets: Command = {
   usage: `usage: ccapi import [-c NAME] FILE:PATH | DIR:PATH
@@ -31,38 +27,20 @@ holds, or make a new one. A ccache is replaced in one step: nobody sees it half 
       if (file.tornBytes > 0)
         warn(`${path}: the last ${file.tornBytes} bytes are no whole credential; they are left out`);
       if (!file.principal) continue;
-      const ccache = await importFile(context, file, cache);
-      print(
-        `${path}: ${file.credentials.length} credentials for ${unparsePrincipal(file.principal)} are now in API:${await ccache.getName()}`,
-      );
+      const contents = contentsOfFile(file, file.principal);
+      const ccache = await takeIn(context, contents, cache);
+      const { principal, credentials } = contents;
+      print(`${path}: ${credentials.length} credentials for ${principal} are now in API:${await ccache.getName()}`);
       imported++;
     }
     if (imported === 0) throw new CCAPIError('ccErrCCacheNotFound', `${residual}: no ccache with a principal`);
   },
 };
 
-async function importFile(context: Context, file: CCacheFile, cache: string | undefined): Promise<CCache> {
-  const principal = unparsePrincipal(file.principal as NonNullable<CCacheFile['principal']>);
-  const target =
-    cache === undefined ? await ofPrincipal(context, principal) : await openOrCreate(context, nameOf(cache), principal);
-  const staging = await context.createNewCCache(principal);
-  try {
-    await fill(staging, file);
-    if (!target) return staging;
-    await staging.move(target);
-    return target;
-  } catch (error) {
-    await staging.destroy().catch(() => {});
-    throw error;
-  }
-}
-
-async function fill(ccache: CCache, { credentials, kdcOffset }: CCacheFile): Promise<void> {
-  const progress = new Progress('importing', credentials.length);
-  for (let at = 0; at < credentials.length; at += BATCH) {
-    await Promise.all(credentials.slice(at, at + BATCH).map((one) => ccache.storeCredentials(toCredentialV5(one))));
-    progress.reached(at + BATCH);
-  }
-  progress.end();
-  if (kdcOffset) await ccache.setKDCTimeOffset(kdcOffset.seconds);
+function contentsOfFile({ credentials, kdcOffset }: CCacheFile, principal: Principal): Contents {
+  return {
+    principal: unparsePrincipal(principal),
+    kdcOffset: kdcOffset?.seconds,
+    credentials: credentials.map(toCredentialV5),
+  };
 }

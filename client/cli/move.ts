@@ -1,7 +1,7 @@
 import { parseArgs } from 'node:util';
 import { Context } from '../index.ts';
 import { type Command, UsageError } from './command.ts';
-import { nameOf, openNamed, openOrCreate } from './open-named.ts';
+import { nameOf, openIfThere, openNamed } from './open-named.ts';
 
 export const move: Command = {
   usage: `usage: ccapi move FROM TO
@@ -18,6 +18,7 @@ made. FROM is gone then.
     if (nameOf(from) === nameOf(to)) throw new UsageError('FROM and TO are the same ccache');
     await using context = new Context();
     const source = await openNamed(context, from);
-    await source.move(await openOrCreate(context, nameOf(to), await source.getPrincipal()));
+    const target = await openIfThere(context, nameOf(to));
+    await source.move(target ?? (await context.createCCache(nameOf(to), await source.getPrincipal())));
   },
 };

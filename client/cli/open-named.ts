@@ -17,24 +17,18 @@ export async function openNamed(context: Context, text: string | undefined): Pro
   }
 }
 
-/**
- * The ccache of a principal, and not `but`; undefined where there is none. The default one goes before others of the same
- * principal.
- */
-export async function ofPrincipal(context: Context, principal: string, but?: CCache): Promise<CCache | undefined> {
-  for await (const ccache of context.ccaches()) {
-    if (ccache.identifier.object !== but?.identifier.object && (await ccache.getPrincipal()) === principal)
-      return ccache;
-  }
+/** The first ccache of a principal, so the default one before others; undefined where there is none. */
+export async function ofPrincipal(context: Context, principal: string): Promise<CCache | undefined> {
+  for await (const ccache of context.ccaches()) if ((await ccache.getPrincipal()) === principal) return ccache;
   return undefined;
 }
 
-/** The ccache of this name, made where there is none; one that is there keeps what it holds. */
-export async function openOrCreate(context: Context, name: string, principal: string): Promise<CCache> {
+/** The ccache of this name; undefined where there is none. */
+export async function openIfThere(context: Context, name: string): Promise<CCache | undefined> {
   try {
     return await context.openCCache(name);
   } catch (error) {
-    if (!CCAPIError.is(error, 'ccErrCCacheNotFound')) throw error;
-    return context.createCCache(name, principal);
+    if (CCAPIError.is(error, 'ccErrCCacheNotFound')) return undefined;
+    throw error;
   }
 }

@@ -273,7 +273,7 @@ describeWith(['Linux'], 'a long import', () => {
     const line = `${process.execPath} ${programs.ccapi} import FILE:${path}`;
     const { stdout } = await run('/usr/bin/script', ['-qec', line, '/dev/null'], { env: cleanEnvironment(env()) });
     const shown = stdout.replaceAll('\x1b[K', '<clear>');
-    expect(shown).toMatch(/\rimporting: \d+ of 40000<clear>/);
+    expect(shown).toMatch(/\rstoring: \d+ of 40000<clear>/);
     expect(shown).toMatch(/\r<clear>.*40000 credentials for a@R/s);
     expect((await command('import', path)).stderr).toBe('');
   });

@@ -1,6 +1,7 @@
 // One KCM socket for the whole machine, under the real inetd: each user's stock programs find their own worker there.
 import { existsSync, writeFileSync } from 'node:fs';
 import { connect, createServer, type Socket } from 'node:net';
+import koffi from 'koffi';
 import { beforeAll, expect, inject, it } from 'vitest';
 import { descriptorOf, sendDescriptor } from '../../etc/host.ts';
 import { eventually, processesOf, workersBelow } from '../setup/cleanup.ts';
@@ -8,6 +9,8 @@ import { type FrontDoor, frontDoorRequirements, startFrontDoor } from '../setup/
 import { ccapi, run, sendBytes } from '../setup/programs.ts';
 import { describeWith } from '../setup/requirements.ts';
 import type { TestUser } from '../setup/test-users.ts';
+
+const SIOCOUTQ = 0x5411;
 
 /** The server's end of the next connection to a path. */
 function accepted(path: string): Promise<Socket> {
@@ -17,6 +20,14 @@ function accepted(path: string): Promise<Socket> {
       resolve(socket);
     }).listen(path);
   });
+}
+
+/** Whether the other end has read all that was written (unix(7), SIOCOUTQ). */
+function isRead(socket: Socket): boolean {
+  const ioctl = koffi.load(null).func('int ioctl(int descriptor, ulong request, _Out_ int *result)');
+  const unread = [0];
+  expect(ioctl(descriptorOf(socket), SIOCOUTQ, unread)).toBe(0);
+  return unread[0] === 0;
 }
 
 async function connected(path: string): Promise<Socket> {
@@ -139,10 +150,12 @@ describeWith([...frontDoorRequirements, 'netcat-openbsd'], 'the front door', () 
     const socket = await connected(door);
     let answer = '';
     socket.setEncoding('utf8').on('data', (chunk) => (answer += chunk));
+    const closed = new Promise((resolve) => socket.once('close', resolve));
     for (const piece of ['CCAPI/1 ', 'uid=', `${bob.uid}\n`]) {
-      await new Promise((resolve) => setTimeout(() => socket.write(piece, resolve), 30));
+      socket.write(piece);
+      await eventually(() => socket.destroyed || isRead(socket));
     }
-    await new Promise((resolve) => socket.once('close', resolve));
+    await closed;
     expect(answer).toBe(`CCAPI/1 ok path=${base}/${bob.uid}/S.ccapi\n`);
     const half = await run('/bin/nc.openbsd', ['-N', '-U', door], { input: 'CCAPI/1 uid' });
     expect(half.stdout).toContain('code=syntax message=the line has no newline');

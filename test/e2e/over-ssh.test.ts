@@ -8,8 +8,8 @@ import { writeCCacheFile } from '../../proto/ccache-file.ts';
 import { fromCredentialV5 } from '../../proto/krb5-credential.ts';
 import { parsePrincipal } from '../../proto/principal.ts';
 import { credentialFor } from '../server/model.ts';
-import { end, eventually, memory, start, temporaryDirectory } from '../setup/cleanup.ts';
-import { ccapi, cleanEnvironment, type Outcome, programs, run, succeed } from '../setup/programs.ts';
+import { end, eventually, memory, processesOf, start, temporaryDirectory } from '../setup/cleanup.ts';
+import { ccapi, cleanEnvironment, type Outcome, programs, succeed } from '../setup/programs.ts';
 import { describeWith } from '../setup/requirements.ts';
 import { startSshd } from '../setup/sshd.ts';
 import type { TestUser } from '../setup/test-users.ts';
@@ -83,7 +83,7 @@ describeWith(['root', 'Linux', 'openssh-server'], 'ssh://', () => {
     await eventually(() => printed.includes('created API:seen (bob@R)'));
     await end(watching);
     // Whoever watched is gone, and so is the ssh that it had.
-    await eventually(async () => !(await run('/usr/bin/pgrep', ['-u', alice.name, 'ssh'])).stdout);
+    await eventually(() => processesOf('ssh', `UserKnownHostsFile=${directory}`).length === 0);
     await here('destroy', '-A');
   });
 
@@ -134,19 +134,42 @@ describeWith(['root', 'Linux', 'openssh-server'], 'ssh://', () => {
     });
   });
 
-  it('a connection that breaks in the middle of a store is an error, and there is all of it or nothing', async () => {
+  it('a connection that breaks in the middle of a store is an error, and there is nothing of it', async () => {
     await here('import', '-c', 'broken', file('broken', ['first@R']));
     const large = { ...credentialFor('large@R'), ticket: { type: 0, data: Buffer.alloc(1_000_000) } };
-    await using context = new Context({ env: { ...process.env, CCAPI_SERVER: uri, CCAPI_RSH: rsh } });
+    await using context = new Context({ env: { ...process.env, CCAPI_SERVER: uri, CCAPI_RSH: cutOffAfter(300_000) } });
     const ccache = await context.openCCache('broken');
-    const outcome = ccache.storeCredentials(large).then(
-      () => 'stored',
-      (error: Error) => error.message,
-    );
-    await run('/usr/bin/pkill', ['-f', `ssh.*-l ${bob.name}`]);
-    const message = await outcome;
-    const services = JSON.parse((await here('list', '-c', 'broken', '--json')).stdout)[0].credentials.length;
-    expect(message === 'stored' ? 2 : services).toBe(services);
-    if (message !== 'stored') expect(message).toContain('connection to the credential-cache server was lost');
+    await expect(ccache.storeCredentials(large)).rejects.toThrow('connection to the credential-cache server was lost');
+    expect(JSON.parse((await here('list', '-c', 'broken', '--json')).stdout)).toMatchObject([
+      { credentials: [{ server: 'first@R' }] },
+    ]);
+    await here('destroy', '-A');
   });
+
+  it('a copy that breaks off leaves nothing over there', async () => {
+    await here('import', '-c', 'kept', file('kept', ['first@R']));
+    const services = Array.from({ length: 3000 }, (_, i) => `host/${i}@R`);
+    const cut = { uid: alice.uid, gid: alice.gid, env: { ...env, CCAPI_RSH: cutOffAfter(300_000) } };
+    const { code, stdout, stderr } = await ccapi(['import', file('many', services)], cut);
+    expect([code, stdout]).toEqual([1, '']);
+    expect(stderr).toContain('lost');
+    const listed = async () => JSON.parse((await here('list', '-A', '--json')).stdout);
+    await eventually(async () => (await listed()).length === 1);
+    expect(await listed()).toMatchObject([{ name: 'kept', credentials: [{ server: 'first@R' }] }]);
+    await here('destroy', '-A');
+  });
+
+  /** An ssh that is killed, and its connection with it, once so many bytes have gone into it. */
+  function cutOffAfter(bytes: number): string {
+    const path = join(directory, `cut-off-after-${bytes}`);
+    const script = [
+      'exec 3<&0',
+      `pipe=${directory}/home/pipe.$$`,
+      'mkfifo "$pipe"',
+      `{ dd bs=1 count=${bytes} status=none <&3 >"$pipe"; rm "$pipe"; kill -9 $$; } &`,
+      `exec ${rsh} "$@" <"$pipe" 3<&-`,
+    ];
+    writeFileSync(path, ['#!/bin/sh', ...script, ''].join('\n'), { mode: 0o755 });
+    return path;
+  }
 });

@@ -1,5 +1,5 @@
 // Under inetd descriptors 0 to 2 are the peer's: what goes wrong goes into the answer and the system log, nowhere else.
-import { readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { beforeAll, expect, inject, it } from 'vitest';
@@ -88,10 +88,7 @@ describeWith(['root', 'Linux', 'openbsd-inetd'], 'where /run cannot be written t
   it('there is a directory of a random name in /tmp, for as long as anybody is served there', async () => {
     const ask = await start(true);
     const answer = await ask();
-    const [, base] = /^CCAPI\/1 ok path=(\/tmp\/ccapi-\w{6})\/0\/S.ccapi\n$/.exec(answer) as unknown as [
-      string,
-      string,
-    ];
+    const base = baseIn(answer);
     expect([statSync(base).uid, statSync(base).mode & 0o7777]).toEqual([0, 0o755]);
     // The launcher would have left long before the worker does.
     const [worker] = workersBelow(base) as [number];
@@ -102,11 +99,14 @@ describeWith(['root', 'Linux', 'openbsd-inetd'], 'where /run cannot be written t
     expect(workersBelow(base)).toEqual([worker]);
     await eventually(() => workersBelow(base).length === 0);
     await eventually(() => processesOf('ccapi-launcher.js', '--launcher-idle=1').length === 0);
-    expect(await ask()).not.toBe(answer);
-    const left = readdirSync('/tmp').filter((name) => /^ccapi-\w{6}$/.test(name));
-    for (const name of left) await endProgramsBelow(`/tmp/${name}`);
-    for (const name of left) rmSync(`/tmp/${name}`, { recursive: true });
+    const another = baseIn(await ask());
+    expect(another).not.toBe(base);
+    await endProgramsBelow(another);
+    for (const left of [base, another]) rmSync(left, { recursive: true });
   });
+
+  const baseIn = (answer: string) =>
+    /^CCAPI\/1 ok path=(\/tmp\/ccapi-\w{6})\/0\/S.ccapi\n$/.exec(answer)?.[1] as string;
 
   it('a launcher for one connection says that it cannot remember one', async () => {
     const ask = await start(false);

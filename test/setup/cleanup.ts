@@ -69,7 +69,7 @@ export function workersBelow(path: string): number[] {
   return processesOf('ccapi-server.js', path);
 }
 
-/** The pids of the processes that run a program of ours with an argument that mentions a text. */
+/** The pids of the processes that run a program with an argument that mentions a text. */
 export function processesOf(program: string, argument: string): number[] {
   return readdirSync('/proc')
     .filter((name) => /^[0-9]+$/.test(name))
