@@ -129,6 +129,11 @@ export const settingsTable = {
   maxBytes: setting(bytes(65_536, 2 ** 40), 2 ** 30, 'bytes of all credentials together'),
   maxConnections: setting(integer(1, 1_000_000), 4096, 'connections that a worker has at once'),
   maxFrame: setting(bytes(65_536, 2 ** 28), 2 ** 24, 'bytes of one request; whoever sends a longer one is cut off'),
+  maxOutput: setting(
+    bytes(65_536, 2 ** 30),
+    2 ** 20,
+    'bytes of replies that a connection may leave unread; until it reads, no more of its requests are answered',
+  ),
   purgeExpired: setting(
     duration(0, 315_360_000),
     86_400,

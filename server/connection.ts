@@ -8,6 +8,14 @@ export interface Session {
   close(): void;
 }
 
+/** What a connection may make us keep for it, in bytes. */
+export interface ConnectionLimits {
+  /** The longest request that is taken. */
+  maxFrame: number;
+  /** How much of replies may lie unread before the next request is answered; at least what a socket buffers. */
+  maxOutput: number;
+}
+
 /** How many bytes of further requests are kept for a connection whose request has to wait. */
 const MOST_WAITING = 1024 * 1024;
 
@@ -17,7 +25,7 @@ const HALF_SENT = 60_000;
 /**
  * Serves one connection, which has to be half-open: each frame is answered in its turn, and one that has to wait keeps
  * only those behind it waiting. While the peer does not read its replies nothing more is read from it, so that no more
- * than a socket's buffer is kept for it. While a request waits the socket is read on, or the peer's end would go
+ * is kept for it than the limit and one reply. While a request waits the socket is read on, or the peer's end would go
  * unnoticed; a peer that sends too much meanwhile is cut off, and so is one that leaves off in the middle of a frame.
  * Where the framing is lost the connection is closed once what came before it is answered.
  */
@@ -26,13 +34,14 @@ export class Connection {
   readonly #session: Session;
   readonly #onRequest: () => void;
   readonly #reader: FrameReader;
+  readonly #maxOutput: number;
   #waiting: Buffer[] = [];
   #blocked = false;
   #ended = false;
 
-  /** `maxFrame` is the longest request that is taken, in bytes. */
-  constructor(socket: Socket, session: Session, onRequest: () => void, maxFrame?: number) {
+  constructor(socket: Socket, session: Session, onRequest: () => void, { maxFrame, maxOutput }: ConnectionLimits) {
     this.#reader = new FrameReader(maxFrame);
+    this.#maxOutput = maxOutput;
     this.#socket = socket;
     this.#session = session;
     this.#onRequest = onRequest;
@@ -63,7 +72,7 @@ export class Connection {
     if (socket.destroyed) return;
     let taken = 0;
     socket.cork();
-    while (!this.#blocked && taken < this.#waiting.length && !socket.writableNeedDrain)
+    while (!this.#blocked && taken < this.#waiting.length && socket.writableLength <= this.#maxOutput)
       this.#answer(this.#waiting[taken++] as Buffer);
     socket.uncork();
     this.#waiting = this.#waiting.slice(taken);

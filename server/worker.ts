@@ -46,6 +46,7 @@ export type WorkerSettings = Pick<
   | 'maxBytes'
   | 'maxConnections'
   | 'maxFrame'
+  | 'maxOutput'
   | 'purgeExpired'
 >;
 
@@ -159,8 +160,7 @@ export class Worker {
       socket.destroy();
       return;
     }
-    const { maxFrame } = this.#settings;
-    const connection = new Connection(socket, this.#openSession(), this.#lifetime.requested, maxFrame);
+    const connection = new Connection(socket, this.#openSession(), this.#lifetime.requested, this.#settings);
     this.#connections.set(socket, connection);
     this.#lifetime.connected();
     if (this.#leaving) finishSoon(connection);

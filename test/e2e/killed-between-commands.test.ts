@@ -1,11 +1,10 @@
 // The worker is killed between any two commands, and nobody notices: what is kept is kept in memory files.
-import { statSync } from 'node:fs';
 import { beforeAll, expect, inject, it } from 'vitest';
-import { eventually, memory, start, temporaryDirectory, workersBelow } from '../setup/cleanup.ts';
+import { eventually, memory, start, temporaryDirectory } from '../setup/cleanup.ts';
+import { command, kill, shown, workersOf } from '../setup/commands.ts';
 import { type FrontDoor, frontDoorRequirements, startFrontDoor } from '../setup/front-door.ts';
 import { acceptedAs } from '../setup/gssapi.ts';
-import { heimdal } from '../setup/heimdal.ts';
-import { ccapi, cleanEnvironment, type Outcome } from '../setup/programs.ts';
+import { cleanEnvironment } from '../setup/programs.ts';
 import { describeWith } from '../setup/requirements.ts';
 import type { TestUser } from '../setup/test-users.ts';
 
@@ -55,38 +54,12 @@ describeWith([...frontDoorRequirements, 'heimdal', 'kerberos, built'], 'with a w
     machine = await startFrontDoor(['alice', 'bob', 'carol', 'host/a.test.example', ...services], { base });
   });
 
-  function command(user: TestUser, line: string): Promise<Outcome> {
-    const [, how, program = '', rest = ''] = /^(?:(\w):)?(\S+) ?(.*)$/.exec(line) ?? [];
-    const args = rest === '' ? [] : rest.split(' ');
-    const { uid, gid } = user;
-    const { env, kdc, doorDirectory } = machine;
-    const options = { uid, gid, env, input: `${kdc.password}\n` };
-    if (how === 'h') return heimdal(doorDirectory, program, args, options);
-    return how === 'o' ? ccapi([program, ...args], options) : machine.as(user, program, ...args);
-  }
-
-  /** What a command printed, without what differs from one day to the next: times, and numbers that are drawn. */
-  const shown = ({ code, stdout, stderr }: Outcome) =>
-    `${code} ${stdout}${stderr}`
-      .replace(
-        /\d\d\/\d\d\/\d\d \d\d:\d\d:\d\d|[A-Z][a-z]{2} +\d+ \d\d:\d\d:\d\d \d{4}|\d{4}-\d\d-\d\d[T ][\d:.]+Z?/g,
-        'TIME',
-      )
-      .replace(/\b\d{4,}(:\d+)?\b/g, 'NUMBER')
-      .replace(/ +/g, ' ');
-
-  async function kill(uid: number, signal: NodeJS.Signals = 'SIGKILL'): Promise<void> {
-    const running = () => workersBelow(machine.base).filter((pid) => ownerOf(pid) === uid);
-    for (const pid of running()) process.kill(pid, signal);
-    await eventually(() => running().length === 0);
-  }
-
   it('a day of commands comes out as it does when nobody kills it', async () => {
     const [undisturbed, disturbed]: [string[], string[]] = [[], []];
     for (const line of day) {
-      undisturbed.push(`${line}: ${shown(await command(alice, line))}`);
-      disturbed.push(`${line}: ${shown(await command(bob, line))}`);
-      await kill(bob.uid);
+      undisturbed.push(`${line}: ${shown(await command(machine, alice, line))}`);
+      disturbed.push(`${line}: ${shown(await command(machine, bob, line))}`);
+      await kill(machine, bob.uid);
     }
     expect(disturbed).toEqual(undisturbed);
     expect(undisturbed.filter((line) => !line.includes(': 0 ')).length).toBe(2);
@@ -101,13 +74,13 @@ describeWith([...frontDoorRequirements, 'heimdal', 'kerberos, built'], 'with a w
       let said = '';
       for (const stream of [kinit.stdout, kinit.stderr]) stream?.on('data', (chunk) => (said += chunk));
       await eventually(() => said.includes('Password for alice'));
-      const [worker] = workersBelow(machine.base).filter((pid) => ownerOf(pid) === uid);
-      await kill(uid, signal);
+      const [worker] = workersOf(machine, uid);
+      await kill(machine, uid, signal);
       const ended = new Promise((resolve) => kinit.once('exit', resolve));
       kinit.stdin?.end(`${machine.kdc.password}\n`);
       expect([await ended, said]).toEqual([0, expect.not.stringContaining('kinit:')]);
       expect((await machine.as(alice, 'klist')).stdout).toContain('Default principal: alice@TEST.EXAMPLE');
-      expect(workersBelow(machine.base)).not.toContain(worker);
+      expect(workersOf(machine, uid)).not.toContain(worker);
     },
   );
 
@@ -115,7 +88,7 @@ describeWith([...frontDoorRequirements, 'heimdal', 'kerberos, built'], 'with a w
     const keytab = await machine.kdc.keytab('host.keytab', ['host/a.test.example']);
     expect((await machine.as(alice, 'kinit', 'alice')).code).toBe(0);
     for (let i = 0; i < 2; i++) {
-      await kill(alice.uid);
+      await kill(machine, alice.uid);
       const { uid, gid } = alice;
       const accepted = await acceptedAs('host@a.test.example', { uid, gid, env: machine.env, keytab });
       expect(accepted).toBe('alice@TEST.EXAMPLE');
@@ -123,19 +96,23 @@ describeWith([...frontDoorRequirements, 'heimdal', 'kerberos, built'], 'with a w
   });
 
   it('32 programs at once find their tickets in the one that is started for them', async () => {
-    const made = await Promise.all(Array.from({ length: 32 }, (_, i) => command(alice, `kinit -c KCM:${i} alice`)));
+    const made = await Promise.all(
+      Array.from({ length: 32 }, (_, i) => command(machine, alice, `kinit -c KCM:${i} alice`)),
+    );
     expect(made.map(({ code }) => code)).toEqual(Array(32).fill(0));
     for (let round = 0; round < 5; round++) {
-      await kill(alice.uid);
-      const found = await Promise.all(Array.from({ length: 32 }, (_, i) => command(alice, `klist -c KCM:${i}`)));
+      await kill(machine, alice.uid);
+      const found = await Promise.all(
+        Array.from({ length: 32 }, (_, i) => command(machine, alice, `klist -c KCM:${i}`)),
+      );
       expect(found.map(({ code, stderr }) => `${code} ${stderr}`)).toEqual(Array(32).fill('0 '));
-      await kill(alice.uid);
+      await kill(machine, alice.uid);
       const stored = await Promise.all(
-        Array.from({ length: 32 }, (_, i) => command(alice, `kvno -c KCM:${i} svc/${i % 5}.test.example`)),
+        Array.from({ length: 32 }, (_, i) => command(machine, alice, `kvno -c KCM:${i} svc/${i % 5}.test.example`)),
       );
       expect(stored.map(({ code, stderr }) => `${code} ${stderr}`)).toEqual(Array(32).fill('0 '));
     }
-    const listed = JSON.parse((await command(alice, 'o:list -A --json')).stdout);
+    const listed = JSON.parse((await command(machine, alice, 'o:list -A --json')).stdout);
     for (const { name, credentials } of listed.filter(
       ({ name }: { name: string }) => /^\d+$/.test(name) && Number(name) < 32,
     )) {
@@ -144,10 +121,6 @@ describeWith([...frontDoorRequirements, 'heimdal', 'kerberos, built'], 'with a w
         ['krbtgt/TEST.EXAMPLE@TEST.EXAMPLE', `svc/${Number(name) % 5}.test.example@TEST.EXAMPLE`],
       ]);
     }
-    expect(workersBelow(machine.base).filter((pid) => ownerOf(pid) === alice.uid)).toHaveLength(1);
+    expect(workersOf(machine, alice.uid)).toHaveLength(1);
   });
 });
-
-function ownerOf(pid: number): number | undefined {
-  return statSync(`/proc/${pid}`, { throwIfNoEntry: false })?.uid;
-}

@@ -28,6 +28,7 @@ describe('the settings', () => {
       maxBytes: 2 ** 30,
       maxConnections: 4096,
       maxFrame: 2 ** 24,
+      maxOutput: 2 ** 20,
       purgeExpired: 86_400,
       maxLauncherConnections: 1000,
       maxLauncherConnectionsPerUid: 200,

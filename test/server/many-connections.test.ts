@@ -13,6 +13,7 @@ import { afterwards, eventually, temporaryDirectory } from '../setup/cleanup.ts'
 import { credentialFor } from './model.ts';
 import { RawConnection } from './raw-connection.ts';
 
+const limits = { maxFrame: 2 ** 24, maxOutput: 2 ** 20 };
 const silent = { info() {}, warning() {}, error() {}, refusal() {} };
 
 it('500 connections with a lock pending or a wait each leave none behind, in whatever order they are killed', async () => {
@@ -22,7 +23,7 @@ it('500 connections with a lock pending or a wait each leave none behind, in wha
   const server = createServer({ allowHalfOpen: true }, (socket) => {
     open++;
     socket.once('close', () => open--);
-    new Connection(socket, new CCAPISession(collection, iterators, silent), () => {});
+    new Connection(socket, new CCAPISession(collection, iterators, silent), () => {}, limits);
   });
   const path = `${temporaryDirectory()}/socket`;
   await new Promise<void>((resolve) => server.listen(path, resolve));

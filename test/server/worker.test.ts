@@ -124,6 +124,32 @@ describe('a peer', () => {
     slow.destroy();
   });
 
+  it.each([
+    ['64k', 1],
+    ['8m', 8],
+  ])('may leave as much unread as max_output = %s says, and is not answered beyond that', async (limit, answered) => {
+    await startWorker(`--max-output=${limit}`);
+    await using context = openContext();
+    await (await context.createCCache('x'.repeat(1 << 20), 'alice@R')).setDefault();
+    const slow = connect(`${directory}/S.ccapi`);
+    await new Promise((resolve) => slow.once('connect', resolve));
+    slow.pause();
+    // What each of them makes shows that it was answered, with a megabyte: its name is that long.
+    const ask = requestFrame('contextGetDefaultCCacheName', uninitialised, {});
+    const make = requestFrame('contextCreateNewCCache', uninitialised, { version: 2, principal: 'slow@R' });
+    slow.write(Buffer.concat(Array.from({ length: 30 }, () => [ask, make]).flat()));
+    const made = async () => {
+      let count = -1;
+      for await (const _ of context.ccaches()) count++;
+      return count;
+    };
+    await eventually(async () => (await made()) >= answered - 1);
+    for (let i = 0; i < 20; i++) expect(await made()).toBeLessThanOrEqual(answered);
+    slow.resume();
+    await eventually(async () => (await made()) === 30);
+    slow.destroy();
+  });
+
   it('that loses the framing is answered what came before it, and is closed; nobody else is', async () => {
     await startWorker();
     await using context = openContext();

@@ -5,11 +5,12 @@ import { start } from './cleanup.ts';
 
 const root = join(import.meta.dirname, '../..');
 
-/** Our programs, as they are built. */
+/** Our programs and the library, as they are built. */
 export const programs = {
   ccapi: join(root, 'dist/ccapi.js'),
   launcher: join(root, 'dist/ccapi-launcher.js'),
   server: join(root, 'dist/ccapi-server.js'),
+  library: join(root, 'dist/index.js'),
 };
 
 /** How a program ended, and what it said. */
