@@ -2,7 +2,7 @@
 // the worker killed between every two operations. It comes out as it does when nobody kills it.
 import { expect, inject, it } from 'vitest';
 import { memory, temporaryDirectory } from '../setup/cleanup.ts';
-import { command, kill, libraryProgram, shown } from '../setup/commands.ts';
+import { command, kill, libraryProgram, shown, withoutChance } from '../setup/commands.ts';
 import { type FrontDoor, frontDoorRequirements, startFrontDoor } from '../setup/front-door.ts';
 import { describeWith } from '../setup/requirements.ts';
 import type { TestUser } from '../setup/test-users.ts';
@@ -74,5 +74,6 @@ type Day = (line: string) => Promise<string>;
 
 function dayOf(machine: FrontDoor, user: TestUser): Day {
   const library = libraryProgram(machine, user);
-  return async (line) => (line.startsWith('l:') ? library(line.slice(2)) : shown(await command(machine, user, line)));
+  return async (line) =>
+    line.startsWith('l:') ? withoutChance(await library(line.slice(2))) : shown(await command(machine, user, line));
 }
