@@ -21,6 +21,7 @@ function host(): { koffi: Koffi; libc: ReturnType<Koffi['load']> } | null {
 
 const SOL_SOCKET = 1;
 const SO_PEERCRED = 17;
+const SO_ACCEPTCONN = 30;
 
 let getsockopt: ((socket: number, level: number, option: number, value: Buffer, length: Buffer) => number) | undefined;
 
@@ -45,6 +46,15 @@ export function peerCredentials(descriptor: number): { pid: number; uid: number;
   const [pid, uid, gid] = [words[0] as number, (words[1] as number) >>> 0, (words[2] as number) >>> 0];
   // The kernel answers pid 0 and uid -1 for a socket that has no peer of its own host.
   return pid === 0 ? undefined : { pid, uid, gid };
+}
+
+/** Whether a socket listens; undefined where it cannot be asked. Source: socket(7), SO_ACCEPTCONN. */
+export function isListeningSocket(descriptor: number): boolean | undefined {
+  if (!canAskForPeers() || !getsockopt) return undefined;
+  const [value, length] = [Buffer.alloc(4), Buffer.alloc(4)];
+  length.writeUInt32LE(value.length);
+  if (getsockopt(descriptor, SOL_SOCKET, SO_ACCEPTCONN, value, length) !== 0) return undefined;
+  return value.some((byte) => byte !== 0);
 }
 
 /** What Node keeps of a socket, and shows to nobody. */

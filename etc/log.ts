@@ -1,7 +1,10 @@
 import { syslog, syslogFacility, syslogLevel } from './host.ts';
 
-/** Where a program's log goes: under inetd descriptors 0 to 2 are the peer's, so only the system log is left. */
-export type LogDestination = 'syslog' | 'stderr';
+/**
+ * Where a program's log goes: under inetd descriptors 0 to 2 are the peer's, so only the system log is left; systemd takes
+ * what comes on standard error, each line with its level (sd-daemon(3)).
+ */
+export type LogDestination = 'syslog' | 'stderr' | 'systemd';
 
 /** One line an event. Nothing secret is ever passed in: no key, no ticket, no content of a message. */
 export interface Log {
@@ -18,6 +21,7 @@ export function openLog(program: string, destination: LogDestination): Log {
     // What a peer sent may be in a message, so nothing in it may begin another line or move a terminal's cursor.
     const line = message.replace(/[^\x20-\x7e\u00a0-\uffff]/g, '?');
     if (destination === 'syslog') syslog(program, syslogFacility[facility] | syslogLevel[level], line);
+    else if (destination === 'systemd') process.stderr.write(`<${syslogLevel[level]}>${line}\n`);
     else process.stderr.write(`${program}: ${level === 'info' ? '' : `${level}: `}${line}\n`);
   };
   return {

@@ -5,7 +5,7 @@ import type { Settings } from '../etc/settings.ts';
 import type { Crowd } from './crowd.ts';
 import { enteredFrontDoor } from './front-door.ts';
 import { stdoutIsApart } from './mode.ts';
-import { type Peer, stdinPeer, tcpPeer, unixPeer } from './peer.ts';
+import { ownPeer, type Peer, tcpPeer, unixPeer, unixPeerAtStdin } from './peer.ts';
 import { rendezvous } from './rendezvous.ts';
 
 /** What serves the connections, however they come. */
@@ -22,20 +22,20 @@ export interface LauncherOptions {
 }
 
 /** Serves one connection: a peer of another host is dropped without a byte. */
-async function serve(socket: Socket, options: LauncherOptions): Promise<void> {
-  const { settings, launcherUid, log, socketOf } = options;
-  const stdin = descriptorOf(socket) === 0;
-  const unix = socket.remoteAddress === undefined;
-  const peer = unix ? (stdin ? stdinPeer(launcherUid) : unixPeer(descriptorOf(socket))) : tcpPeer(socket);
+async function serve(socket: Socket, peer: Peer | undefined, options: LauncherOptions): Promise<void> {
+  const { settings, log, socketOf } = options;
   if (!peer) {
     log.refusal(`${socket.remoteAddress}: dropped: not an address of this host`);
     socket.destroy();
     return;
   }
-  if (!stdin && !entered(socket, peer, options)) return;
   const verifyUid = settings.verifyUid && process.platform === 'linux';
-  if (unix && !stdin && (await enteredFrontDoor(socket, peer, options))) return;
+  if (isUnix(socket) && (await enteredFrontDoor(socket, peer, options))) return;
   await rendezvous({ input: socket, output: socket }, peer, { verifyUid, socketOf, log });
+}
+
+function isUnix(socket: Socket): boolean {
+  return socket.remoteAddress === undefined;
 }
 
 /** Nobody gets so many connections that there are none left for others. */
@@ -49,44 +49,55 @@ function entered(socket: Socket, { uid, description }: Peer, { crowd, log }: Lau
   return false;
 }
 
-/** Descriptor 0 is the connection (`nowait`), or 0 and 1 are its two directions. Resolves once it is served. */
-export function serveConnectionOnStdin(options: LauncherOptions): Promise<void> {
+/**
+ * A descriptor is the connection (`nowait`), or 0 and 1 are its two directions. Resolves once it is served. Without root
+ * the launcher serves nobody but the uid it runs as, whoever asks, so that pipes need no proof.
+ */
+export function serveConnection(descriptor: number, options: LauncherOptions): Promise<void> {
+  const { launcherUid, log, socketOf } = options;
+  const apart = descriptor === 0 && stdoutIsApart();
   // Half-open: a peer that closes its sending side behind its line is answered all the same.
-  const socket = new Socket({ fd: 0, readable: true, writable: !stdoutIsApart(), allowHalfOpen: true });
-  if (!stdoutIsApart()) return serve(socket, options);
-  const output = new Socket({ fd: 1, readable: false, writable: true });
-  const { log, socketOf } = options;
-  return rendezvous({ input: socket, output }, stdinPeer(options.launcherUid), { verifyUid: true, socketOf, log });
+  const socket = new Socket({ fd: descriptor, readable: true, writable: !apart, allowHalfOpen: true });
+  if (apart) {
+    const output = new Socket({ fd: 1, readable: false, writable: true });
+    const peer = launcherUid === 0 ? unixPeer(0) : ownPeer(launcherUid);
+    return rendezvous({ input: socket, output }, peer, { verifyUid: true, socketOf, log });
+  }
+  const unix = () => (descriptor === 0 ? unixPeerAtStdin(process.env) : unixPeer(descriptor));
+  return serve(socket, isUnix(socket) ? unix() : tcpPeer(socket), options);
 }
 
 /**
- * Descriptor 0 listens (`wait`). Resolves to true after it has been idle for the time that the settings say, to false
- * at once where it turns out to be no listening socket.
+ * Descriptors that listen (`wait`). Resolves to true after they have been idle for the time that the settings say, to
+ * false at once where one turns out to be no listening socket.
  */
-export function serveListenerOnStdin(options: LauncherOptions): Promise<boolean> {
+export function serveListeners(descriptors: readonly number[], options: LauncherOptions): Promise<boolean> {
   return new Promise((resolve) => {
-    const server = listener(options);
+    const wait = () => setTimeout(leave, options.settings.launcherIdle * 1000);
     let open = 0;
-    let idle = setTimeout(leave, options.settings.launcherIdle * 1000);
+    let idle = wait();
     async function leave(): Promise<void> {
       // inetd listens on: whoever connects from here on starts the next launcher. The socket must not be shut down.
       const isNeeded = await options.isNeeded();
       if (open > 0) return;
       if (!isNeeded) resolve(true);
-      else idle = setTimeout(leave, options.settings.launcherIdle * 1000);
+      else idle = wait();
     }
-    server.on('connection', (socket: Socket) => {
-      open++;
-      clearTimeout(idle);
-      socket.once('close', () => {
-        if (--open === 0) idle = setTimeout(leave, options.settings.launcherIdle * 1000);
+    for (const fd of descriptors) {
+      const server = listener(options);
+      server.on('connection', (socket: Socket) => {
+        open++;
+        clearTimeout(idle);
+        socket.once('close', () => {
+          if (--open === 0) idle = wait();
+        });
       });
-    });
-    server.once('error', () => {
-      clearTimeout(idle);
-      resolve(false);
-    });
-    server.listen({ fd: 0 });
+      server.once('error', () => {
+        clearTimeout(idle);
+        resolve(false);
+      });
+      server.listen({ fd });
+    }
   });
 }
 
@@ -104,6 +115,8 @@ export function serveAddress(
 
 function listener(options: LauncherOptions): Server {
   return createServer({ allowHalfOpen: true }, (socket) => {
-    serve(socket, options).catch((error: Error) => options.log.error(`internal error: ${error.stack}`));
+    const peer = isUnix(socket) ? unixPeer(descriptorOf(socket)) : tcpPeer(socket);
+    if (peer && !entered(socket, peer, options)) return;
+    serve(socket, peer, options).catch((error: Error) => options.log.error(`internal error: ${error.stack}`));
   });
 }

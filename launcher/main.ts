@@ -1,14 +1,16 @@
 import { closeSync, openSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
+import { isListeningSocket } from '../etc/host.ts';
 import { openLog } from '../etc/log.ts';
+import { passedDescriptors } from '../etc/passed-descriptors.ts';
 import { loadSettings, settingOptions, settingsFromOptions, settingsUsage } from '../etc/settings.ts';
 import { CCAPIError } from '../proto/error.ts';
 import { RendezvousError } from '../proto/rendezvous.ts';
 import { chooseBase } from './base.ts';
 import { listenByHand } from './by-hand.ts';
 import { Crowd } from './crowd.ts';
-import { type LauncherOptions, serveConnectionOnStdin, serveListenerOnStdin } from './launcher.ts';
+import { type LauncherOptions, serveConnection, serveListeners } from './launcher.ts';
 import { type Mode, startedAs, stdinIsSocket, stdoutIsApart } from './mode.ts';
 import { Workers } from './worker.ts';
 
@@ -19,8 +21,8 @@ Tells a client where the credential-cache server of its uid listens, and starts 
   --listen [ADDRESS...]  listen on each [HOST:]PORT of loopback, or /path of a UNIX socket, which stock Kerberos
                      programs find as kcm_socket; the default on a terminal
   --wait             descriptor 0 is a listening socket: inetd's "wait"
-  --inetd            descriptor 0 is the connection: inetd's "nowait"
-                     (with neither, descriptor 0 is tried)
+  --inetd            descriptor 0 is the connection: inetd's "nowait", unixserver, s6-ipcserver
+                     (with neither, descriptor 0 is tried; of systemd it takes the descriptors that are passed)
 ${settingsUsage()}
 
 In /etc/inetd.conf, for programs of ours and for stock Kerberos programs (KCM):
@@ -29,9 +31,11 @@ In /etc/inetd.conf, for programs of ours and for stock Kerberos programs (KCM):
 `;
 
 const { argv } = process;
+const underSystemd = process.env.LISTEN_PID === String(process.pid);
 const underInetd =
-  argv.includes('--wait') || argv.includes('--inetd') || (stdinIsSocket() && !argv.includes('--listen'));
-const log = openLog('ccapi-launcher', underInetd ? 'syslog' : 'stderr');
+  !underSystemd &&
+  (argv.includes('--wait') || argv.includes('--inetd') || (stdinIsSocket() && !argv.includes('--listen')));
+const log = openLog('ccapi-launcher', underSystemd ? 'systemd' : underInetd ? 'syslog' : 'stderr');
 
 /**
  * Under inetd descriptors 1 and 2 are the peer's socket: nothing that Node or a library says may go there. Where a client
@@ -71,7 +75,8 @@ async function main(): Promise<void> {
   // A group-writable umask or one that takes bits from 700 must not decide what the directories look like.
   process.umask(0o022);
   const { flags, addresses, given } = readArguments();
-  const mode = startedAs(flags as { listen?: boolean; wait?: boolean; inetd?: boolean });
+  const passed = passedDescriptors();
+  const mode = startedAs(flags as { listen?: boolean; wait?: boolean; inetd?: boolean }, passed);
   if (flags.help) {
     writeSync(1, usage);
     return;
@@ -87,13 +92,20 @@ async function main(): Promise<void> {
     return { settings, crowd, base, launcherUid, log, socketOf, connectTo: workers.connectTo, isNeeded };
   };
   if (mode === 'listen') await listenByHand(ready(), addresses);
-  else await serveStdin(mode, answeringConfigErrors(ready, launcherUid));
+  else await serveGiven(mode, passed.length > 0 ? passed : [0], answeringConfigErrors(ready, launcherUid));
 }
 
-async function serveStdin(mode: Mode, options: LauncherOptions): Promise<void> {
-  if (mode !== 'inetd' && (await serveListenerOnStdin(options))) process.exit(0);
-  if (mode === 'wait') throw new CCAPIError('ccErrBadParam', 'descriptor 0 is no listening socket: say --inetd');
-  await serveConnectionOnStdin(options);
+/** Serves what a super-server has given: descriptor 0, or those that systemd passes. */
+async function serveGiven(mode: Mode, descriptors: number[], options: LauncherOptions): Promise<void> {
+  const [first = 0, ...more] = descriptors;
+  // A descriptor above 2 is closed where it is tried and does not listen.
+  const isConnection = mode === 'inetd' || (mode === 'socket' && first > 2 && isListeningSocket(first) === false);
+  if (!isConnection && (await serveListeners(descriptors, options))) process.exit(0);
+  if (mode === 'wait' || more.length > 0) {
+    const which = more.length > 0 ? 'one of the descriptors' : `descriptor ${first}`;
+    throw new CCAPIError('ccErrBadParam', `${which} is no listening socket: say --inetd, for one connection`);
+  }
+  await serveConnection(first, options);
   // Node does not close descriptors 0 to 2; the process's end does.
   process.exit(0);
 }

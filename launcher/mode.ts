@@ -1,18 +1,17 @@
 import { fstatSync } from 'node:fs';
 
 /**
- * How the launcher was started: `listen` by hand, on addresses of its own; with a socket as descriptor 0 that listens
- * (`wait`) or is the connection (`inetd`), named after the words of inetd.conf; `socket` where the two are to be told
- * apart by trying.
+ * How the launcher was started: `listen` by hand, on addresses of its own; with a socket that listens (`wait`) or is the
+ * connection (`inetd`), named after the words of inetd.conf; `socket` where the two are to be told apart by trying.
  */
 export type Mode = 'listen' | 'wait' | 'inetd' | 'socket';
 
-/** The mode that the flags say, or else the one that descriptor 0 shows. */
-export function startedAs(flags: { listen?: boolean; wait?: boolean; inetd?: boolean }): Mode {
+/** The mode that the flags say, or else the one that the descriptors show that systemd has `passed`, or descriptor 0. */
+export function startedAs(flags: { listen?: boolean; wait?: boolean; inetd?: boolean }, passed: number[]): Mode {
   if (flags.listen) return 'listen';
   if (flags.wait) return 'wait';
   if (flags.inetd) return 'inetd';
-  return stdinIsSocket() ? 'socket' : 'listen';
+  return passed.length > 0 || stdinIsSocket() ? 'socket' : 'listen';
 }
 
 /** Whether descriptor 0 is a socket, and so 1 and 2 may well be the same one. */

@@ -21,12 +21,9 @@ export function tcpPeer(socket: Socket): Peer | undefined {
   return { uid, certain: false, description: `${remoteAddress} port ${remotePort} (uid ${uid ?? 'unknown'})` };
 }
 
-/**
- * The peer of a connection on descriptor 0 that is no TCP connection: whoever connected, or made the socket pair or the
- * pipes. Without root the launcher serves nobody but the uid it runs as, whoever asks, so the kernel need not be asked.
- */
-export function stdinPeer(launcherUid: number): Peer {
-  return launcherUid === 0 ? unixPeer(0) : { uid: launcherUid, certain: true, description: 'descriptor 0' };
+/** Whoever made the pipes, or whoever the super-server has connected us with, where that need not be known. */
+export function ownPeer(launcherUid: number): Peer {
+  return { uid: launcherUid, certain: true, description: 'descriptor 0' };
 }
 
 /** The peer of a UNIX socket, by the kernel's word. */
@@ -34,4 +31,28 @@ export function unixPeer(descriptor: number): Peer {
   const credentials = peerCredentials(descriptor);
   const who = credentials ? `uid ${credentials.uid}, pid ${credentials.pid}` : 'unknown';
   return { uid: credentials?.uid, certain: true, description: `a UNIX socket (${who})` };
+}
+
+/** What each of them sets, all of it or it was somebody else; the first says who the peer is. */
+const families = {
+  unixserver: ['UNIXREMOTEEUID', 'UNIXREMOTEEGID', 'UNIXREMOTEPID', 'UNIXLOCALPATH', 'UNIXLOCALUID'],
+  's6-ipcserver': ['IPCREMOTEEUID', 'IPCREMOTEEGID', 'IPCREMOTEPATH', 'IPCCONNNUM'],
+} as const;
+const protocols = { unixserver: 'UNIX', 's6-ipcserver': 'IPC' } as const;
+
+/**
+ * The peer of the UNIX socket on descriptor 0. Where ucspi's unixserver or s6-ipcserver has started us and says who that
+ * is, it has to be who the kernel says: else somebody has set the variables who had no business to.
+ */
+export function unixPeerAtStdin(env: NodeJS.ProcessEnv): Peer {
+  const peer = unixPeer(0);
+  for (const server of ['unixserver', 's6-ipcserver'] as const) {
+    const family = families[server];
+    if (env.PROTO !== protocols[server] || !family.every((name) => env[name] !== undefined)) continue;
+    const said = env[family[0]];
+    if (said !== String(peer.uid)) {
+      return { ...peer, uid: undefined, description: `${peer.description}, of whom ${server} says uid ${said}` };
+    }
+  }
+  return peer;
 }

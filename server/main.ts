@@ -2,13 +2,15 @@ import { closeSync, openSync, writeSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { launcherBaseDirectory, userDirectory } from '../etc/base-directory.ts';
 import { openLog } from '../etc/log.ts';
+import { passedDescriptors } from '../etc/passed-descriptors.ts';
 import { checkPrivateDirectory } from '../etc/private-directory.ts';
 import { loadSettings, settingOptions, settingsFromOptions, settingsUsage } from '../etc/settings.ts';
 import { Worker } from './worker.ts';
 
 const usage = `usage: ccapi-server [options]
 
-Holds the credential caches of the user it runs as. ccapi-launcher starts it; nobody needs to start it by hand.
+Holds the credential caches of the user it runs as. ccapi-launcher starts it; nobody needs to start it by hand. It may be
+a systemd user unit whose socket is S.ccapi in the user's directory.
 
 ${settingsUsage()}
 `;
@@ -24,7 +26,8 @@ async function main(): Promise<void> {
   const uid = process.getuid?.() as number;
   const directory = userDirectory(launcherBaseDirectory(settings, uid, process.env), uid);
   checkPrivateDirectory(directory, uid);
-  const log = openLog('ccapi-server', 'syslog');
+  const passed = passedDescriptors();
+  const log = openLog('ccapi-server', passed.length > 0 ? 'systemd' : 'syslog');
   const worker = new Worker(settings, log);
   process.on('SIGHUP', () => {
     try {
@@ -36,8 +39,8 @@ async function main(): Promise<void> {
   });
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => worker.stop());
   // The one who asked gets the same answer from whichever worker holds the name.
-  const serving = await worker.start(directory);
-  report('ok');
+  const serving = await worker.start(directory, passed);
+  if (passed.length === 0) report('ok');
   if (serving) worker.prepare();
   else {
     worker.abandon();

@@ -62,6 +62,7 @@ export class Worker {
   #store: Store | undefined;
   #openSession: (() => EitherSession) | undefined;
   #collection: Collection | undefined;
+  #isPassed = false;
   #leaving = false;
   #isFull = false;
   #purging: NodeJS.Timeout | undefined;
@@ -70,26 +71,27 @@ export class Worker {
     this.#settings = settings;
     this.#log = log;
     this.#admission = new Admission(settings.rootAccess, log);
-    this.#server = createServer({ allowHalfOpen: true }, (socket) => {
-      if (this.#admission.admits(socket)) this.#serve(socket);
-      else socket.destroy();
-    });
+    this.#server = this.#newServer();
     this.#lifetime = new Lifetime(settings.idleTimeout * 1000, {
       holdsSomething: () => this.#holdsUnexpired(),
       leave: () => this.#leaveWhenIdle(),
     });
   }
 
-  /** Begins to serve in a directory; false if another worker does. */
-  async start(directory: string): Promise<boolean> {
+  /**
+   * Begins to serve in a directory; false if another worker does. Where systemd has `passed` its socket, the name in the
+   * directory is systemd's: whoever comes to it while another worker is about to leave waits there.
+   */
+  async start(directory: string, passed: readonly number[] = []): Promise<boolean> {
     const id = `${process.pid.toString(36)}.${(process.hrtime.bigint() % 36n ** 4n).toString(36)}`;
     const socket = await PublicSocket.listen(this.#server, directory, SOCKET_NAME, id);
     const handOver = await HandOver.listen(directory, id, (taken) => this.#serve(taken), this.#log);
     const ownership = new Ownership(directory, id);
     this.#place = { socket, handOver, ownership };
+    this.#isPassed = passed.length > 0;
     // Whoever serves here, or is about to leave, is waited for: until it can be found, or until it is gone.
     while (!(await ownership.take())) {
-      if (await isListening(socket.path)) return false;
+      if (!this.#isPassed && (await isListening(socket.path))) return false;
       await delay(LOOK_AGAIN);
     }
     try {
@@ -100,6 +102,7 @@ export class Worker {
       throw error;
     }
     this.#publish();
+    await Promise.all(passed.map((descriptor) => this.#listenAt(descriptor)));
     return true;
   }
 
@@ -132,6 +135,21 @@ export class Worker {
     for (const connection of this.#connections.values()) finishSoon(connection);
     setTimeout(() => this.#exit(), LAST_REPLIES);
     this.#exitWhenEmpty();
+  }
+
+  #newServer(): Server {
+    return createServer({ allowHalfOpen: true }, (socket) => {
+      if (this.#admission.admits(socket)) this.#serve(socket);
+      else socket.destroy();
+    });
+  }
+
+  #listenAt(descriptor: number): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const server = this.#newServer();
+      server.once('error', reject);
+      server.listen({ fd: descriptor }, resolve);
+    });
   }
 
   #open(directory: string): void {
@@ -200,7 +218,7 @@ export class Worker {
 
   #publish(): void {
     this.#place?.handOver.socket.publish();
-    this.#place?.socket.publish();
+    if (!this.#isPassed) this.#place?.socket.publish();
   }
 
   #withdraw(): void {

@@ -62,7 +62,7 @@ describeWith(frontDoorRequirements, 'with a worker that is killed all the time',
         .replace(/\bS\b/, one(services));
       done.push(line);
       const [undisturbed, disturbed] = await Promise.all(days.map((day) => day(line)));
-      expect(disturbed, `seed ${seed}: ${done.join('; ')}`).toBe(undisturbed);
+      expect(disturbed, `seed ${seed}: ${done.join('; ')}: ${disturbed}`).toBe(undisturbed);
       await kill(machine, bob.uid);
     }
     const [undisturbed, disturbed] = await Promise.all(days.map((day) => day('o:list -A --all')));

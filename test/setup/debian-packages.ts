@@ -13,9 +13,12 @@ const packages = {
   'openssh-server': '/usr/sbin/sshd',
   iproute2: '/bin/ip',
   socat: '/usr/bin/socat',
+  systemd: '/usr/bin/systemd-socket-activate',
+  s6: '/usr/bin/s6-ipcserver',
+  'ucspi-unix': '/usr/bin/unixserver',
 } as const;
 
-/** What is unpacked and not installed, since it would displace others of the list: Heimdal's programs those of MIT. */
+/** What is unpacked and not installed, since it would displace others of the list: Heimdal's programs those of MIT, an inetd the other. */
 const unpacked = {
   heimdal: [
     'heimdal-clients',
@@ -30,6 +33,8 @@ const unpacked = {
     'libsl0-heimdal',
     'libwind0-heimdal',
   ],
+  xinetd: ['xinetd', 'libtirpc3', 'libtirpc-common', 'libwrap0'],
+  'inetutils-inetd': ['inetutils-inetd', 'libwrap0'],
 } as const;
 
 /** A package of the list, or a group of unpacked ones. */
@@ -37,7 +42,7 @@ export type DebianPackage = keyof typeof packages | keyof typeof unpacked;
 
 /** Whether a package's file is there. */
 export function isInstalled(name: DebianPackage): boolean {
-  return existsSync(name in packages ? packages[name as keyof typeof packages] : join(placeOf(name), 'usr/bin'));
+  return existsSync(name in packages ? packages[name as keyof typeof packages] : join(placeOf(name), 'usr'));
 }
 
 /** Where the programs of an unpacked group are, and the directory of its libraries. */

@@ -56,7 +56,7 @@ export async function startInetdFor(
 }
 
 /** Whether anything listens on a port, without connecting to it: that would start what inetd starts. */
-function isListening(port: number): boolean {
+export function isListening(port: number): boolean {
   const suffix = `:${port.toString(16).toUpperCase().padStart(4, '0')}`;
   return ['/proc/net/tcp', '/proc/net/tcp6'].some((table) =>
     readFileSync(table, 'latin1')

@@ -1,26 +1,16 @@
-// The whole walk under the real openbsd-inetd, for two ordinary users at once.
+// The whole walk under each of the real super-servers, for two ordinary users at once.
 import { readFileSync, statSync } from 'node:fs';
 import { beforeAll, describe, expect, inject, it } from 'vitest';
 import { isListening } from '../../etc/is-listening.ts';
-import { eventually, processesOf, workersBelow } from '../setup/cleanup.ts';
-import { startInetdFor } from '../setup/inetd.ts';
+import { eventually, processesOf, temporaryDirectory, workersBelow } from '../setup/cleanup.ts';
 import { ccapi, freePort, run, sendBytes, succeed } from '../setup/programs.ts';
 import { describeWith } from '../setup/requirements.ts';
+import { tcpSuperServers } from '../setup/super-servers.ts';
 import type { TestUser } from '../setup/test-users.ts';
 
-const ways = [
-  { address: '127.0.0.1', wait: true },
-  { address: '127.0.0.1', wait: false },
-  { address: '::1', wait: true },
-  { address: '::1', wait: false },
-  { address: '127.0.0.1', wait: true, guess: true },
-  { address: '127.0.0.1', wait: false, guess: true },
-];
-
-describeWith(['root', 'Linux', 'openbsd-inetd', 'netcat-openbsd'], 'under openbsd-inetd', () => {
-  const [alice, bob] = inject('users') as [TestUser, TestUser];
-
-  describe.each(ways)('on $address, wait = $wait, guess = $guess', ({ address, wait, guess = false }) => {
+describe.each(tcpSuperServers)('$name', ({ needs, address, restarts, start }) => {
+  describeWith(['root', 'Linux', 'netcat-openbsd', ...needs], 'the walk', () => {
+    const [alice, bob] = inject('users') as [TestUser, TestUser];
     let base: string;
     let port: number;
     const env = () => ({ CCAPI_PORT: String(port), CCAPI_DIRECTORY: base, CCAPI_AUTOSTART: 'no' });
@@ -28,7 +18,9 @@ describeWith(['root', 'Linux', 'openbsd-inetd', 'netcat-openbsd'], 'under openbs
       run('/bin/nc.openbsd', [address, String(port)], { uid, gid, input: `${line}\n` });
 
     beforeAll(async () => {
-      ({ base, port } = await startInetdFor({ address, wait, guess }, '--launcher-idle=5'));
+      const directory = temporaryDirectory();
+      [base, port] = [`${directory}/run`, await freePort()];
+      await start(directory, { address, port }, [`--directory=${base}`, ...(restarts ? ['--launcher-idle=5'] : [])]);
     });
 
     it('gives each of two users at once a directory of their own and a worker that runs as them', async () => {
@@ -94,7 +86,7 @@ describeWith(['root', 'Linux', 'openbsd-inetd', 'netcat-openbsd'], 'under openbs
       expect(status(worker, 'PPid')).not.toEqual([String(process.pid)]);
     });
 
-    if (wait) {
+    if (restarts) {
       it('leaves when it is idle, and is started again by inetd', async () => {
         await eventually(() => processesOf('ccapi-launcher.js', base).length === 0);
         expect((await ccapi(['path'], { uid: alice.uid, gid: alice.gid, env: env() })).code).toBe(0);
