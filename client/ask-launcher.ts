@@ -6,11 +6,17 @@ import { MAX_LINE, parseReplyLine, RendezvousError, requestLine } from '../proto
 /** How long a launcher may take for its answer, in milliseconds; it may have to start a worker on a busy machine. */
 const ANSWER_DEADLINE = 30_000;
 
-/** Asks the launcher on a loopback port for the path of a uid's worker; undefined where nothing listens there. */
-export async function askPort(port: number, uid: number): Promise<string | undefined> {
+/** Whose worker is asked for: a uid's, and where each login session has its own, that one's. */
+export interface Whose {
+  uid: number;
+  session?: string | undefined;
+}
+
+/** Asks the launcher on a loopback port for the path of a worker; undefined where nothing listens there. */
+export async function askPort(port: number, whose: Whose): Promise<string | undefined> {
   for (const host of ['127.0.0.1', '::1']) {
     try {
-      return await askAddress(host, port, uid);
+      return await askAddress(host, port, whose);
     } catch (error) {
       if (!isNobodyThere(error)) throw error;
     }
@@ -21,7 +27,7 @@ export async function askPort(port: number, uid: number): Promise<string | undef
 /** Runs a launcher as a child and asks it over its standard input and output: to it, the client looks like inetd. */
 export async function askChild(
   command: readonly [string, ...string[]],
-  uid: number,
+  whose: Whose,
   env: NodeJS.ProcessEnv,
 ): Promise<string> {
   const [program, ...args] = command;
@@ -30,7 +36,7 @@ export async function askChild(
     child.once('error', (error) => reject(new RendezvousError('launcher', `${program}: ${error.message}`)));
   });
   try {
-    return await Promise.race([exchange(child.stdout, child.stdin, uid), failed]);
+    return await Promise.race([exchange(child.stdout, child.stdin, whose), failed]);
   } finally {
     child.stdin.destroy();
     child.stdout.destroy();
@@ -45,20 +51,20 @@ function forLauncher(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
 }
 
 /** Asks the launcher at an address; rejects with the system's error where nothing listens there. */
-export async function askAddress(host: string, port: number, uid: number): Promise<string> {
+export async function askAddress(host: string, port: number, whose: Whose): Promise<string> {
   const socket = connect({ host, port });
   try {
     await new Promise<void>((resolve, reject) => {
       socket.once('connect', resolve);
       socket.once('error', reject);
     });
-    return await exchange(socket, socket, uid);
+    return await exchange(socket, socket, whose);
   } finally {
     socket.destroy();
   }
 }
 
-function exchange(input: Readable, output: Writable, uid: number): Promise<string> {
+function exchange(input: Readable, output: Writable, { uid, session }: Whose): Promise<string> {
   return new Promise((resolve, reject) => {
     let received = '';
     const fail = (message: string) => reject(new RendezvousError('launcher', message));
@@ -82,7 +88,7 @@ function exchange(input: Readable, output: Writable, uid: number): Promise<strin
     input.once('close', closed);
     input.on('error', closed);
     output.on('error', closed);
-    output.write(requestLine(uid));
+    output.write(requestLine(uid, session));
   });
 }
 

@@ -2,20 +2,22 @@ import { readdirSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import {
-  clientBaseDirectories,
+  clientDirectories,
   KEPT_PREFIX,
   keptDirectoryIn,
   MAX_SOCKET_PATH,
-  socketPath,
-  userDirectory,
+  SOCKET_NAME,
+  sessionDirectory,
+  sessionNamed,
 } from '../etc/base-directory.ts';
 import { saysNobodyListens } from '../etc/is-listening.ts';
 import { checkPrivateDirectory } from '../etc/private-directory.ts';
 import type { ServerURI } from '../etc/server-uri.ts';
+import { ownSession } from '../etc/session.ts';
 import { loadSettings, type Settings } from '../etc/settings.ts';
 import { CCAPIError } from '../proto/error.ts';
 import { RendezvousError } from '../proto/rendezvous.ts';
-import { askAddress, askChild, askPort } from './ask-launcher.ts';
+import { askAddress, askChild, askPort, type Whose } from './ask-launcher.ts';
 import type { ByteStream } from './child-stream.ts';
 import { connected, connectToPath } from './connect-to-path.ts';
 
@@ -33,6 +35,8 @@ export interface LocateOptions {
   launcher?: readonly [string, ...string[]];
   /** Only a server of this host, whatever the setting `server` says. */
   here?: boolean;
+  /** The login session whose server it is to be where each has its own (`scope = session`); else the one we are in. */
+  session?: string;
 }
 
 /** A connection to the user's worker, and the path it was made to. */
@@ -49,12 +53,14 @@ export interface Found {
 export class Locator {
   readonly #env: NodeJS.ProcessEnv;
   readonly #here: boolean;
+  readonly #named: string | undefined;
   readonly #launcher: readonly [string, ...string[]];
   readonly #uid = process.geteuid?.() as number;
   #settings: Settings | undefined;
 
-  constructor({ env = process.env, launcher, here = false }: LocateOptions = {}) {
+  constructor({ env = process.env, launcher, here = false, session }: LocateOptions = {}) {
     this.#env = env;
+    this.#named = session;
     this.#here = here;
     this.#launcher = launcher ?? [process.execPath, join(__dirname, 'ccapi-launcher.js')];
   }
@@ -65,8 +71,8 @@ export class Locator {
    */
   async running(): Promise<Found | undefined> {
     if (this.#uris) return undefined;
-    for (const base of clientBaseDirectories(this.settings, this.#uid, this.#env)) {
-      const found = await this.#connected(socketPath(base, this.#uid));
+    for (const directory of this.#directories) {
+      const found = await this.#connected(`${directory}/${SOCKET_NAME}`);
       if (found) return found;
     }
     return undefined;
@@ -75,16 +81,29 @@ export class Locator {
   /** Whether a worker that does not run any more has left ccaches for the next one. */
   hasKept(): boolean {
     if (this.#uris) return true;
-    return clientBaseDirectories(this.settings, this.#uid, this.#env).some((base) => {
-      try {
-        return readdirSync(keptDirectoryIn(userDirectory(base, this.#uid))).some((name) =>
-          name.startsWith(KEPT_PREFIX),
-        );
-      } catch {
-        // There is none, or none of ours.
-        return false;
-      }
-    });
+    return this.#directories.some((directory) =>
+      namesIn(keptDirectoryIn(directory)).some((name) => name.startsWith(KEPT_PREFIX)),
+    );
+  }
+
+  /** The login session whose server it is, where each has its own. Throws 202 where the settings are wrong. */
+  get session(): string | undefined {
+    return this.settings.scope === 'session' ? (this.#named ?? ownSession(this.#env)) : undefined;
+  }
+
+  /** The login sessions for which a worker runs, or has left something. */
+  sessions(): string[] {
+    const names = clientDirectories(this.settings, this.#uid, this.#env).flatMap(namesIn);
+    return [...new Set(names.flatMap((name) => sessionNamed(name) ?? []))].sort();
+  }
+
+  get #directories(): string[] {
+    const directories = clientDirectories(this.settings, this.#uid, this.#env);
+    return directories.map((directory) => sessionDirectory(directory, this.session));
+  }
+
+  get #whose(): Whose {
+    return { uid: this.#uid, session: this.session };
   }
 
   /**
@@ -140,7 +159,7 @@ export class Locator {
     if (uri.scheme === 'exec') return { socket: await openCommand(uri, this.#env), path: uri.text };
     if (uri.scheme === 'ssh') return { socket: await openSSH(uri, this.settings.rsh, this.#env), path: uri.text };
     const { host, port = this.settings.port ?? 789 } = uri;
-    const { path, found } = await this.#asked(() => askAddress(host, port, this.#uid));
+    const { path, found } = await this.#asked(() => askAddress(host, port, this.#whose));
     if (found) return found;
     throw new CCAPIError('ccErrServerUnavailable', `${uri.text}: nobody listens at ${path}`);
   }
@@ -168,12 +187,12 @@ export class Locator {
     const launchers = ports.map((port) => ({
       name: `launcher on port ${port}`,
       decides: port < 1024 || this.settings.port !== undefined,
-      path: (): Promise<string | undefined> => askPort(port, this.#uid),
+      path: (): Promise<string | undefined> => askPort(port, this.#whose),
     }));
     const own = {
       name: 'launcher of our own',
       decides: true,
-      path: () => askChild([...this.#launcher, '--inetd'], this.#uid, this.#env),
+      path: () => askChild([...this.#launcher, '--inetd'], this.#whose, this.#env),
     };
     return this.settings.autostart ? [...launchers, own] : launchers;
   }
@@ -191,5 +210,14 @@ export class Locator {
       if (error instanceof CCAPIError) throw error;
       throw new CCAPIError('ccErrServerUnavailable', `${path}: ${(error as Error).message}`, { cause: error });
     }
+  }
+}
+
+/** What a directory has; nothing where there is none, or none of ours. */
+function namesIn(directory: string): string[] {
+  try {
+    return readdirSync(directory);
+  } catch {
+    return [];
   }
 }

@@ -1,3 +1,5 @@
+import { isSessionName } from '../proto/rendezvous.ts';
+import { expandPathTemplate } from './path-template.ts';
 import type { Settings } from './settings.ts';
 
 /** The name of a worker's socket in its user's directory. */
@@ -12,6 +14,9 @@ export const KEPT_PREFIX = 'tkt';
 /** The longest path of a UNIX socket on Linux, in bytes. Node 20 and 22 cut a longer one and say nothing. */
 export const MAX_SOCKET_PATH = 107;
 
+/** What the name of a session's directory begins with, in its user's. */
+const SESSION_PREFIX = 's.';
+
 /** The directory in which a launcher that runs as `uid` makes the users' directories. */
 export function launcherBaseDirectory(
   settings: Pick<Settings, 'directory'>,
@@ -21,24 +26,35 @@ export function launcherBaseDirectory(
   return settings.directory ?? (uid === 0 ? '/run/ccapi' : ownBaseDirectory(uid, env));
 }
 
-/** The directories below which a client that runs as `uid` may find its worker, the machine's before the user's own. */
-export function clientBaseDirectories(
-  settings: Pick<Settings, 'directory'>,
+/** The directories that may be the one of a uid's worker as a client finds it, the machine's before the user's own. */
+export function clientDirectories(
+  settings: Pick<Settings, 'directory' | 'pathTemplate'>,
   uid: number,
   env: NodeJS.ProcessEnv,
 ): string[] {
-  if (settings.directory !== undefined) return [settings.directory];
-  return uid === 0 ? ['/run/ccapi'] : ['/run/ccapi', ownBaseDirectory(uid, env)];
+  const { directory, pathTemplate } = settings;
+  if (pathTemplate !== undefined || directory !== undefined) return [userDirectory(pathTemplate, directory ?? '', uid)];
+  const bases = uid === 0 ? ['/run/ccapi'] : ['/run/ccapi', ownBaseDirectory(uid, env)];
+  return bases.map((base) => userDirectory(undefined, base, uid));
 }
 
-/** Whom the directory of a uid below a base directory belongs to is checked where it is used; here is only its path. */
-export function userDirectory(base: string, uid: number): string {
-  return `${base}/${uid}`;
+/**
+ * The directory of a uid: what the template says, or else the one of its number below a base directory. Whom it belongs to
+ * is checked where it is used. Throws 202 where the template needs what the passwd database does not say.
+ */
+export function userDirectory(pathTemplate: string | undefined, base: string, uid: number): string {
+  return pathTemplate === undefined ? `${base}/${uid}` : expandPathTemplate(pathTemplate, uid);
 }
 
-/** The path of the socket of a uid's worker. */
-export function socketPath(base: string, uid: number): string {
-  return `${userDirectory(base, uid)}/${SOCKET_NAME}`;
+/** The directory of a login session in its user's; that of all of them together is the user's own. */
+export function sessionDirectory(directory: string, session: string | undefined): string {
+  return session === undefined ? directory : `${directory}/${SESSION_PREFIX}${session}`;
+}
+
+/** The session whose directory has a name; undefined where it is none. */
+export function sessionNamed(name: string): string | undefined {
+  const session = name.slice(SESSION_PREFIX.length);
+  return name.startsWith(SESSION_PREFIX) && isSessionName(session) ? session : undefined;
 }
 
 /** Where a worker keeps its ccaches, below its user's directory. */

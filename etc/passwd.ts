@@ -6,12 +6,15 @@ import type { NameService } from './access-rules.ts';
 export interface User {
   uid: number;
   gid: number;
+  name: string;
+  home: string;
 }
 
 /** The user with this uid: from /etc/passwd, else from wherever the name service switch looks (`getent`). */
 export function userWithUid(uid: number): User | undefined {
-  const [, , , gid] = entry('passwd', String(uid), (fields) => fields[2] === String(uid)) ?? [];
-  return gid !== undefined && /^[0-9]+$/.test(gid) ? { uid, gid: Number(gid) } : undefined;
+  const found = entry('passwd', String(uid), (fields) => fields[2] === String(uid)) ?? [];
+  const [name = '', , , gid, , home = ''] = found;
+  return gid !== undefined && /^[0-9]+$/.test(gid) ? { uid, gid: Number(gid), name, home } : undefined;
 }
 
 /** Users and groups by name, from /etc/passwd and /etc/group, else from where the name service switch looks. */

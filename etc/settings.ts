@@ -1,6 +1,7 @@
 import { CCAPIError } from '../proto/error.ts';
 import { type AccessRule, parseWhom } from './access-rules.ts';
 import { krb5ConfPaths, readSection } from './krb5-conf.ts';
+import { isPathTemplate } from './path-template.ts';
 import { parseServerURI, parseServerURIs, type ServerURI } from './server-uri.ts';
 
 /** A kind of value: how its text is read, and how a person is told what is allowed. */
@@ -93,6 +94,11 @@ const absolutePath: Kind<string | undefined> = {
     /^(\/[^/]+)+$/.test(text) && !/\/\.{1,2}(\/|$)/.test(text) && Buffer.byteLength(text) <= 80 ? text : undefined,
 };
 
+const pathTemplate: Kind<string | undefined> = {
+  expected: 'an absolute path, or one below ~, of at most 80 bytes with %u or %n in it where it is not below ~',
+  parse: (text) => (isPathTemplate(text) ? text : undefined),
+};
+
 /**
  * Every setting, once. A key is written with underscores in krb5.conf (`idle_timeout`), in capitals behind `CCAPI_` in
  * the environment (`CCAPI_IDLE_TIMEOUT`), with hyphens on a command line (`--idle-timeout`).
@@ -107,6 +113,16 @@ export const settingsTable = {
     absolutePath,
     undefined,
     "where each user's directory is made; /run/ccapi, or $XDG_RUNTIME_DIR/ccapi for a launcher without root",
+  ),
+  pathTemplate: setting(
+    pathTemplate,
+    undefined,
+    "the user's directory, in the place of the one of that number in directory: %u is the uid, %n the name, ~ the home",
+  ),
+  scope: setting(
+    choice('user', 'session'),
+    'user',
+    'whether all login sessions of a user share their ccaches, or each has its own',
   ),
   idleTimeout: setting(duration(1, 31_536_000), 600, 'seconds without a request after which a worker may leave'),
   launcherIdle: setting(duration(1, 31_536_000), 60, 'seconds without a connection after which a launcher leaves'),

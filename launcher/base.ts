@@ -18,8 +18,8 @@ export interface Base {
  */
 export function chooseBase(settings: Settings, launcherUid: number, stays: boolean, log: Log): Base {
   const path = launcherBaseDirectory(settings, launcherUid, process.env);
-  if (settings.directory !== undefined || launcherUid !== 0 || isWritable(dirname(path)))
-    return { path, isHeld: false };
+  const isSaid = settings.directory !== undefined || settings.pathTemplate !== undefined;
+  if (isSaid || launcherUid !== 0 || isWritable(dirname(path))) return { path, isHeld: false };
   if (!stays) {
     throw new CCAPIError('ccErrBadParam', `${path} cannot be made; set directory in krb5.conf, or use inetd's "wait"`);
   }

@@ -1,6 +1,5 @@
 import { lchownSync, lstatSync, mkdirSync, type Stats } from 'node:fs';
 import { dirname } from 'node:path';
-import { userDirectory } from '../etc/base-directory.ts';
 import { checkUnreplaceable } from '../etc/private-directory.ts';
 import { CCAPIError } from '../proto/error.ts';
 import { RendezvousError } from '../proto/rendezvous.ts';
@@ -30,24 +29,62 @@ export function prepareBaseDirectory(base: string, launcherUid: number): void {
 }
 
 /**
- * Makes a user's directory below the base directory, mode 700 and the user's own, or finds it so. Anything else that
- * stands in its place is left alone and refused.
+ * Makes a user's directory, mode 700 and the user's own, or finds it so. Anything else that stands in its place is left
+ * alone and refused. Where others than root can put things beside it, as in a home, root has no more rights there than
+ * the user.
  */
-export function prepareUserDirectory(base: string, owner: Owner, launcherUid: number): void {
-  const path = userDirectory(base, owner.uid);
+export function prepareUserDirectory(path: string, owner: Owner, launcherUid: number): void {
   refusingAsInsecure(path, () => {
-    makeDirectory(path, 0o700);
-    const found = lstatSync(path);
-    const wellMade = found.isDirectory() && (found.mode & 0o7777) === 0o700;
-    // A launcher that was interrupted here has left it as its own; only a launcher can have.
-    if (wellMade && found.uid === launcherUid && launcherUid !== owner.uid) lchownSync(path, owner.uid, owner.gid);
-    else if (!wellMade || found.uid !== owner.uid) {
-      throw new CCAPIError(
-        'ccErrServerInsecure',
-        `${path} is not a directory of mode 700 of uid ${owner.uid}; remove it, so that it can be made`,
-      );
-    }
+    if (launcherUid === 0 && owner.uid !== 0 && !isRootsPlace(path))
+      asUser(owner, () => makeOwn(path, owner, owner.uid));
+    else makeOwn(path, owner, launcherUid);
   });
+}
+
+/**
+ * Whether nobody but root can put anything beside a path or replace anything on the way to it, a link that somebody else
+ * has planted included.
+ */
+export function isRootsPlace(path: string): boolean {
+  const parent = dirname(path);
+  for (let at = parent; at !== '/'; at = dirname(at)) {
+    const found = lstatSync(at);
+    const isOpen = (found.mode & 0o022) !== 0 && (found.mode & 0o1000) === 0 && !found.isSymbolicLink();
+    if (found.uid !== 0 || isOpen) return false;
+  }
+  try {
+    checkUnreplaceable(parent, 0);
+    return true;
+  } catch (error) {
+    if (error instanceof CCAPIError) return false;
+    throw error;
+  }
+}
+
+function makeOwn(path: string, owner: Owner, as: number): void {
+  makeDirectory(path, 0o700);
+  const found = lstatSync(path);
+  const wellMade = found.isDirectory() && (found.mode & 0o7777) === 0o700;
+  // A launcher that was interrupted here has left it as its own; only a launcher can have.
+  if (wellMade && found.uid === as && as !== owner.uid) lchownSync(path, owner.uid, owner.gid);
+  else if (!wellMade || found.uid !== owner.uid) {
+    throw new CCAPIError(
+      'ccErrServerInsecure',
+      `${path} is not a directory of mode 700 of uid ${owner.uid}; remove it, so that it can be made`,
+    );
+  }
+}
+
+/** Does something with no more rights than a user has. It has to be done at once: the whole process has them. */
+function asUser<T>({ uid, gid }: Owner, action: () => T): T {
+  process.setegid?.(gid);
+  process.seteuid?.(uid);
+  try {
+    return action();
+  } finally {
+    process.seteuid?.(0);
+    process.setegid?.(0);
+  }
 }
 
 /** Makes a directory; false if something of that name is there. */

@@ -5,6 +5,7 @@ import { canSendDescriptors, descriptorOf, peerCredentials, readOn, sendDescript
 import { saysNobodyListens } from '../etc/is-listening.ts';
 import type { LauncherOptions } from './launcher.ts';
 import type { Peer } from './peer.ts';
+import type { Whose } from './worker.ts';
 
 /** How long a peer may be connected and say nothing, in milliseconds. Kerberos programs may well take their time. */
 const SILENCE = 300_000;
@@ -33,15 +34,16 @@ export async function enteredFrontDoor(socket: Socket, peer: Peer, options: Laun
     return false;
   }
   try {
-    const { uid } = peer;
+    const { uid, session } = peer;
     if (uid === undefined) throw new Error('the kernel does not say who it is');
+    const whose = { uid, session };
     for (let attempt = 1; ; attempt++) {
-      await options.socketOf(uid);
-      const outcome = await handedOver(socket, first, uid, options);
+      await options.socketOf(whose);
+      const outcome = await handedOver(socket, first, whose, options);
       if (outcome === 'taken') break;
       if (outcome === 'impossible') {
         options.log.warning(`${peer.description}: the connection cannot be handed over; its bytes are carried instead`);
-        join(socket, first, await workerOf(uid, SOCKET_NAME, options));
+        join(socket, first, await workerOf(whose, SOCKET_NAME, options));
         break;
       }
       if (attempt === ATTEMPTS) throw new Error(`the worker ended before it took the connection, ${ATTEMPTS} times`);
@@ -62,13 +64,13 @@ export async function enteredFrontDoor(socket: Socket, peer: Peer, options: Laun
 async function handedOver(
   socket: Socket,
   first: Buffer,
-  uid: number,
+  whose: Whose,
   options: LauncherOptions,
 ): Promise<'taken' | 'lost' | 'impossible'> {
   if (!canSendDescriptors()) return 'impossible';
   let worker: Socket;
   try {
-    worker = await workerOf(uid, HAND_OVER_NAME, options);
+    worker = await workerOf(whose, HAND_OVER_NAME, options);
   } catch (error) {
     // The name goes when a worker leaves, and outlives one that was killed.
     if (saysNobodyListens(error)) return 'lost';
@@ -88,8 +90,9 @@ async function handedOver(
 }
 
 /** A connection to a socket of the uid's worker. Nothing goes there before the kernel says that it is that uid's. */
-async function workerOf(uid: number, name: string, options: LauncherOptions): Promise<Socket> {
-  const worker = await options.connectTo(uid, name);
+async function workerOf(whose: Whose, name: string, options: LauncherOptions): Promise<Socket> {
+  const { uid } = whose;
+  const worker = await options.connectTo(whose, name);
   if (peerCredentials(descriptorOf(worker))?.uid === uid) return worker;
   worker.destroy();
   throw new Error(`what listens in the directory of uid ${uid} is not a process of that uid`);

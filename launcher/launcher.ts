@@ -7,6 +7,7 @@ import { enteredFrontDoor } from './front-door.ts';
 import { stdoutIsApart } from './mode.ts';
 import { ownPeer, type Peer, tcpPeer, unixPeer, unixPeerAtStdin } from './peer.ts';
 import { rendezvous } from './rendezvous.ts';
+import type { Whose } from './worker.ts';
 
 /** What serves the connections, however they come. */
 export interface LauncherOptions {
@@ -14,9 +15,9 @@ export interface LauncherOptions {
   crowd: Crowd;
   launcherUid: number;
   log: Log;
-  socketOf(uid: number): Promise<string>;
-  /** A connection to one of the sockets of the uid's worker, made with the uid's rights. */
-  connectTo(uid: number, name: string): Promise<Socket>;
+  socketOf(whose: Whose): Promise<string>;
+  /** A connection to one of the sockets of a worker, made with the rights of its uid. */
+  connectTo(whose: Whose, name: string): Promise<Socket>;
   /** Whether the launcher has to stay although nobody is connected. */
   isNeeded(): Promise<boolean>;
 }

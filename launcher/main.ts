@@ -12,7 +12,7 @@ import { listenByHand } from './by-hand.ts';
 import { Crowd } from './crowd.ts';
 import { type LauncherOptions, serveConnection, serveListeners } from './launcher.ts';
 import { type Mode, startedAs, stdinIsSocket, stdoutIsApart } from './mode.ts';
-import { Workers } from './worker.ts';
+import { type Whose, Workers } from './worker.ts';
 
 const usage = `usage: ccapi-launcher [--listen [ADDRESS...] | --wait | --inetd] [options]
 
@@ -87,7 +87,7 @@ async function main(): Promise<void> {
     const { path: base, isHeld } = chooseBase(settings, launcherUid, mode === 'wait' || mode === 'listen', log);
     const workers = new Workers(base, settings, given, launcherUid);
     const isNeeded = async () => isHeld && (await workers.anyServes());
-    const socketOf = (uid: number) => workers.socketOf(uid);
+    const socketOf = (whose: Whose) => workers.socketOf(whose);
     const crowd = new Crowd({ inAll: settings.maxLauncherConnections, perUid: settings.maxLauncherConnectionsPerUid });
     return { settings, crowd, base, launcherUid, log, socketOf, connectTo: workers.connectTo, isNeeded };
   };

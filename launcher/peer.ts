@@ -1,5 +1,6 @@
 import type { Socket } from 'node:net';
 import { peerCredentials } from '../etc/host.ts';
+import { auditSession } from '../etc/session.ts';
 import { isLoopback } from './loopback.ts';
 import { ownerOfPeer } from './socket-table.ts';
 
@@ -8,6 +9,8 @@ export interface Peer {
   uid: number | undefined;
   /** Whether the kernel's word is beyond doubt, so that no setting turns the check off. */
   certain: boolean;
+  /** The login session, where the kernel says which process is there. */
+  session?: string;
   /** For the log. */
   description: string;
 }
@@ -30,7 +33,8 @@ export function ownPeer(launcherUid: number): Peer {
 export function unixPeer(descriptor: number): Peer {
   const credentials = peerCredentials(descriptor);
   const who = credentials ? `uid ${credentials.uid}, pid ${credentials.pid}` : 'unknown';
-  return { uid: credentials?.uid, certain: true, description: `a UNIX socket (${who})` };
+  const session = credentials && { session: auditSession(credentials.pid) };
+  return { uid: credentials?.uid, certain: true, ...session, description: `a UNIX socket (${who})` };
 }
 
 /** What each of them sets, all of it or it was somebody else; the first says who the peer is. */

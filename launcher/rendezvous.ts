@@ -10,6 +10,7 @@ import {
   replyLine,
 } from '../proto/rendezvous.ts';
 import type { Peer } from './peer.ts';
+import type { Whose } from './worker.ts';
 
 /** The two directions of a connection: one socket, or two pipes. */
 export interface Stream {
@@ -21,7 +22,7 @@ export interface Stream {
 export interface RendezvousOptions {
   /** Whether claims are held against what the kernel says of the peer. */
   verifyUid: boolean;
-  socketOf(uid: number): Promise<string>;
+  socketOf(whose: Whose): Promise<string>;
   log: Log;
 }
 
@@ -34,7 +35,7 @@ export async function rendezvous(stream: Stream, peer: Peer, options: Rendezvous
     bare = isBare(line);
     const request = parseRequestLine(line);
     checkClaim(request, peer, options.verifyUid);
-    answer = { path: await options.socketOf(request.uid) };
+    answer = { path: await options.socketOf({ uid: request.uid, session: request.session ?? peer.session }) };
   } catch (error) {
     answer = asRefusal(error, options.log);
     // What is wrong with the settings has been logged when they were read.

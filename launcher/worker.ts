@@ -2,11 +2,12 @@ import { readdirSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import { decideAccess } from '../etc/access-rules.ts';
-import { MAX_SOCKET_PATH, SOCKET_NAME, socketPath, userDirectory } from '../etc/base-directory.ts';
+import { MAX_SOCKET_PATH, SOCKET_NAME, sessionDirectory, sessionNamed, userDirectory } from '../etc/base-directory.ts';
 import type { User } from '../etc/passwd.ts';
+import { NO_SESSION } from '../etc/session.ts';
 import { type Settings, type SettingTexts, settingArguments } from '../etc/settings.ts';
 import { RendezvousError } from '../proto/rendezvous.ts';
-import { prepareBaseDirectory, prepareUserDirectory } from './directories.ts';
+import { isRootsPlace, prepareBaseDirectory, prepareUserDirectory } from './directories.ts';
 
 /** How long a worker may take until it listens, in milliseconds. */
 const START_DEADLINE = 20_000;
@@ -17,13 +18,19 @@ const LOOK_AGAIN = 25;
 /** The gid of a user whom the passwd database does not know; Debian's and most systems' `nogroup`. */
 const NO_GROUP = 65534;
 
+/** Whose worker it is: a uid's, and with `scope = session` that of a login session, named by somebody or by the kernel. */
+export interface Whose {
+  uid: number;
+  session?: string | undefined;
+}
+
 /** Finds a uid's worker, or starts it. */
 export class Workers {
   readonly #base: string;
   readonly #settings: Settings;
   readonly #handedOn: SettingTexts;
   readonly #launcherUid: number;
-  readonly #starting = new Map<number, Promise<void>>();
+  readonly #starting = new Map<string, Promise<void>>();
 
   /** `given` are the settings that this launcher was given on its command line; a worker gets them too. */
   constructor(base: string, settings: Settings, given: SettingTexts, launcherUid: number) {
@@ -33,8 +40,9 @@ export class Workers {
     this.#launcherUid = launcherUid;
   }
 
-  /** The path of the socket of the uid's worker, which listens. Throws a {@link RendezvousError}. */
-  async socketOf(uid: number): Promise<string> {
+  /** The path of the socket of the worker, which listens. Throws a {@link RendezvousError}. */
+  async socketOf(whose: Whose): Promise<string> {
+    const { uid } = whose;
     if (this.#launcherUid !== 0 && uid !== this.#launcherUid) {
       throw new RendezvousError(
         'cannot-become-uid',
@@ -42,18 +50,35 @@ export class Workers {
       );
     }
     await this.#checkAccess(uid);
-    const path = socketPath(this.#base, uid);
+    const path = `${this.#directory(whose)}/${SOCKET_NAME}`;
     if (Buffer.byteLength(path) > MAX_SOCKET_PATH) {
       throw new RendezvousError('config', `${path} is longer than a socket's path may be: choose another directory`);
     }
-    if (await this.#isServing(uid)) return path;
-    let starting = this.#starting.get(uid);
+    if (await this.#isServing(whose)) return path;
+    let starting = this.#starting.get(path);
     if (!starting) {
-      starting = this.#start(uid).finally(() => this.#starting.delete(uid));
-      this.#starting.set(uid, starting);
+      starting = this.#start(whose).finally(() => this.#starting.delete(path));
+      this.#starting.set(path, starting);
     }
     await starting;
     return path;
+  }
+
+  #directory({ uid, session }: Whose): string {
+    return sessionDirectory(this.#userDirectory(uid), this.#sessionFor(session));
+  }
+
+  #userDirectory(uid: number): string {
+    try {
+      return userDirectory(this.#settings.pathTemplate, this.#base, uid);
+    } catch (error) {
+      throw new RendezvousError('config', (error as Error).message, { cause: error });
+    }
+  }
+
+  /** Where all sessions of a user share their ccaches, it does not matter which one it is. */
+  #sessionFor(session: string | undefined): string | undefined {
+    return this.#settings.scope === 'session' ? (session ?? NO_SESSION) : undefined;
   }
 
   /** Before anything is made for a uid. The databases are read only where there are rules. */
@@ -65,10 +90,10 @@ export class Workers {
     if (!allowed) throw new RendezvousError('denied', `uid ${uid} is not served: ${rule ?? 'no allow line names it'}`);
   }
 
-  /** Connects to a socket of the uid's worker. Rejects with the system's error where none listens. */
-  connectTo = (uid: number, name: string): Promise<Socket> =>
+  /** Connects to a socket of the worker. Rejects with the system's error where none listens. */
+  connectTo = (whose: Whose, name: string): Promise<Socket> =>
     new Promise((resolve, reject) => {
-      const socket = this.#connect(uid, name);
+      const socket = this.#connect(whose.uid, `${this.#directory(whose)}/${name}`);
       socket.once('connect', () => resolve(socket.off('error', reject)));
       socket.once('error', reject);
     });
@@ -76,14 +101,22 @@ export class Workers {
   /** Whether any worker serves below the base directory. */
   async anyServes(): Promise<boolean> {
     for (const name of readdirSync(this.#base)) {
-      if (/^[0-9]+$/.test(name) && (await this.#isServing(Number(name)))) return true;
+      if (!/^[0-9]+$/.test(name)) continue;
+      for (const session of this.#sessionsOf(`${this.#base}/${name}`)) {
+        if (await this.#isServing({ uid: Number(name), session })) return true;
+      }
     }
     return false;
   }
 
-  async #isServing(uid: number): Promise<boolean> {
+  #sessionsOf(directory: string): (string | undefined)[] {
+    if (this.#settings.scope === 'user') return [undefined];
+    return readdirSync(directory).flatMap((name) => sessionNamed(name) ?? []);
+  }
+
+  async #isServing(whose: Whose): Promise<boolean> {
     try {
-      (await this.connectTo(uid, SOCKET_NAME)).destroy();
+      (await this.connectTo(whose, SOCKET_NAME)).destroy();
       return true;
     } catch {
       return false;
@@ -91,38 +124,40 @@ export class Workers {
   }
 
   /** A user's directory is the user's to play with, so root goes into it with no more rights than the user has. */
-  #connect(uid: number, name: string): Socket {
+  #connect(uid: number, path: string): Socket {
     const become = this.#launcherUid === 0 && uid !== 0;
     if (become) process.seteuid?.(uid);
     try {
-      return connect({ path: `${userDirectory(this.#base, uid)}/${name}`, allowHalfOpen: true });
+      return connect({ path, allowHalfOpen: true });
     } finally {
       if (become) process.seteuid?.(0);
     }
   }
 
-  async #start(uid: number): Promise<void> {
+  async #start(whose: Whose): Promise<void> {
+    const { uid } = whose;
     const user = await this.#user(uid);
-    prepareBaseDirectory(this.#base, this.#launcherUid);
-    prepareUserDirectory(this.#base, user, this.#launcherUid);
+    const directory = this.#userDirectory(uid);
+    if (this.#settings.pathTemplate === undefined) prepareBaseDirectory(this.#base, this.#launcherUid);
+    prepareUserDirectory(directory, user, this.#launcherUid);
     const deadline = performance.now() + START_DEADLINE;
     for (;;) {
-      const unlock = await this.#lock(uid);
+      const unlock = await this.#lock(directory);
       if (unlock) {
         try {
-          if (!(await this.#isServing(uid))) await this.#spawn(user);
+          if (!(await this.#isServing(whose))) await this.#spawn(user, whose);
           return;
         } finally {
           unlock();
         }
       }
-      if (await this.#isServing(uid)) return;
+      if (await this.#isServing(whose)) return;
       if (performance.now() > deadline) throw new RendezvousError('timeout', `no worker came up for uid ${uid}`);
       await delay(LOOK_AGAIN);
     }
   }
 
-  async #user(uid: number): Promise<User> {
+  async #user(uid: number): Promise<Pick<User, 'uid' | 'gid'>> {
     if (uid === this.#launcherUid) return { uid, gid: process.getgid?.() ?? uid };
     const { userWithUid } = await import('../etc/passwd.ts');
     const user = userWithUid(uid);
@@ -132,22 +167,26 @@ export class Workers {
   }
 
   /** What only a start needs is loaded only for it: most askers find their worker running. */
-  async #spawn(user: User): Promise<void> {
+  async #spawn(user: Pick<User, 'uid' | 'gid'>, { session: named }: Whose): Promise<void> {
     const { spawnWorker } = await import('./spawn-worker.ts');
     const identity = this.#launcherUid === 0 && user.uid !== 0 ? user : undefined;
-    await spawnWorker(user.uid, identity, settingArguments(this.#handedOn), START_DEADLINE);
+    const session = this.#sessionFor(named);
+    const args = [...settingArguments(this.#handedOn), ...(session === undefined ? [] : [`--session=${session}`])];
+    await spawnWorker(user.uid, identity, args, START_DEADLINE);
   }
 
   /**
    * Keeps a storm of launchers from starting a storm of workers; undefined while another launcher is at it. It works
    * synchronously, as all of the launcher's file calls do: one in Node's thread pool could meet {@link #isServing} there,
-   * since the effective uid is the whole process's.
+   * since the effective uid is the whole process's. Where others can put things, root makes no lock: workers decide
+   * among themselves anyhow which of them serves.
    */
-  async #lock(uid: number): Promise<(() => void) | undefined> {
+  async #lock(directory: string): Promise<(() => void) | undefined> {
+    if (this.#launcherUid === 0 && !isRootsPlace(directory)) return () => {};
     const { lockSync } = await import('proper-lockfile');
     try {
-      return lockSync(userDirectory(this.#base, uid), {
-        lockfilePath: `${userDirectory(this.#base, uid)}.lock`,
+      return lockSync(directory, {
+        lockfilePath: `${directory}.lock`,
         realpath: false,
         stale: START_DEADLINE / 2,
         onCompromised: () => {},

@@ -103,10 +103,12 @@ function parseUid(text: string): number {
   return uid;
 }
 
-/** A session's name becomes part of a path, so it is held to what no path can be made of. */
+/** Whether a text may be the name of a login session: it becomes part of a path, so no path can be made of it. */
+export function isSessionName(text: string): boolean {
+  return /^[A-Za-z0-9][A-Za-z0-9_-]{0,31}$/.test(text);
+}
+
 function parseSession(text: string): string {
-  if (!/^[A-Za-z0-9][A-Za-z0-9_-]{0,31}$/.test(text)) {
-    throw new RendezvousError('session', 'expected a session name of 1 to 32 letters, digits, "_" and "-"');
-  }
-  return text;
+  if (isSessionName(text)) return text;
+  throw new RendezvousError('session', 'expected a session name of 1 to 32 letters, digits, "_" and "-"');
 }

@@ -1,10 +1,12 @@
-import { closeSync, openSync, writeSync } from 'node:fs';
+import { closeSync, mkdirSync, openSync, writeSync } from 'node:fs';
 import { parseArgs } from 'node:util';
-import { launcherBaseDirectory, userDirectory } from '../etc/base-directory.ts';
+import { launcherBaseDirectory, sessionDirectory, userDirectory } from '../etc/base-directory.ts';
 import { openLog } from '../etc/log.ts';
 import { passedDescriptors } from '../etc/passed-descriptors.ts';
 import { checkPrivateDirectory } from '../etc/private-directory.ts';
 import { loadSettings, settingOptions, settingsFromOptions, settingsUsage } from '../etc/settings.ts';
+import { CCAPIError } from '../proto/error.ts';
+import { isSessionName } from '../proto/rendezvous.ts';
 import { Worker } from './worker.ts';
 
 const usage = `usage: ccapi-server [options]
@@ -12,20 +14,26 @@ const usage = `usage: ccapi-server [options]
 Holds the credential caches of the user it runs as. ccapi-launcher starts it; nobody needs to start it by hand. It may be
 a systemd user unit whose socket is S.ccapi in the user's directory.
 
+  --session NAME   only those of this login session
 ${settingsUsage()}
 `;
 
 async function main(): Promise<void> {
   process.umask(0o077);
-  const { values } = parseArgs({ options: { ...settingOptions(), help: { type: 'boolean' } } });
+  const own = { help: { type: 'boolean' }, session: { type: 'string' } } as const;
+  const { values } = parseArgs({ options: { ...settingOptions(), ...own } });
   if (values.help) {
     writeSync(1, usage);
     return;
   }
   const settings = loadSettings({ commandLine: settingsFromOptions(values) });
   const uid = process.getuid?.() as number;
-  const directory = userDirectory(launcherBaseDirectory(settings, uid, process.env), uid);
-  checkPrivateDirectory(directory, uid);
+  const base = launcherBaseDirectory(settings, uid, process.env);
+  const directory = prepared(
+    userDirectory(settings.pathTemplate, base, uid),
+    uid,
+    values.session as string | undefined,
+  );
   const passed = passedDescriptors();
   const log = openLog('ccapi-server', passed.length > 0 ? 'systemd' : 'syslog');
   const worker = new Worker(settings, log);
@@ -39,13 +47,26 @@ async function main(): Promise<void> {
   });
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => worker.stop());
   // The one who asked gets the same answer from whichever worker holds the name.
-  const serving = await worker.start(directory, passed);
+  const serving = await worker.start(directory, { passed, vanishes: values.session !== undefined });
   if (passed.length === 0) report('ok');
   if (serving) worker.prepare();
   else {
     worker.abandon();
     process.exit(0);
   }
+}
+
+/** The directory to serve in: the user's, which has to be safe, or a login session's in that. */
+function prepared(directory: string, uid: number, session: string | undefined): string {
+  checkPrivateDirectory(directory, uid);
+  if (session === undefined) return directory;
+  if (!isSessionName(session)) {
+    throw new CCAPIError('ccErrBadParam', `--session: ${JSON.stringify(session)} is no name of a session`);
+  }
+  const own = sessionDirectory(directory, session);
+  mkdirSync(own, { recursive: true, mode: 0o700 });
+  checkPrivateDirectory(own, uid);
+  return own;
 }
 
 /** Tells whoever started the worker how it went, in one line on descriptor 1, and lets go of them. */

@@ -1,4 +1,4 @@
-import { linkSync, readdirSync, readFileSync, renameSync, rmSync, unlinkSync, writeFileSync } from 'node:fs';
+import { linkSync, readdirSync, readFileSync, renameSync, rmdirSync, rmSync, unlinkSync, writeFileSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
 import { HAND_OVER_NAME, SOCKET_NAME } from '../etc/base-directory.ts';
 import { isListening } from '../etc/is-listening.ts';
@@ -49,6 +49,16 @@ export class Ownership {
       renameSync(this.#path(TOKEN + this.#id), this.#path(FREE));
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+    }
+  }
+
+  /** Takes the token away, and the directory, which nobody wants any more; who does all the same makes the first anew. */
+  end(): void {
+    for (const name of [FIRST, TOKEN + this.#id]) rmSync(this.#path(name), { force: true });
+    try {
+      rmdirSync(this.#directory);
+    } catch {
+      // Somebody has come to it meanwhile.
     }
   }
 

@@ -1,4 +1,4 @@
-import { lstatSync, mkdirSync, writeFileSync } from 'node:fs';
+import { lstatSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import type { Log } from '../etc/log.ts';
 import type { CredentialV5 } from '../proto/credential-v5.ts';
@@ -76,6 +76,11 @@ export class Store implements Keeper {
     }
     this.#journal.close();
     for (const file of this.#open) file.close();
+  }
+
+  /** Takes the directory away, once it is closed. There is nothing of anybody's in it any more. */
+  remove(): void {
+    this.#bestEffort(() => rmSync(this.#directory, { recursive: true, force: true }));
   }
 
   made({ identifier, name, contents, lastDefault, first }: NewCCache): void {

@@ -50,6 +50,17 @@ export type WorkerSettings = Pick<
   | 'purgeExpired'
 >;
 
+/** How a worker comes to its directory, and leaves it. */
+export interface StartOptions {
+  /**
+   * The descriptors that systemd has passed. The name in the directory is systemd's then: whoever comes to it while another
+   * worker is about to leave waits there.
+   */
+  passed?: readonly number[];
+  /** Whether the directory goes when nothing is left in it that anybody could want, as a login session's does. */
+  vanishes?: boolean;
+}
+
 /** A user's worker: one collection behind one socket. */
 export class Worker {
   #settings: WorkerSettings;
@@ -63,6 +74,7 @@ export class Worker {
   #openSession: (() => EitherSession) | undefined;
   #collection: Collection | undefined;
   #isPassed = false;
+  #vanishes = false;
   #leaving = false;
   #isFull = false;
   #purging: NodeJS.Timeout | undefined;
@@ -78,17 +90,15 @@ export class Worker {
     });
   }
 
-  /**
-   * Begins to serve in a directory; false if another worker does. Where systemd has `passed` its socket, the name in the
-   * directory is systemd's: whoever comes to it while another worker is about to leave waits there.
-   */
-  async start(directory: string, passed: readonly number[] = []): Promise<boolean> {
+  /** Begins to serve in a directory; false if another worker does. */
+  async start(directory: string, { passed = [], vanishes = false }: StartOptions = {}): Promise<boolean> {
     const id = `${process.pid.toString(36)}.${(process.hrtime.bigint() % 36n ** 4n).toString(36)}`;
     const socket = await PublicSocket.listen(this.#server, directory, SOCKET_NAME, id);
     const handOver = await HandOver.listen(directory, id, (taken) => this.#serve(taken), this.#log);
     const ownership = new Ownership(directory, id);
     this.#place = { socket, handOver, ownership };
     this.#isPassed = passed.length > 0;
+    this.#vanishes = vanishes;
     // Whoever serves here, or is about to leave, is waited for: until it can be found, or until it is gone.
     while (!(await ownership.take())) {
       if (!this.#isPassed && (await isListening(socket.path))) return false;
@@ -249,8 +259,11 @@ export class Worker {
   /** The directory is another's from here on, so nothing may happen behind it. */
   #exit(): never {
     this.#store?.close();
-    this.#place?.ownership.free();
+    const ends = this.#vanishes && this.#collection?.size === 0;
+    if (ends) this.#store?.remove();
+    else this.#place?.ownership.free();
     this.abandon();
+    if (ends) this.#place?.ownership.end();
     process.exit(0);
   }
 

@@ -1,8 +1,9 @@
 import { parseArgs } from 'node:util';
 import { isConfigServer } from '../../proto/krb5-credential.ts';
 import { CCAPIError, type CCache, Context, type CredentialV5 } from '../index.ts';
-import { type Command, print, printable } from './command.ts';
+import { type Command, print, printable, UsageError } from './command.ts';
 import { openNamed } from './open-named.ts';
+import { listSessions } from './sessions.ts';
 
 interface Listing {
   name: string;
@@ -11,12 +12,13 @@ interface Listing {
 }
 
 export const list: Command = {
-  usage: `usage: ccapi list [-A] [-c NAME] [--all] [--json]
+  usage: `usage: ccapi list [-A | -c NAME | --sessions] [--all] [--json]
 
 Shows the tickets of the default ccache as klist does.
 
   -A        of all ccaches
   -c NAME   of this ccache
+  --sessions  the ccaches of all your login sessions, where each has its own (scope = session)
   --all     with libkrb5's notes to itself (X-CACHECONF), which are no tickets
   --json    as JSON; times are seconds since 1970, 0 for "not set"
 
@@ -28,8 +30,13 @@ Shows the tickets of the default ccache as klist does.
       all: { type: 'boolean' },
       cache: { type: 'string', short: 'c' },
       json: { type: 'boolean' },
+      sessions: { type: 'boolean' },
     } as const;
     const { values } = parseArgs({ args, options });
+    if (values.sessions) {
+      if (values.every || values.cache !== undefined) throw new UsageError('--sessions goes with neither -A nor -c');
+      return listSessions(values.json ?? false);
+    }
     await using context = new Context();
     const listings = await Promise.all(
       (await chosen(context, values)).map((ccache) => read(ccache, values.all ?? false)),

@@ -15,7 +15,7 @@ export async function roundTrips(rounds: number, calls: number): Promise<Row[]> 
   const directory = temporaryDirectory();
   const base = `${directory}/run`;
   const { port } = await startLauncher([`--directory=${base}`]);
-  const path = (await askPort(port, process.getuid?.() as number)) as string;
+  const path = (await askPort(port, { uid: process.getuid?.() as number })) as string;
   const [worker, echo] = [await open(path), await open(await startEcho(`${directory}/echo`))];
   await using context = new Context({ env: { CCAPI_DIRECTORY: base, KRB5_CONFIG: '/nonexistent' } });
   const ccache = await context.createNewCCache('bench@EXAMPLE');

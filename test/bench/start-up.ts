@@ -22,11 +22,11 @@ export async function startUp(rounds: number): Promise<Row[]> {
     firstReply(
       await askChild(
         [process.execPath, programs.launcher, `--directory=${byChild}`, '--inetd'],
-        uid,
+        { uid },
         cleanEnvironment(),
       ),
     );
-  const launcher = async () => firstReply((await askPort(port, uid)) as string);
+  const launcher = async () => firstReply((await askPort(port, { uid: uid })) as string);
   const samples = await interleaved(rounds, {
     empty: () => node('-e', '0'),
     emptyTwice: async () => (await node('-e', '0')) + (await node('-e', '0')),

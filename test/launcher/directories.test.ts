@@ -3,6 +3,7 @@ import {
   chmodSync,
   chownSync,
   existsSync,
+  lchownSync,
   lstatSync,
   mkdirSync,
   readdirSync,
@@ -11,7 +12,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { beforeEach, describe, expect, it } from 'vitest';
-import { prepareBaseDirectory, prepareUserDirectory } from '../../launcher/directories.ts';
+import { isRootsPlace, prepareBaseDirectory, prepareUserDirectory } from '../../launcher/directories.ts';
 import { temporaryDirectory } from '../setup/cleanup.ts';
 import { describeWith } from '../setup/requirements.ts';
 
@@ -56,7 +57,7 @@ describe("a user's directory", () => {
   const path = () => `${base}/${uid}`;
 
   it('is made with mode 700, and found again', () => {
-    for (let time = 0; time < 2; time++) prepareUserDirectory(base, self, uid);
+    for (let time = 0; time < 2; time++) prepareUserDirectory(path(), self, uid);
     expect([mode(path()), statSync(path()).uid]).toEqual(['700', uid]);
   });
 
@@ -68,7 +69,7 @@ describe("a user's directory", () => {
   ])('is refused where %s stands in its place, which is left alone', (_, plant) => {
     plant();
     const before = lstatSync(path());
-    expect(() => prepareUserDirectory(base, self, uid)).toThrow(insecure(path()));
+    expect(() => prepareUserDirectory(path(), self, uid)).toThrow(insecure(path()));
     const after = lstatSync(path());
     expect([after.ino, after.mode, after.uid]).toEqual([before.ino, before.mode, before.uid]);
     expect(existsSync('/nonexistent')).toBe(false);
@@ -79,7 +80,7 @@ describeWith(['root'], 'root', () => {
   beforeEach(() => prepareBaseDirectory(base, 0));
 
   it("makes a user's directory the user's", () => {
-    prepareUserDirectory(base, { uid: 12345, gid: 23456 }, 0);
+    prepareUserDirectory(`${base}/12345`, { uid: 12345, gid: 23456 }, 0);
     const made = statSync(`${base}/12345`);
     expect([made.uid, made.gid, mode(`${base}/12345`)]).toEqual([12345, 23456, '700']);
     expect(readdirSync(`${base}/12345`)).toEqual([]);
@@ -87,19 +88,48 @@ describeWith(['root'], 'root', () => {
 
   it('finishes what a launcher that was interrupted has left', () => {
     mkdirSync(`${base}/12345`, { mode: 0o700 });
-    prepareUserDirectory(base, { uid: 12345, gid: 23456 }, 0);
+    prepareUserDirectory(`${base}/12345`, { uid: 12345, gid: 23456 }, 0);
     expect(statSync(`${base}/12345`).uid).toBe(12345);
   });
 
   it("refuses one that is another user's", () => {
     mkdirSync(`${base}/12345`, { mode: 0o700 });
     chownSync(`${base}/12345`, 54321, 54321);
-    expect(() => prepareUserDirectory(base, { uid: 12345, gid: 23456 }, 0)).toThrow(insecure('of uid 12345'));
+    expect(() => prepareUserDirectory(`${base}/12345`, { uid: 12345, gid: 23456 }, 0)).toThrow(
+      insecure('of uid 12345'),
+    );
     expect(statSync(`${base}/12345`).uid).toBe(54321);
   });
 
   it('refuses a base directory that is a user’s', () => {
     chownSync(base, 12345, 12345);
     expect(() => prepareBaseDirectory(base, 0)).toThrow(insecure('must belong to uid 0'));
+  });
+});
+
+describeWith(['root'], "a place is root's", () => {
+  const place = () => {
+    const directory = `${temporaryDirectory()}/d`;
+    mkdirSync(`${directory}/e`, { recursive: true, mode: 0o755 });
+    return directory;
+  };
+
+  it('where everything on the way is, links included', () => {
+    const directory = place();
+    symlinkSync(`${directory}/e`, `${directory}/link`);
+    expect(isRootsPlace(`${directory}/e/x`)).toBe(true);
+    expect(isRootsPlace(`${directory}/link/x`)).toBe(true);
+  });
+
+  it.each<[string, (directory: string) => void]>([
+    ['somebody has planted the link', (directory) => lchownSync(`${directory}/link`, 12345, 12345)],
+    ['others can replace the link', (directory) => chmodSync(directory, 0o777)],
+    ['what the link leads to is somebody else', (directory) => chownSync(`${directory}/e`, 12345, 12345)],
+    ['others can write to what the link leads to', (directory) => chmodSync(`${directory}/e`, 0o777)],
+  ])('and not where %s', (_, change) => {
+    const directory = place();
+    symlinkSync(`${directory}/e`, `${directory}/link`);
+    change(directory);
+    expect(isRootsPlace(`${directory}/link/x`)).toBe(false);
   });
 });

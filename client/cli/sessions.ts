@@ -1,0 +1,63 @@
+import { readFileSync } from 'node:fs';
+import { Socket } from 'node:net';
+import { descriptorOf, peerCredentials } from '../../etc/host.ts';
+import { Context } from '../index.ts';
+import { Locator } from '../locate.ts';
+import { print, printable, UsageError } from './command.ts';
+
+/** Prints what the login sessions hold that have anything. */
+export async function listSessions(json: boolean): Promise<void> {
+  const locator = new Locator();
+  const own = sessionOf(locator);
+  const listings = [];
+  for (const session of locator.sessions()) {
+    await using context = new Context({ session });
+    const ccaches: { name: string; principal: string }[] = [];
+    for await (const ccache of context.ccaches()) {
+      ccaches.push({ name: await ccache.getName(), principal: await ccache.getPrincipal() });
+    }
+    listings.push({ session, current: session === own, ccaches });
+  }
+  if (json) {
+    print(JSON.stringify(listings, null, 2));
+    return;
+  }
+  for (const { session, current, ccaches } of listings) {
+    print(`Session ${session}${current ? ' (this one)' : ''}`);
+    for (const { name, principal } of ccaches) print(printable(`  API:${name}  ${principal}`));
+  }
+}
+
+/** Destroys the ccaches of a login session, and has its server leave; nothing is left of it then. */
+export async function endSession(named: string | undefined): Promise<void> {
+  const session = named ?? sessionOf(new Locator());
+  const locator = new Locator({ session });
+  sessionOf(locator);
+  await using context = new Context({ session });
+  const destroyed: Promise<void>[] = [];
+  for await (const ccache of context.ccaches()) destroyed.push(ccache.destroy());
+  await Promise.all(destroyed);
+  const found = await locator.running();
+  if (!(found?.socket instanceof Socket)) return;
+  const { socket } = found;
+  const gone = new Promise((resolve) => socket.once('close', resolve));
+  const server = peerCredentials(descriptorOf(socket))?.pid;
+  if (server !== undefined && isServer(server)) process.kill(server, 'SIGTERM');
+  else socket.destroy();
+  socket.resume();
+  await gone;
+}
+
+function sessionOf(locator: Locator): string {
+  const { session } = locator;
+  if (session === undefined)
+    throw new UsageError('all login sessions share their tickets here; see scope in krb5.conf');
+  return session;
+}
+
+/** The kernel names whoever made the socket, and that may be a service manager. */
+function isServer(pid: number): boolean {
+  return readFileSync(`/proc/${pid}/cmdline`, 'latin1')
+    .split('\0')
+    .some((word) => word.endsWith('/ccapi-server.js'));
+}

@@ -1,0 +1,29 @@
+import { CCAPIError } from '../proto/error.ts';
+import { userWithUid } from './passwd.ts';
+
+/** Whether a text may say where the users' directories are: an absolute path or one below `~`, one for each user. */
+export function isPathTemplate(text: string): boolean {
+  const isPath = /^~?(\/[^/\0]+)+$/.test(text) && !/\/\.{1,2}(\/|$)/.test(text) && Buffer.byteLength(text) <= 80;
+  const marks = text.match(/%./gs) ?? [];
+  const isOnesOwn = text.startsWith('~') || marks.some((mark) => mark === '%u' || mark === '%n');
+  return (
+    isPath && isOnesOwn && marks.every((mark) => ['%u', '%n', '%%'].includes(mark)) && !/(?:^|[^%])(?:%%)*%$/.test(text)
+  );
+}
+
+/**
+ * The directory of a uid: `%u` is its number, `%n` the user's name, `~` at the beginning the home directory, `%%` a
+ * percent sign. Throws 202 where the passwd database does not know what is asked for.
+ */
+export function expandPathTemplate(template: string, uid: number): string {
+  const user = () => {
+    const found = userWithUid(uid);
+    if (found) return found;
+    throw new CCAPIError('ccErrBadParam', `path_template = ${template}: the passwd database has no uid ${uid}`);
+  };
+  const path = template
+    .replace(/%(.)/gs, (_, mark) => (mark === 'u' ? String(uid) : mark === 'n' ? user().name : '%'))
+    .replace(/^~/, () => user().home);
+  if (/^(\/[^/]+)+$/.test(path) && !/\/\.{1,2}(\/|$)/.test(path)) return path;
+  throw new CCAPIError('ccErrBadParam', `path_template = ${template}: ${path} is no path for uid ${uid}`);
+}

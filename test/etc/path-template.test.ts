@@ -1,0 +1,39 @@
+// Where path_template says a user's directory is.
+import { describe, expect, it } from 'vitest';
+import { expandPathTemplate, isPathTemplate } from '../../etc/path-template.ts';
+
+it.each([
+  ['/run/user/%u/ccapi', '/run/user/0/ccapi'],
+  ['/var/lib/%n', '/var/lib/root'],
+  ['~/.ccapi', '/root/.ccapi'],
+  ['/x/100%%/%u-%n', '/x/100%/0-root'],
+  ['/x/~/%u', '/x/~/0'],
+])('%s', (template, path) => {
+  expect(isPathTemplate(template)).toBe(true);
+  expect(expandPathTemplate(template, 0)).toBe(path);
+});
+
+it('needs to know the user for a name and a home, and not for a number', () => {
+  expect(expandPathTemplate('/x/%u', 3_999_999_999)).toBe('/x/3999999999');
+  for (const template of ['/x/%n', '~/x']) {
+    expect(() => expandPathTemplate(template, 3_999_999_999)).toThrow('the passwd database has no uid 3999999999');
+  }
+});
+
+describe('is none', () => {
+  it.each([
+    '',
+    '/',
+    '~',
+    '/run/ccapi',
+    'run/%u',
+    '/%u/../x',
+    '/%u/./x',
+    '/%u//x',
+    '/%u/',
+    '/%x/%u',
+    '/%u%',
+    '~x/%u',
+    `/%u/${'x'.repeat(80)}`,
+  ])('%s', (text) => expect(isPathTemplate(text)).toBe(false));
+});
