@@ -20,6 +20,7 @@ import { RendezvousError } from '../proto/rendezvous.ts';
 import { askAddress, askChild, askPort, type Whose } from './ask-launcher.ts';
 import type { ByteStream } from './child-stream.ts';
 import { connected, connectToPath } from './connect-to-path.ts';
+import { destination } from './destination.ts';
 
 /** How often a launcher is asked whose answer leads to nobody, in case that had just left. */
 const ATTEMPTS = 5;
@@ -37,6 +38,10 @@ export interface LocateOptions {
   here?: boolean;
   /** The login session whose server it is to be where each has its own (`scope = session`); else the one we are in. */
   session?: string;
+  /** The service that this program is, for the rules of `redirect`; else what `CCAPI_SERVICE` says. */
+  service?: string;
+  /** Told, a line at a time, which way is taken and why. */
+  explain?: (line: string) => void;
 }
 
 /** A connection to the user's worker, and the path it was made to. */
@@ -56,10 +61,15 @@ export class Locator {
   readonly #named: string | undefined;
   readonly #launcher: readonly [string, ...string[]];
   readonly #uid = process.geteuid?.() as number;
+  readonly #service: string | undefined;
+  readonly #explain: (line: string) => void;
   #settings: Settings | undefined;
+  #destination: { uris: readonly ServerURI[] | undefined } | undefined;
 
-  constructor({ env = process.env, launcher, here = false, session }: LocateOptions = {}) {
+  constructor({ env = process.env, launcher, here = false, session, service, explain }: LocateOptions = {}) {
     this.#env = env;
+    this.#service = service ?? env.CCAPI_SERVICE;
+    this.#explain = explain ?? (() => {});
     this.#named = session;
     this.#here = here;
     this.#launcher = launcher ?? [process.execPath, join(__dirname, 'ccapi-launcher.js')];
@@ -72,7 +82,9 @@ export class Locator {
   async running(): Promise<Found | undefined> {
     if (this.#uris) return undefined;
     for (const directory of this.#directories) {
-      const found = await this.#connected(`${directory}/${SOCKET_NAME}`);
+      const path = `${directory}/${SOCKET_NAME}`;
+      const found = await this.#connected(path);
+      this.#explain(`${path}: ${found ? 'a server listens' : 'nobody listens'}`);
       if (found) return found;
     }
     return undefined;
@@ -116,11 +128,16 @@ export class Locator {
     for (const ask of this.#launchers()) {
       try {
         const { path, found } = await this.#asked(ask.path);
-        if (found) return found;
+        if (found) {
+          this.#explain(`${ask.name}: answers ${path}`);
+          return found;
+        }
         tried.push(`${ask.name}: ${path === undefined ? 'nothing listens there' : `nobody listens at ${path}`}`);
+        this.#explain(tried.at(-1) as string);
       } catch (error) {
         if (!(error instanceof RendezvousError)) throw error;
         tried.push(`${ask.name}: ${error.message}`);
+        this.#explain(tried.at(-1) as string);
         if (ask.decides) break;
       }
     }
@@ -136,7 +153,10 @@ export class Locator {
   }
 
   get #uris(): readonly ServerURI[] | undefined {
-    return this.#here ? undefined : this.settings.server;
+    if (this.#here) return undefined;
+    const traveller = { uid: this.#uid, service: this.#service };
+    this.#destination ??= { uris: destination(this.settings, traveller, this.#explain) };
+    return this.#destination.uris;
   }
 
   /** The first of them that leads to a server. */
@@ -144,8 +164,11 @@ export class Locator {
     const tried: string[] = [];
     for (const uri of uris) {
       try {
-        return await this.#byURI(uri);
+        const found = await this.#byURI(uri);
+        this.#explain(`${uri.text}: a server answers`);
+        return found;
       } catch (error) {
+        this.#explain(`${uri.text}: ${(error as Error).message}`);
         if (uris.length === 1 || !(error instanceof Error)) throw error;
         tried.push(error.message);
       }

@@ -41,7 +41,7 @@ export function decideAccess(
     ...allow.map((rule) => ({ ...rule, allowed: true })),
     ...deny.map((rule) => ({ ...rule, allowed: false })),
   ].sort((a, b) => a.order - b.order);
-  const first = rules.find(({ whom }) => means(whom, uid, names));
+  const first = rules.find(({ whom }) => whomMeans(whom, uid, names));
   if (!first) return { allowed: allow.length === 0 };
   return { allowed: first.allowed, rule: `${first.allowed ? 'allow' : 'deny'} = ${asText(first.whom)}` };
 }
@@ -57,7 +57,8 @@ function parseWord(word: string): Whom | undefined {
   return /^[A-Za-z_][^\s@:]*$/.test(word) ? { user: word } : undefined;
 }
 
-function means(whom: Whom, uid: number, names: NameService): boolean {
+/** Whether it means a uid. */
+export function whomMeans(whom: Whom, uid: number, names: NameService): boolean {
   if ('from' in whom) return uid >= whom.from && uid <= whom.to;
   return 'user' in whom ? names.isUser(uid, whom.user) : names.isInGroup(uid, whom.group);
 }

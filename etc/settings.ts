@@ -1,17 +1,19 @@
 import { CCAPIError } from '../proto/error.ts';
-import { type AccessRule, parseWhom } from './access-rules.ts';
 import { krb5ConfPaths, readSection } from './krb5-conf.ts';
-import { isPathTemplate } from './path-template.ts';
-import { parseServerURI, parseServerURIs, type ServerURI } from './server-uri.ts';
-
-/** A kind of value: how its text is read, and how a person is told what is allowed. */
-interface Kind<T> {
-  expected: string;
-  /** The value, or undefined where the text is none. `order` is the line's place among those of the file. */
-  parse(text: string, order: number): T | undefined;
-  /** Joins what several lines of the file say; without it the first line counts. */
-  join?(values: T[]): T;
-}
+import {
+  absolutePath,
+  accessRules,
+  boolean,
+  bytes,
+  choice,
+  command,
+  duration,
+  integer,
+  type Kind,
+  pathTemplate,
+  redirectRules,
+  serverURIs,
+} from './setting-kinds.ts';
 
 interface Setting<T> extends Kind<T> {
   default: T;
@@ -22,82 +24,6 @@ interface Setting<T> extends Kind<T> {
 function setting<T>(kind: Kind<T>, initial: NoInfer<T>, meaning: string): Setting<T> {
   return { ...kind, default: initial, meaning };
 }
-
-const boolean: Kind<boolean> = {
-  expected: 'yes or no',
-  parse: (text) =>
-    /^(y|yes|t|true|1|on)$/i.test(text) ? true : /^(n|no|f|false|nil|0|off)$/i.test(text) ? false : undefined,
-};
-
-function choice<const T extends string>(...words: T[]): Kind<T> {
-  return { expected: words.join(' or '), parse: (text) => words.find((word) => word === text) };
-}
-
-function integer(min: number, max: number): Kind<number> {
-  return {
-    expected: `a number from ${min} to ${max}`,
-    parse: (text) =>
-      /^[0-9]{1,15}$/.test(text) && Number(text) >= min && Number(text) <= max ? Number(text) : undefined,
-  };
-}
-
-/** Seconds, from the forms that libkrb5 takes for durations: `90`, `1h30m`, `1:30`, `1:30:00`. */
-function duration(min: number, max: number): Kind<number> {
-  return {
-    expected: `a duration such as 90, 10m, 1h30m or 1:30:00, from ${min} to ${max} seconds`,
-    parse: (text) => {
-      const seconds = durationInSeconds(text);
-      return seconds !== undefined && seconds >= min && seconds <= max ? seconds : undefined;
-    },
-  };
-}
-
-/** A number of bytes, from `1048576`, `1024k`, `256m`, `1g`. */
-function bytes(min: number, max: number): Kind<number> {
-  return {
-    expected: `a number of bytes such as 65536, 64k, 256m or 1g, from ${min} to ${max}`,
-    parse: (text) => {
-      const [, digits, unit = ''] = /^([0-9]{1,12})([kmg]?)$/i.exec(text) ?? [];
-      const size = Number(digits) * 1024 ** ['', 'k', 'm', 'g'].indexOf(unit.toLowerCase());
-      return size >= min && size <= max ? size : undefined;
-    },
-  };
-}
-
-/** Rules of who is served; each line adds to those before it. */
-const accessRules: Kind<AccessRule[]> = {
-  expected: 'users, @groups and ranges of uids, such as "alice @staff 1000-60000 *"',
-  parse: (text, order) => parseWhom(text)?.map((whom) => ({ whom, order })),
-  join: (values) => values.flat(),
-};
-
-/** Where clients go. */
-const serverURIs: Kind<ServerURI[] | undefined> = {
-  expected:
-    'inetd://HOST[:PORT], unix:///PATH, ssh://[USER@]HOST[:PORT][/PATH/TO/ccapi] or exec:COMMAND, or several of them',
-  parse: parseServerURIs,
-};
-
-/** A program and its arguments. */
-const command: Kind<readonly [string, ...string[]]> = {
-  expected: 'a program and its arguments',
-  parse: (text) => {
-    const uri = parseServerURI(`exec:${text}`);
-    return uri?.scheme === 'exec' ? uri.command : undefined;
-  },
-};
-
-const absolutePath: Kind<string | undefined> = {
-  // A socket's path is at most 107 bytes on Linux, and `/<uid>/S.ccapi` comes behind the directory.
-  expected: 'an absolute path of at most 80 bytes without "." and ".."',
-  parse: (text) =>
-    /^(\/[^/]+)+$/.test(text) && !/\/\.{1,2}(\/|$)/.test(text) && Buffer.byteLength(text) <= 80 ? text : undefined,
-};
-
-const pathTemplate: Kind<string | undefined> = {
-  expected: 'an absolute path, or one below ~, of at most 80 bytes with %u or %n in it where it is not below ~',
-  parse: (text) => (isPathTemplate(text) ? text : undefined),
-};
 
 /**
  * Every setting, once. A key is written with underscores in krb5.conf (`idle_timeout`), in capitals behind `CCAPI_` in
@@ -166,6 +92,11 @@ export const settingsTable = {
     undefined,
     'where a client finds its server, in the place of all else; several are tried in turn',
   ),
+  redirect: setting(
+    redirectRules,
+    [],
+    'whom a client has to be for which server, where "." is the usual one; the first rule that means it decides',
+  ),
   rsh: setting(command, ['ssh'], 'the program that logs in for ssh://'),
   autostart: setting(boolean, true, 'whether a client starts a launcher of its own where none answers'),
 };
@@ -185,38 +116,64 @@ export interface SettingSources {
   env?: NodeJS.ProcessEnv;
 }
 
+/** A setting in force, and where it was set: a variable, an option, `file:line`, or nowhere. */
+export interface SettingInForce {
+  value: unknown;
+  where: string | undefined;
+}
+
 /**
  * The settings in force: command line over environment over the section `[ccapi]` of krb5.conf over defaults; of several
  * lines the first, but for those that add up. Throws
  * 202 (`ccErrBadParam`) naming the file, line and key, the variable or the option, for a key that there is not and for a
  * value that its setting does not allow. An empty variable counts as unset.
  */
-export function loadSettings({ commandLine = {}, env = process.env }: SettingSources = {}): Settings {
-  const values: Record<string, unknown> = Object.fromEntries(names.map((name) => [name, settingsTable[name].default]));
+export function loadSettings(sources: SettingSources = {}): Settings {
+  const inForce = settingsInForce(sources);
+  return Object.fromEntries([...inForce].map(([name, { value }]) => [name, value])) as Settings;
+}
+
+/** The same, each with where it was set. */
+export function settingsInForce({
+  commandLine = {},
+  env = process.env,
+}: SettingSources = {}): Map<SettingName, SettingInForce> {
+  const inForce = new Map<SettingName, SettingInForce>(
+    names.map((name) => [name, { value: settingsTable[name].default, where: undefined }]),
+  );
   const fromFile = valuesInFile(env);
   for (const [i, name] of precedence.entries()) {
     const variable = `CCAPI_${inFile(name).toUpperCase()}`;
-    const option = commandLine[name];
+    const option = `--${onCommandLine(name)}`;
+    const given = commandLine[name];
     const fromEnv = env[variable];
-    if (option !== undefined) values[name] = parsed(name, option, `--${onCommandLine(name)}`, i);
-    else if (fromEnv) values[name] = parsed(name, fromEnv, variable, i);
-    else if (fromFile.has(name)) values[name] = fromFile.get(name);
+    const found = fromFile.get(name);
+    if (given !== undefined) inForce.set(name, { value: parsed(name, given, option, i), where: option });
+    else if (fromEnv) inForce.set(name, { value: parsed(name, fromEnv, variable, i), where: variable });
+    else if (found) inForce.set(name, found);
   }
-  return values as Settings;
+  return inForce;
 }
 
 /** What the file says. A bad line is an error even where something else outranks it: it would bite somebody else later. */
-function valuesInFile(env: NodeJS.ProcessEnv): Map<SettingName, unknown> {
-  const found = new Map<SettingName, unknown[]>();
+function valuesInFile(env: NodeJS.ProcessEnv): Map<SettingName, SettingInForce> {
+  const found = new Map<SettingName, { value: unknown; where: string }[]>();
   for (const [order, { key, value, file, line }] of readSection(krb5ConfPaths(env), 'ccapi').entries()) {
-    const where = `${file}:${line}: ${key}`;
+    const where = `${file}:${line}`;
     const name = names.find((candidate) => inFile(candidate) === key);
-    if (!name) throw new CCAPIError('ccErrBadParam', `${where}: there is no such setting in [ccapi]`);
-    found.set(name, [...(found.get(name) ?? []), parsed(name, value, where, order)]);
+    if (!name) throw new CCAPIError('ccErrBadParam', `${where}: ${key}: there is no such setting in [ccapi]`);
+    const said = { value: parsed(name, value, `${where}: ${key}`, order), where };
+    found.set(name, [...(found.get(name) ?? []), said]);
   }
-  return new Map(
-    [...found].map(([name, values]) => [name, (settingsTable[name] as Kind<unknown>).join?.(values) ?? values[0]]),
-  );
+  return new Map([...found].map(([name, lines]) => [name, joined(name, lines)]));
+}
+
+/** What several lines come to: all of them where they add up, else the first. */
+function joined(name: SettingName, lines: { value: unknown; where: string }[]): SettingInForce {
+  const { join } = settingsTable[name] as Kind<unknown>;
+  const [first] = lines;
+  if (!join) return first as SettingInForce;
+  return { value: join(lines.map(({ value }) => value)), where: lines.map(({ where }) => where).join(', ') };
 }
 
 /** The settings as options for `parseArgs` of `node:util`. */
@@ -263,18 +220,4 @@ function parsed(name: SettingName, text: string, where: string, order: number): 
     throw new CCAPIError('ccErrBadParam', `${where}: ${JSON.stringify(text)} is not ${expected}`);
   }
   return value;
-}
-
-function durationInSeconds(text: string): number | undefined {
-  const clock = /^(\d{1,6}):(\d{1,2})(?::(\d{1,2}))?$/.exec(text);
-  if (clock) return Number(clock[1]) * 3600 + Number(clock[2]) * 60 + Number(clock[3] ?? 0);
-  const parts = /^(?:(\d{1,6})d)?\s*(?:(\d{1,7})h)?\s*(?:(\d{1,9})m)?\s*(?:(\d{1,10})s?)?$/.exec(text);
-  if (!parts || text.trim() === '') return undefined;
-  const [days, hours, minutes, seconds] = parts.slice(1).map((part) => Number(part ?? 0)) as [
-    number,
-    number,
-    number,
-    number,
-  ];
-  return ((days * 24 + hours) * 60 + minutes) * 60 + seconds;
 }

@@ -35,6 +35,7 @@ describe('the settings', () => {
       maxLauncherConnections: 1000,
       maxLauncherConnectionsPerUid: 200,
       server: undefined,
+      redirect: [],
       rsh: ['ssh'],
       autostart: true,
     });
@@ -113,6 +114,8 @@ describe('the settings', () => {
     ['max_frame = 257m', 'max_frame: "257m" is not a number of bytes'],
     ['allow = 5-3', 'allow: "5-3" is not users, @groups and ranges'],
     ['deny = a@b', 'deny: "a@b" is not users'],
+    ['redirect = ssh://x', 'redirect: "ssh://x" is not users, @groups, ranges of uids and service:NAME'],
+    ['redirect = alice gopher://x', 'redirect: "alice gopher://x" is not users'],
     ['server = gopher://x', 'server: "gopher://x" is not inetd://HOST'],
     ['unknown_uids = yes', 'unknown_uids: "yes" is not refuse or allow'],
     ['idle-timeout = 1', 'idle-timeout: there is no such setting'],
