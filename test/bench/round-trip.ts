@@ -1,11 +1,11 @@
 // What a call costs afterwards: one request and its reply, against a server that only echoes.
 import { connect, type Socket } from 'node:net';
 import { askPort } from '../../client/ask-launcher.ts';
-import { Context, type CredentialV5 } from '../../client/index.ts';
+import { type CCache, Context, type CredentialV5 } from '../../client/index.ts';
 import { requestFrame } from '../../proto/exchange.ts';
 import { uninitialised } from '../../proto/identifier.ts';
 import { temporaryDirectory } from '../setup/cleanup.ts';
-import { startLauncher } from '../setup/programs.ts';
+import { cleanEnvironment, programs, startLauncher } from '../setup/programs.ts';
 import { startEcho } from './echo.ts';
 import { interleaved, median, type Row } from './table.ts';
 
@@ -17,25 +17,42 @@ export async function roundTrips(rounds: number, calls: number): Promise<Row[]> 
   const { port } = await startLauncher([`--directory=${base}`]);
   const path = (await askPort(port, { uid: process.getuid?.() as number })) as string;
   const [worker, echo] = [await open(path), await open(await startEcho(`${directory}/echo`))];
-  await using context = new Context({ env: { CCAPI_DIRECTORY: base, KRB5_CONFIG: '/nonexistent' } });
+  const env = cleanEnvironment({ CCAPI_DIRECTORY: base });
+  await using context = new Context({ env });
   const ccache = await context.createNewCCache('bench@EXAMPLE');
   await Promise.all(Array.from({ length: 10_000 }, () => ccache.storeCredentials(credential)));
+  // What ssh:// runs over there, without ssh.
+  const through = `exec:env CCAPI_DIRECTORY=${base} ${process.execPath} ${programs.ccapi} connect`;
+  await using behindConnect = new Context({ env: { ...env, CCAPI_SERVER: through } });
+  const farCCache = await behindConnect.openDefaultCCache();
   const samples = await interleaved(rounds, {
     worker: () => medianRoundTrip(worker, calls),
     echo: () => medianRoundTrip(echo, calls),
-    iterated: async () => {
-      const began = performance.now();
-      let count = 0;
-      for await (const _ of ccache.credentials()) count++;
-      return ((performance.now() - began) * 1000) / count;
-    },
+    iterated: () => perCredential(ccache),
+    connect: () => perCredential(farCCache),
   });
   for (const socket of [worker, echo]) socket.destroy();
   const bare = { against: 'echo, bare Node', baseline: samples.echo, unit: 'µs' } as const;
   return [
     { what: 'round trip', samples: samples.worker, ...bare, budget: 1.25 },
     { what: 'one credential of 10,000 iterated by the library', samples: samples.iterated, ...bare },
+    {
+      what: 'the same over ccapi connect',
+      samples: samples.connect,
+      against: 'directly',
+      baseline: samples.iterated,
+      unit: 'µs',
+      budget: 2,
+    },
   ];
+}
+
+/** Microseconds of each credential, of as many as there are. */
+async function perCredential(ccache: CCache): Promise<number> {
+  const began = performance.now();
+  let count = 0;
+  for await (const _ of ccache.credentials()) count++;
+  return ((performance.now() - began) * 1000) / count;
 }
 
 const credential: CredentialV5 = {
