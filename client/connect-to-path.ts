@@ -1,5 +1,6 @@
 import { lstatSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
+import { setTimeout as delay } from 'node:timers/promises';
 import { MAX_SOCKET_PATH } from '../etc/base-directory.ts';
 import { CCAPIError } from '../proto/error.ts';
 
@@ -22,8 +23,22 @@ export async function connectToPath(path: string, uid: number): Promise<Socket> 
   }
 }
 
-/** A connection to a UNIX socket; rejects with the system's error. */
-export function connected(path: string): Promise<Socket> {
+/** How long is waited for room in a queue that is full, and before it is looked again, in milliseconds. */
+const QUEUE_DEADLINE = 10_000;
+const LOOK_AGAIN = 20;
+
+/** A connection to a UNIX socket; rejects with the system's error. Where too many are on their way to it, waits. */
+export async function connected(path: string): Promise<Socket> {
+  for (const deadline = performance.now() + QUEUE_DEADLINE; ; await delay(LOOK_AGAIN)) {
+    try {
+      return await connectedAtOnce(path);
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'EAGAIN' || performance.now() > deadline) throw error;
+    }
+  }
+}
+
+function connectedAtOnce(path: string): Promise<Socket> {
   return new Promise((resolve, reject) => {
     const socket = connect(path);
     socket.once('connect', () => resolve(socket.off('error', reject)));

@@ -11,6 +11,9 @@ export const HAND_OVER_NAME = 'H.ccapi';
 /** What the names of the ccaches in a kept directory begin with; libkrb5 looks for these in a DIR: collection. */
 export const KEPT_PREFIX = 'tkt';
 
+/** How many may be on their way to a socket at once; Linux has no more than 4096 unless it is told so. Beyond it is EAGAIN. */
+export const LISTEN_BACKLOG = 4096;
+
 /** The longest path of a UNIX socket on Linux, in bytes. Node 20 and 22 cut a longer one and say nothing. */
 export const MAX_SOCKET_PATH = 107;
 

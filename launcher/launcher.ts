@@ -1,4 +1,5 @@
 import { createServer, type Server, Socket } from 'node:net';
+import { LISTEN_BACKLOG } from '../etc/base-directory.ts';
 import { descriptorOf } from '../etc/host.ts';
 import type { Log } from '../etc/log.ts';
 import type { Settings } from '../etc/settings.ts';
@@ -110,7 +111,7 @@ export function serveAddress(
   return new Promise((resolve, reject) => {
     const server = listener(options);
     server.once('error', reject);
-    server.listen({ ...address, ipv6Only: true }, () => resolve(server));
+    server.listen({ ...address, ipv6Only: true, backlog: LISTEN_BACKLOG }, () => resolve(server));
   });
 }
 

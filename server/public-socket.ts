@@ -1,6 +1,6 @@
 import { linkSync, renameSync, rmSync } from 'node:fs';
 import type { Server } from 'node:net';
-import { MAX_SOCKET_PATH } from '../etc/base-directory.ts';
+import { LISTEN_BACKLOG, MAX_SOCKET_PATH } from '../etc/base-directory.ts';
 import { CCAPIError } from '../proto/error.ts';
 
 /**
@@ -27,7 +27,7 @@ export class PublicSocket {
     }
     await new Promise<void>((resolve, reject) => {
       server.once('error', reject);
-      server.listen(socket.#own, () => {
+      server.listen({ path: socket.#own, backlog: LISTEN_BACKLOG }, () => {
         server.off('error', reject);
         resolve();
       });

@@ -1,7 +1,8 @@
 // How a client finds its worker, and what it does when what it finds is not as it should be.
 import { chmodSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
-import { createServer, type Server, type Socket } from 'node:net';
+import { connect, createServer, type Server, type Socket } from 'node:net';
 import { beforeEach, describe, expect, it } from 'vitest';
+import { connected } from '../../client/connect-to-path.ts';
 import { Context } from '../../client/index.ts';
 import { afterwards, eventually, start, temporaryDirectory, workersBelow } from '../setup/cleanup.ts';
 import { cleanEnvironment, freePort, programs, startLauncher } from '../setup/programs.ts';
@@ -183,4 +184,26 @@ it('a program ends although its context is still open', async () => {
   });
   await new Promise((resolve) => child.once('close', resolve));
   expect([child.exitCode, said]).toEqual([0, 'made\n']);
+});
+
+it('where too many are on their way to a socket, one more waits for its turn', async () => {
+  const path = `${temporaryDirectory()}/socket`;
+  const script = `require('node:net').createServer((socket) => socket.end()).listen({ path: '${path}', backlog: 1 }, () => {
+    console.log('listening');
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1000);
+  });`;
+  const child = start(process.execPath, ['-e', script], { stdio: ['ignore', 'pipe', 'inherit'] });
+  await new Promise((resolve) => child.stdout?.once('data', resolve));
+  const tried = await Promise.all(
+    Array.from({ length: 5 }, () => {
+      const socket = connect(path);
+      afterwards(() => void socket.destroy());
+      return new Promise<string>((resolve) => {
+        socket.once('connect', () => resolve('connected'));
+        socket.once('error', (error: NodeJS.ErrnoException) => resolve(error.code as string));
+      });
+    }),
+  );
+  expect(tried).toContain('EAGAIN');
+  (await connected(path)).destroy();
 });
