@@ -3,10 +3,9 @@ import {
   type Krb5Credential,
   readAddresses,
   readAuthdata,
-  readKrb5Credential,
   readTimes,
   signed16,
-  writeKrb5Credential,
+  takeMarshalled,
 } from './krb5-credential.ts';
 import { type Principal, readPrincipal, writePrincipal } from './principal.ts';
 import type { Reader } from './reader.ts';
@@ -73,18 +72,15 @@ const uuidList: Field<string[]> = {
 
 const principal: Field<Principal> = { read: readPrincipal, write: writePrincipal };
 
-const credential: Field<Krb5Credential> = { read: readKrb5Credential, write: writeKrb5Credential };
+/** A credential, in the bytes that it is marshalled as: most of them are passed on as they came. */
+const credential: Field<Buffer> = { read: takeMarshalled, write: (writer, value) => writer.bytes(value) };
 
 /** Credentials, each with its length before it; what is left within that length is ignored. */
-const credentialList: Field<Krb5Credential[]> = {
+const credentialList: Field<Buffer[]> = {
   read: (reader) => Array.from({ length: reader.count(4) }, () => credential.read(reader.part(reader.u32()))),
   write: (writer, values) => {
     writer.u32(values.length);
-    for (const value of values) {
-      const item = new Writer(1024);
-      credential.write(item, value);
-      writer.u32(item.length).bytes(item.finish());
-    }
+    for (const value of values) writer.u32(value.length).bytes(value);
   },
 };
 

@@ -9,8 +9,8 @@ import {
   unparsePrincipal,
   writePrincipal,
 } from './principal.ts';
-import type { Reader } from './reader.ts';
-import type { Writer } from './writer.ts';
+import { Reader } from './reader.ts';
+import { Writer } from './writer.ts';
 
 /** A credential as libkrb5 marshals it in FILE ccaches and over KCM: principals in their parts, bytes for bytes. */
 export interface Krb5Credential extends Omit<CredentialV5, 'client' | 'server' | 'ticket' | 'secondTicket'> {
@@ -46,6 +46,45 @@ export function readKrb5Credential(reader: Reader): Krb5Credential {
   const ticket = reader.copy(reader.u32());
   const secondTicket = reader.copy(reader.u32());
   return { client, server, keyblock, ...times, isSkey, ticketFlags, addresses, authdata, ticket, secondTicket };
+}
+
+/**
+ * The bytes of the marshalled credential that comes next, as a copy of their own; throws 22 where it is short or a count
+ * cannot be true. {@link unmarshalled} reads them, and its parts are parts of them.
+ */
+export function takeMarshalled(reader: Reader): Buffer {
+  const from = reader.peek();
+  const start = reader.offset;
+  for (let principals = 0; principals < 2; principals++) {
+    reader.u32();
+    const components = reader.count(4);
+    for (let texts = -1; texts < components; texts++) reader.view(reader.u32());
+  }
+  reader.u16();
+  reader.view(reader.u32());
+  reader.view(4 * 4 + 1 + 4);
+  for (let lists = 0; lists < 2; lists++) {
+    for (let left = reader.count(6); left > 0; left--) {
+      reader.u16();
+      reader.view(reader.u32());
+    }
+  }
+  for (let tickets = 0; tickets < 2; tickets++) reader.view(reader.u32());
+  const copy = Buffer.allocUnsafeSlow(reader.offset - start);
+  from.copy(copy);
+  return copy;
+}
+
+/** Reads a credential whose parts are parts of these bytes, and not copies. */
+export function unmarshalled(bytes: Buffer): Krb5Credential {
+  return readKrb5Credential(new Reader(bytes, true));
+}
+
+/** The bytes of a credential; throws as {@link writeKrb5Credential} does. */
+export function marshalled(credential: Krb5Credential): Buffer {
+  const writer = new Writer(256 + credential.ticket.length + credential.secondTicket.length);
+  writeKrb5Credential(writer, credential);
+  return writer.finish();
 }
 
 /** Writes a marshalled credential; throws 202 for a type number or `isSkey` that its 16 or 8 bits cannot hold. */

@@ -6,10 +6,13 @@ import { CCAPIError } from './error.ts';
  */
 export class Reader {
   readonly #bytes: Buffer;
+  readonly #isOwn: boolean;
   #at = 0;
 
-  constructor(bytes: Buffer) {
+  /** `isOwn` says that the bytes belong to what is read from them, so that nothing needs a copy of its own. */
+  constructor(bytes: Buffer, isOwn = false) {
     this.#bytes = bytes;
+    this.#isOwn = isOwn;
   }
 
   /** The offset in bytes of the next read. */
@@ -40,6 +43,7 @@ export class Reader {
 
   /** The next `length` bytes as a copy of their own, so that they can be overwritten when they are dropped. */
   copy(length: number): Buffer {
+    if (this.#isOwn) return this.view(length);
     const copy = Buffer.allocUnsafeSlow(this.#check(length));
     this.view(length).copy(copy);
     return copy;

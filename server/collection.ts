@@ -200,13 +200,13 @@ export class Collection {
     this.#ccacheChanged(ccache);
   }
 
-  /** Appends a credential, in one step with the removal of those that it replaces. */
-  store(ccache: CCache, credential: CredentialV5, replaced: readonly StoredCredential[] = []): void {
-    this.#makeRoom({ credentials: 1 - replaced.length, bytes: sizeOf(credential) });
-    const kept = this.#keeper.stored(ccache, credential, replaced);
+  /** Appends a credential, in one step with the removal of those that it replaces; `marshalled` is what it came as. */
+  store(ccache: CCache, value: CredentialV5, replaced: readonly StoredCredential[] = [], marshalled?: Buffer): void {
+    this.#makeRoom({ credentials: 1 - replaced.length, bytes: sizeOf(value) });
+    const kept = this.#keeper.stored(ccache, { value, marshalled }, replaced);
     this.#change(ccache.contents.credentials, (list) => {
       for (const old of replaced) list.remove(old);
-      list.append(credential, kept);
+      list.append(value, kept, marshalled);
     });
     this.#ccacheChanged(ccache);
   }

@@ -14,6 +14,8 @@ export interface StoredCredential extends Walkable {
   readonly index: number;
   /** Where the keeper has it. */
   kept: number;
+  /** The bytes that KCM and FILE have it as, where it came so or was asked for so; its value may be parts of them. */
+  marshalled: Buffer | undefined;
 }
 
 interface Entry extends StoredCredential {
@@ -74,11 +76,11 @@ export class CredentialList {
     this.#next += count;
   }
 
-  append(value: CredentialV5, kept = 0): void {
+  append(value: CredentialV5, kept = 0, marshalled?: Buffer): void {
     const service = splitRealm(value.server).name;
     const index = this.#next++;
     const identifier = this.identity.credential(index);
-    const entry = { identifier, value, index, kept, removed: false, service } as Entry;
+    const entry = { identifier, value, index, kept, marshalled, removed: false, service } as Entry;
     entry.place = this.#births.append(entry);
     this.#bytes += sizeOf(value);
     this.#byObject.set(identifier.object, entry);
@@ -108,13 +110,13 @@ export class CredentialList {
     this.#births.remove(entry.place);
     entry.removed = true;
     this.#bytes -= sizeOf(entry.value);
-    wipe(entry.value);
+    wipe(entry);
   }
 
   /** Drops every credential and ends every iteration over them. */
   discard(): void {
     this.discarded = true;
-    for (const { value } of this) wipe(value);
+    for (const entry of this) wipe(entry);
   }
 
   /** A walk over the credentials from the first on. */
@@ -128,8 +130,9 @@ export class CredentialList {
 }
 
 /** Key material does not stay behind in memory that nobody owns. */
-function wipe({ keyblock, ticket, secondTicket }: CredentialV5): void {
+function wipe({ value: { keyblock, ticket, secondTicket }, marshalled }: StoredCredential): void {
   keyblock.data.fill(0);
   ticket.data.fill(0);
   secondTicket.data.fill(0);
+  marshalled?.fill(0);
 }

@@ -2,7 +2,13 @@ import type { CredentialV5 } from '../proto/credential-v5.ts';
 import { CCAPIError, type ErrorName } from '../proto/error.ts';
 import type { Identifier } from '../proto/identifier.ts';
 import type { OperationName, OperationReply, OperationRequest } from '../proto/kcm.ts';
-import { fromCredentialV5, isConfigServer, type Krb5Credential, toCredentialV5 } from '../proto/krb5-credential.ts';
+import {
+  fromCredentialV5,
+  isConfigServer,
+  marshalled,
+  toCredentialV5,
+  unmarshalled,
+} from '../proto/krb5-credential.ts';
 import { type Principal, parsePrincipal, splitRealm, unparsePrincipal } from '../proto/principal.ts';
 import type { CCache, Contents } from './ccache.ts';
 import type { Collection } from './collection.ts';
@@ -41,8 +47,8 @@ export const kcmHandlers: Handlers = {
   },
   store: ({ name, credential }, { collection, names }) => {
     const ccache = existing(names.found(name));
-    const stored = toCredentialV5(credential);
-    collection.store(ccache, stored, replacedBy(stored, ccache.contents.credentials));
+    const stored = toCredentialV5(unmarshalled(credential));
+    collection.store(ccache, stored, replacedBy(stored, ccache.contents.credentials), credential);
     return {};
   },
   retrieve: ({ name, flags, matching }, { names }) => {
@@ -50,8 +56,8 @@ export const kcmHandlers: Handlers = {
     const offset = (contents.kdcOffset ?? 0) | 0;
     // A client that finds its tickets by RETRIEVE never asks for the offset; sent to look for itself, it does.
     if (Math.abs(offset) >= SIGNIFICANT_OFFSET) throw new CCAPIError('KRB5_CC_NOSUPP');
-    for (const { value } of matches(contents.credentials, matching, flags)) {
-      const credential = asKrb5(value);
+    for (const stored of matches(contents.credentials, matching, flags)) {
+      const credential = asMarshalled(stored);
       if (credential) return { credential };
     }
     throw new CCAPIError('KRB5_CC_NOTFOUND');
@@ -62,7 +68,7 @@ export const kcmHandlers: Handlers = {
   }),
   getCredByUUID: ({ name, uuid }, { names }) => {
     const stored = existing(names.found(name)).contents.credentials.identified(objectOf(uuid));
-    return { credential: present(stored && asKrb5(stored.value), 'KRB5_CC_END') };
+    return { credential: present(stored && asMarshalled(stored), 'KRB5_CC_END') };
   },
   removeCred: ({ name, flags, matching }, { collection, names }) => {
     const ccache = existing(names.found(name));
@@ -104,7 +110,9 @@ export const kcmHandlers: Handlers = {
   }),
   replace: ({ name, offset, principal, credentials }, { collection, names }) => {
     const contents = contentsFor(collection, principal, offset);
-    for (const credential of credentials) contents.credentials.append(toCredentialV5(credential));
+    for (const credential of credentials) {
+      contents.credentials.append(toCredentialV5(unmarshalled(credential)), 0, credential);
+    }
     collection.replace(names.canonical(name), contents);
     return {};
   },
@@ -126,15 +134,19 @@ function principalOf({ principal, nameType }: Contents): Principal | undefined {
 }
 
 /** The credentials that can be put into KCM's form, each with its identifier. */
-function readable(list: CredentialList): { identifier: Identifier; credential: Krb5Credential }[] {
-  return [...list].flatMap(({ identifier, value }) => {
-    const credential = asKrb5(value);
-    return credential ? [{ identifier, credential }] : [];
-  });
+function readable(list: CredentialList): { identifier: Identifier; credential: Buffer }[] {
+  const found: { identifier: Identifier; credential: Buffer }[] = [];
+  for (const stored of list) {
+    const credential = asMarshalled(stored);
+    if (credential) found.push({ identifier: stored.identifier, credential });
+  }
+  return found;
 }
 
-function asKrb5(value: CredentialV5): Krb5Credential | undefined {
-  return orUndefined(() => fromCredentialV5(value));
+/** The bytes of a credential in KCM's form, which it keeps from then on; undefined where that cannot hold it. */
+function asMarshalled(stored: StoredCredential): Buffer | undefined {
+  stored.marshalled ??= orUndefined(() => marshalled(fromCredentialV5(stored.value)));
+  return stored.marshalled;
 }
 
 /** What the CCAPI stored need not parse; to KCM it is not there. */

@@ -1,7 +1,9 @@
-import type { CredentialV5 } from '../proto/credential-v5.ts';
 import type { Identifier } from '../proto/identifier.ts';
 import type { CCache, Contents } from './ccache.ts';
 import type { StoredCredential } from './credential-list.ts';
+
+/** A credential that is about to be stored, and the bytes that it came as where KCM brought it. */
+export type NewCredential = Pick<StoredCredential, 'value' | 'marshalled'>;
 
 /** A ccache that is about to be. */
 export interface NewCCache {
@@ -34,7 +36,7 @@ export interface Keeper {
   principalSet(ccache: CCache, principal: string): void;
   offsetSet(ccache: CCache, offset: number | undefined): void;
   /** Returns what the list has to remember of the credential for the keeper's sake. */
-  stored(ccache: CCache, credential: CredentialV5, replaced: readonly StoredCredential[]): number;
+  stored(ccache: CCache, credential: NewCredential, replaced: readonly StoredCredential[]): number;
   removed(ccache: CCache, credentials: readonly StoredCredential[]): void;
 }
 

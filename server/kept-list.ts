@@ -8,6 +8,7 @@ import { Reader } from '../proto/reader.ts';
 import type { Contents } from './ccache.ts';
 import { CredentialList, type StoredCredential } from './credential-list.ts';
 import type { ListIdentity } from './identifiers.ts';
+import type { NewCredential } from './keeper.ts';
 import { credentialRecord, erasedRecord, goneRecord, readRecord, skippedRecord } from './kept-records.ts';
 import { overwriteAndRemove, putInPlace, writeWhole } from './whole-writes.ts';
 
@@ -87,8 +88,8 @@ export class KeptList {
   }
 
   /** Adds a credential in one step with the removal of those that it replaces; returns where it is. */
-  add(value: StoredCredential['value'], replaced: readonly StoredCredential[]): number {
-    const record = credentialRecord(value);
+  add(credential: NewCredential, replaced: readonly StoredCredential[]): number {
+    const record = credentialRecord(credential);
     const removal = replaced.length === 0 ? undefined : goneRecord('replaced', indexesOf(replaced));
     this.#append(removal ? Buffer.concat([removal, record]) : record);
     this.#erase(replaced, removal?.length ?? 0);
@@ -130,9 +131,9 @@ export class KeptList {
     let live = reader.offset;
     const { values, numbered, end } = readValues(reader);
     const list = new CredentialList(identity);
-    for (const [index, { value, at, length }] of values) {
+    for (const [index, { value, marshalled, at, length }] of values) {
       list.skip(index - list.numbered);
-      list.append(value, at);
+      list.append(value, at, marshalled);
       live += length;
     }
     list.skip(numbered - list.numbered);
@@ -149,11 +150,11 @@ export class KeptList {
 
   /** What is removed is removed by now; this is so that it cannot be read any more, by libkrb5 or by anybody. */
   #erase(credentials: readonly StoredCredential[], more: number): void {
-    for (const { value, kept } of credentials) {
-      const bytes = erasedRecord(value);
+    for (const credential of credentials) {
+      const bytes = erasedRecord(credential);
       this.#dead += bytes.length;
       try {
-        writeSync(this.#open(), bytes, 0, bytes.length, kept);
+        writeSync(this.#open(), bytes, 0, bytes.length, credential.kept);
       } catch {
         // That it is gone has been said, and stands.
       }
@@ -224,7 +225,7 @@ function readerBehindVersion(bytes: Buffer) {
 
 /** The credentials by their numbers, with where each stands; how many numbers there are, and where the last record ends. */
 interface Values {
-  values: Map<number, { value: StoredCredential['value']; at: number; length: number }>;
+  values: Map<number, NewCredential & { at: number; length: number }>;
   numbered: number;
   end: number;
 }
@@ -241,7 +242,7 @@ function readValues(reader: Reader): Values {
       else if (record.kind === 'gone') for (const index of record.indexes) found.values.delete(index);
       else {
         if (record.kind === 'credential')
-          found.values.set(found.numbered, { value: record.value, at, length: reader.offset - at });
+          found.values.set(found.numbered, { ...record, at, length: reader.offset - at });
         found.numbered++;
         for (const index of replaced.splice(0)) found.values.delete(index);
       }
@@ -263,7 +264,7 @@ function* pieces(
   let next = 0;
   for (const credential of list) {
     if (credential.index > next) yield { bytes: skippedRecord(credential.index - next) };
-    yield { bytes: credentialRecord(credential.value), credential };
+    yield { bytes: credentialRecord(credential), credential };
     next = credential.index + 1;
   }
   // The numbers of those that are gone are not given out again.

@@ -4,14 +4,16 @@ import {
   fromCredentialV5,
   isRemoved,
   type Krb5Credential,
-  readKrb5Credential,
   signed16,
+  takeMarshalled,
   toCredentialV5,
+  unmarshalled,
   writeKrb5Credential,
 } from '../proto/krb5-credential.ts';
 import { unparsePrincipal } from '../proto/principal.ts';
 import { Reader } from '../proto/reader.ts';
 import { Writer } from '../proto/writer.ts';
+import type { NewCredential } from './keeper.ts';
 
 /**
  * What a kept list consists of, one entry of a FILE ccache each. Those that a FILE ccache has no form for are entries that
@@ -19,7 +21,7 @@ import { Writer } from '../proto/writer.ts';
  */
 export type KeptRecord =
   /** A credential, which has the next number of the list. */
-  | { kind: 'credential'; value: CredentialV5 }
+  | ({ kind: 'credential' } & NewCredential)
   /** One that was removed; it has a number too. */
   | { kind: 'erased' }
   /** The numbers of credentials that are removed: at once, or by the next record and only together with it. */
@@ -37,7 +39,9 @@ const nobody = { nameType: 0, realm: '', components: [] };
 const nothing = Buffer.alloc(0);
 
 /** A credential as it is kept: as libkrb5 writes it where its form can hold it, else in the CCAPI's. */
-export function credentialRecord(value: CredentialV5): Buffer {
+export function credentialRecord({ value, marshalled }: NewCredential): Buffer {
+  // What came as a removed entry is none, and libkrb5 would take it for one.
+  if (marshalled && !isRemoved(value)) return marshalled;
   const writer = new Writer(1024 + value.ticket.data.length);
   const credential = asKrb5(value);
   if (credential) writeKrb5Credential(writer, credential);
@@ -46,10 +50,10 @@ export function credentialRecord(value: CredentialV5): Buffer {
 }
 
 /** What is written over a credential's record when it is removed: as long as that, and nothing secret in it. */
-export function erasedRecord(value: CredentialV5): Buffer {
+export function erasedRecord({ value, marshalled }: NewCredential): Buffer {
   const blank = (data: Buffer) => Buffer.alloc(data.length);
   const writer = new Writer(1024 + value.ticket.data.length);
-  const credential = asKrb5(value);
+  const credential = marshalled && !isRemoved(value) ? unmarshalled(marshalled) : asKrb5(value);
   if (credential) {
     writeKrb5Credential(writer, {
       ...credential,
@@ -81,12 +85,13 @@ export function skippedRecord(count: number): Buffer {
 
 /** Reads a record; throws 22 where it is short or makes no sense. */
 export function readRecord(reader: Reader): KeptRecord {
-  const credential = readKrb5Credential(reader);
-  if (!isRemoved(credential)) return { kind: 'credential', value: toCredentialV5(credential) };
+  const marshalled = takeMarshalled(reader);
+  const credential = unmarshalled(marshalled);
+  if (!isRemoved(credential)) return { kind: 'credential', value: toCredentialV5(credential), marshalled };
   const [kind] = credential.server.components;
   if (credential.server.realm !== OUR_REALM) return { kind: 'erased' };
   const payload = new Reader(credential.ticket);
-  if (kind === 'v5') return { kind: 'credential', value: credentialUnion.read(payload) };
+  if (kind === 'v5') return { kind: 'credential', value: credentialUnion.read(payload), marshalled: undefined };
   if (kind === 'skipped') return { kind, count: payload.u32() };
   if (kind === 'gone' || kind === 'replaced') {
     return { kind, indexes: Array.from({ length: payload.remaining / 4 }, () => payload.u32()) };

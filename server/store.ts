@@ -1,7 +1,6 @@
 import { lstatSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import type { Log } from '../etc/log.ts';
-import type { CredentialV5 } from '../proto/credential-v5.ts';
 import { CCAPIError } from '../proto/error.ts';
 import type { CCache, Contents } from './ccache.ts';
 import type { Clock } from './change-time.ts';
@@ -9,7 +8,7 @@ import type { Collection, KeptCollection } from './collection.ts';
 import type { StoredCredential } from './credential-list.ts';
 import { type Identifiers, numberOfCCache } from './identifiers.ts';
 import { Journal } from './journal.ts';
-import type { Keeper, NewCCache } from './keeper.ts';
+import type { Keeper, NewCCache, NewCredential } from './keeper.ts';
 import { loadCollection } from './kept-collection.ts';
 import { KeptList, nameOfList, pathOfList } from './kept-list.ts';
 import type { KeptContents, KeptLine } from './kept-state.ts';
@@ -140,7 +139,7 @@ export class Store implements Keeper {
     this.#bestEffort(() => this.#file(ccache).setOffset(offset ?? 0));
   }
 
-  stored(ccache: CCache, credential: CredentialV5, replaced: readonly StoredCredential[]): number {
+  stored(ccache: CCache, credential: NewCredential, replaced: readonly StoredCredential[]): number {
     this.#tidy(ccache);
     return this.#attempt(() => this.#file(ccache).add(credential, replaced));
   }

@@ -3,7 +3,7 @@ import { readdirSync, statSync } from 'node:fs';
 import { expect, it } from 'vitest';
 import type { Field, Layout } from '../../proto/fields.ts';
 import { type OperationName, operations, VERSION } from '../../proto/kcm.ts';
-import { fromCredentialV5 } from '../../proto/krb5-credential.ts';
+import { fromCredentialV5, marshalled } from '../../proto/krb5-credential.ts';
 import { parsePrincipal } from '../../proto/principal.ts';
 import { Writer } from '../../proto/writer.ts';
 import { Collection } from '../../server/collection.ts';
@@ -36,12 +36,14 @@ it(`${DAYS} days of renewals and service tickets`, { timeout: 600_000 }, () => {
     session.answer(writer.finish(), (reply) => expect(reply.readInt32BE(8)).toBe(0));
   }
   const ticket = (service: string, client: string, endtime = clock.now + LIFETIME) =>
-    fromCredentialV5({
-      ...credentialFor(service, endtime),
-      client,
-      authtime: clock.now,
-      ticket: { type: 0, data: Buffer.alloc(1200, clock.now & 0xff) },
-    });
+    marshalled(
+      fromCredentialV5({
+        ...credentialFor(service, endtime),
+        client,
+        authtime: clock.now,
+        ticket: { type: 0, data: Buffer.alloc(1200, clock.now & 0xff) },
+      }),
+    );
 
   const bytes = () => readdirSync(directory).reduce((total, name) => total + statSync(`${directory}/${name}`).size, 0);
   const readings: { bytes: number; held: number; files: number }[] = [];

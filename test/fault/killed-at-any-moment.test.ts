@@ -5,7 +5,7 @@ import { expect, it } from 'vitest';
 import type { MessageName, Request } from '../../proto/ccapi.ts';
 import { CCAPIError } from '../../proto/error.ts';
 import { type Identifier, uninitialised } from '../../proto/identifier.ts';
-import { fromCredentialV5 } from '../../proto/krb5-credential.ts';
+import { fromCredentialV5, marshalled } from '../../proto/krb5-credential.ts';
 import { parsePrincipal } from '../../proto/principal.ts';
 import { credentialFor } from '../server/model.ts';
 import { RawConnection } from '../server/raw-connection.ts';
@@ -104,7 +104,7 @@ function draw(state: State, below: (below: number) => number): Change {
       after: added(existing),
       ask: (c) =>
         both
-          ? kcm(c.kcm.ask('store', { name: existing, credential: fromCredentialV5(credential(fresh)) }))
+          ? kcm(c.kcm.ask('store', { name: existing, credential: marshalled(fromCredentialV5(credential(fresh))) }))
           : onCCache(c, existing, 'ccacheStoreCredentials', { credentials: credential(fresh) }),
     },
     {
@@ -116,7 +116,9 @@ function draw(state: State, below: (below: number) => number): Change {
           : [...before, contents];
       },
       ask: (c) => {
-        const credentials = [fresh, `${fresh.slice(0, -2)}b@R`].map((service) => fromCredentialV5(credential(service)));
+        const credentials = [fresh, `${fresh.slice(0, -2)}b@R`].map((service) =>
+          marshalled(fromCredentialV5(credential(service))),
+        );
         return kcm(c.kcm.ask('replace', { name, offset: 0, principal: parsePrincipal('alice@R'), credentials }));
       },
     },

@@ -5,7 +5,7 @@ import { afterEach, beforeEach, expect, it } from 'vitest';
 import { CCAPIError } from '../../proto/error.ts';
 import { errorCodes } from '../../proto/error-codes.ts';
 import { uninitialised } from '../../proto/identifier.ts';
-import { fromCredentialV5 } from '../../proto/krb5-credential.ts';
+import { fromCredentialV5, marshalled } from '../../proto/krb5-credential.ts';
 import { parsePrincipal } from '../../proto/principal.ts';
 import { credentialFor } from '../server/model.ts';
 import { RawConnection } from '../server/raw-connection.ts';
@@ -49,7 +49,7 @@ describeWith(['root', 'Linux'], 'where there is no room', () => {
     }
     expect(stored).toBeGreaterThan(10);
     writeFileSync(`${base}/rest`, '');
-    const credential = fromCredentialV5({ ...large('more@R'), client: 'a@R' });
+    const credential = marshalled(fromCredentialV5({ ...large('more@R'), client: 'a@R' }));
     expect(await kcm.ask('store', { name: 'a', credential })).toBe(errorCodes.KRB5_CC_WRITE.code);
     const principal = parsePrincipal('b@R');
     const replacing = { name: 'a', offset: 0, principal, credentials: Array(9).fill(credential) };

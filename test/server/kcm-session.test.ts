@@ -4,10 +4,17 @@ import { beforeEach, describe, expect, it } from 'vitest';
 import { CCAPIError } from '../../proto/error.ts';
 import { type Field, type Layout, readFields } from '../../proto/fields.ts';
 import { matchFlags, type OperationName, type OperationReply, operations, VERSION } from '../../proto/kcm.ts';
-import { fromCredentialV5, type Krb5Credential, toCredentialV5 } from '../../proto/krb5-credential.ts';
+import {
+  fromCredentialV5,
+  type Krb5Credential,
+  marshalled,
+  toCredentialV5,
+  unmarshalled,
+} from '../../proto/krb5-credential.ts';
 import { type Principal, parsePrincipal, writePrincipal } from '../../proto/principal.ts';
 import { Reader } from '../../proto/reader.ts';
 import { Writer } from '../../proto/writer.ts';
+import type { CCache } from '../../server/ccache.ts';
 import { hostClock } from '../../server/change-time.ts';
 import { Collection } from '../../server/collection.ts';
 import { Identifiers } from '../../server/identifiers.ts';
@@ -49,16 +56,33 @@ function send(opcode: number, args: Buffer): { code: number; reader: Reader } {
 }
 
 /** What a request's arguments are, with `matching` as bytes, since only clients write it. */
-function ask<Name extends OperationName>(name: Name, request: Record<string, unknown>): OperationReply<Name> {
+function ask<Name extends OperationName>(name: Name, request: Record<string, unknown>): Answered<Name> {
   const writer = new Writer();
   const layout: Record<string, Field<unknown>> = operations[name].request;
   for (const field in layout) {
     if (field === 'matching') writer.bytes(request[field] as Buffer);
-    else layout[field]?.write(writer, request[field]);
+    else layout[field]?.write(writer, inBytes(request[field], field));
   }
   const { code, reader } = send(operations[name].number, writer.finish());
   if (code !== 0) throw new CCAPIError(code);
-  return readFields(reader, operations[name].reply as Layout) as OperationReply<Name>;
+  const reply = readFields(reader, operations[name].reply as Layout) as Record<string, unknown>;
+  if (reply.credential) reply.credential = unmarshalled(reply.credential as Buffer);
+  if (reply.credentials) reply.credentials = (reply.credentials as Buffer[]).map(unmarshalled);
+  return reply as Answered<Name>;
+}
+
+/** A reply, with its credentials in their parts. */
+type Answered<Name extends OperationName> = {
+  [Field in keyof OperationReply<Name>]: Field extends 'credential'
+    ? Krb5Credential
+    : Field extends 'credentials'
+      ? Krb5Credential[]
+      : OperationReply<Name>[Field];
+};
+
+function inBytes(value: unknown, field: string): unknown {
+  if (field === 'credential') return marshalled(value as Krb5Credential);
+  return field === 'credentials' ? (value as Krb5Credential[]).map(marshalled) : value;
 }
 
 const failing = (code: number) => expect.objectContaining({ code });
@@ -331,8 +355,22 @@ describe('between the faces', () => {
         expect(stored?.value).toEqual(toCredentialV5(credential));
         expect(ask('getCredList', { name: 'a' }).credentials).toEqual([credential]);
         expect(ask('getPrincipal', { name: 'a' }).principal).toEqual(credential.client);
+        ask('initialize', { name: 'b', principal: credential.client });
+        collection.store(collection.named('b') as CCache, toCredentialV5(credential));
+        for (let time = 0; time < 2; time++)
+          expect(ask('getCredList', { name: 'b' }).credentials).toEqual([credential]);
       }),
     );
+  });
+
+  it('what KCM brought is overwritten when it goes, whichever way', () => {
+    initialize('a');
+    for (const service of ['s@R', 't@R']) ask('store', { name: 'a', credential: ticket(service) });
+    const [one, other] = [...(collection.named('a') as CCache).contents.credentials];
+    expect(one?.marshalled?.some((byte) => byte !== 0)).toBe(true);
+    ask('removeCred', { name: 'a', flags: 0, matching: matching({ server: parsePrincipal('s@R') }) });
+    ask('destroy', { name: 'a' });
+    for (const gone of [one, other]) expect(gone?.marshalled?.every((byte) => byte === 0)).toBe(true);
   });
 
   it('what only the CCAPI can make something of stays there, and KCM passes it over', () => {
