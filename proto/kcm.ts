@@ -7,7 +7,7 @@ import {
   signed16,
   takeMarshalled,
 } from './krb5-credential.ts';
-import { type Principal, readPrincipal, writePrincipal } from './principal.ts';
+import { type Principal, readPrincipal, readPrincipalText, writePrincipal } from './principal.ts';
 import type { Reader } from './reader.ts';
 import { bytesFromText, textFromBytes } from './text.ts';
 import { Writer } from './writer.ts';
@@ -31,10 +31,10 @@ export const MAX_REPLY = 10_485_760;
 
 type ComparedFields = 'authtime' | 'starttime' | 'endtime' | 'renewTill' | 'isSkey' | 'ticketFlags' | 'authdata';
 
-/** A credential to match against (KCM specification 5.3). What is absent constrains nothing. */
+/** A credential to match against (KCM specification 5.3), its principals as text. What is absent constrains nothing. */
 export interface MatchingCredential extends Pick<Krb5Credential, ComparedFields | 'secondTicket'> {
-  client?: Principal;
-  server?: Principal;
+  client: string | undefined;
+  server: string | undefined;
   /** 0 where there is no key. */
   enctype: number;
 }
@@ -105,18 +105,22 @@ const matching: Field<MatchingCredential> = {
 function readMatching(reader: Reader): MatchingCredential {
   const header = reader.u32();
   const has = (bit: number) => (header & bit) !== 0;
-  const client = has(present.client) ? { client: readPrincipal(reader) } : {};
-  const server = has(present.server) ? { server: readPrincipal(reader) } : {};
+  const client = has(present.client) ? readPrincipalText(reader).text : undefined;
+  const server = has(present.server) ? readPrincipalText(reader).text : undefined;
   const enctype = has(present.key) ? signed16(reader.u16()) : 0;
   if (has(present.key)) reader.view(reader.u32());
-  const times = readTimes(reader);
-  const [isSkey, ticketFlags] = [reader.u8(), reader.u32()];
+  const { authtime, starttime, endtime, renewTill } = readTimes(reader);
+  const isSkey = reader.u8();
+  const ticketFlags = reader.u32();
   if (has(present.addresses)) readAddresses(reader);
   const authdata = has(present.authdata) ? readAuthdata(reader) : [];
   if (has(present.ticket)) reader.view(reader.u32());
-  const secondTicket = has(present.secondTicket) ? reader.copy(reader.u32()) : Buffer.alloc(0);
-  return { ...client, ...server, enctype, ...times, isSkey, ticketFlags, authdata, secondTicket };
+  const secondTicket = has(present.secondTicket) ? reader.view(reader.u32()) : nothing;
+  const times = { authtime, starttime, endtime, renewTill };
+  return { client, server, enctype, ...times, isSkey, ticketFlags, authdata, secondTicket };
 }
+
+const nothing = Buffer.alloc(0);
 
 interface Operation<Request extends Layout, Reply extends Layout> {
   readonly number: number;
@@ -184,7 +188,7 @@ export const VERSION = 0x0200;
 
 /** A successful reply as it travels: its length, counted from the inner status on, outer status 0, inner status 0. */
 export function operationReply<Name extends OperationName>(operationName: Name, reply: OperationReply<Name>): Buffer {
-  const writer = new Writer(512).u32(0).u32(0).u32(0);
+  const writer = new Writer(2048).u32(0).u32(0).u32(0);
   const layout: Layout = operations[operationName].reply;
   for (const field in layout)
     (layout[field] as Field<unknown>).write(writer, (reply as Record<string, unknown>)[field]);

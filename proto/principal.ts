@@ -49,13 +49,21 @@ export function parsePrincipal(text: string): Principal {
 
 /** The name type that libkrb5 gives a principal of which it has only the text. */
 export function inferredNameType(components: readonly string[]): number {
-  if (components.length === 2 && components[0] === 'krbtgt') return nameTypes.serviceInstance;
-  if (components.length >= 2 && components[0] === 'WELLKNOWN') return nameTypes.wellKnown;
+  return nameTypeImplied(components.length, components[0]);
+}
+
+function nameTypeImplied(count: number, first: string | undefined): number {
+  if (count === 2 && first === 'krbtgt') return nameTypes.serviceInstance;
+  if (count >= 2 && first === 'WELLKNOWN') return nameTypes.wellKnown;
   return nameTypes.principal;
 }
 
 /** The text of a principal in two: before the `@` that is not quoted, and behind it; a text without one is all name. */
 export function splitRealm(text: string): { name: string; realm: string } {
+  if (!text.includes('\\')) {
+    const at = text.indexOf('@');
+    return at < 0 ? { name: text, realm: '' } : { name: text.slice(0, at), realm: text.slice(at + 1) };
+  }
   for (let at = 0; at < text.length; at++) {
     if (text[at] === '\\') at++;
     else if (text[at] === '@') return { name: text.slice(0, at), realm: text.slice(at + 1) };
@@ -69,6 +77,23 @@ export function readPrincipal(reader: Reader): Principal {
   const count = reader.count(4);
   const realm = readText(reader);
   return { nameType, realm, components: Array.from({ length: count }, () => readText(reader)) };
+}
+
+/** A principal in its text form, and how its name type differs (XOR) from the one that the text implies. */
+export interface PrincipalText {
+  text: string;
+  nameTypeWord: number;
+}
+
+/** The same as text at once: what is stored and compared is the text, and this is far less work. */
+export function readPrincipalText(reader: Reader): PrincipalText {
+  const nameType = reader.i32();
+  const count = reader.count(4);
+  const realm = readText(reader);
+  const first = count > 0 ? readText(reader) : '';
+  let text = quoted(first);
+  for (let i = 1; i < count; i++) text += `/${quoted(readText(reader))}`;
+  return { text: `${text}@${quoted(realm)}`, nameTypeWord: (nameType ^ nameTypeImplied(count, first)) >>> 0 };
 }
 
 /** Writes a principal as FILE ccaches and KCM carry it. */
@@ -85,6 +110,8 @@ const unquoted: Record<string, string> = { n: '\n', t: '\t', b: '\b', 0: '\0' };
 
 function quoted(text: string): string {
   // biome-ignore lint/suspicious/noControlCharactersInRegex: these are the characters that libkrb5 quotes.
+  if (!/[/@\\\n\t\x08\0]/.test(text)) return text;
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: the same.
   return text.replace(/[/@\\\n\t\x08\0]/g, (character) => quotes[character] ?? `\\${character}`);
 }
 

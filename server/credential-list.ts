@@ -18,11 +18,30 @@ export interface StoredCredential extends Walkable {
   marshalled: Buffer | undefined;
 }
 
-interface Entry extends StoredCredential {
-  removed: boolean;
-  place: Place<Entry>;
+/** Most are never asked for by their identifier, which is a long text; it is made when it is. */
+class Entry implements StoredCredential {
+  readonly #identity: ListIdentity;
+  readonly index: number;
+  readonly value: CredentialV5;
+  kept: number;
+  marshalled: Buffer | undefined;
+  removed = false;
+  place: Place<Entry> | undefined;
   /** What its server principal is called without the realm. */
-  service: string;
+  readonly service: string;
+
+  constructor(identity: ListIdentity, index: number, value: CredentialV5, kept: number, marshalled?: Buffer) {
+    this.#identity = identity;
+    this.index = index;
+    this.value = value;
+    this.kept = kept;
+    this.marshalled = marshalled;
+    this.service = splitRealm(value.server).name;
+  }
+
+  get identifier(): Identifier {
+    return this.#identity.credential(this.index);
+  }
 }
 
 /**
@@ -32,8 +51,9 @@ interface Entry extends StoredCredential {
 export class CredentialList {
   readonly identity: ListIdentity;
   readonly #births = new LinkedList<Entry>();
-  readonly #byObject = new Map<string, Entry>();
-  readonly #byService = new Map<string, Set<Entry>>();
+  readonly #byIndex = new Map<number, Entry>();
+  /** Mostly there is one for a service; then it stands here itself. */
+  readonly #byService = new Map<string, Entry | Set<Entry>>();
   /** Whether its ccache was destroyed, reset or moved over; its iterators are dead then. */
   discarded = false;
 
@@ -77,36 +97,36 @@ export class CredentialList {
   }
 
   append(value: CredentialV5, kept = 0, marshalled?: Buffer): void {
-    const service = splitRealm(value.server).name;
-    const index = this.#next++;
-    const identifier = this.identity.credential(index);
-    const entry = { identifier, value, index, kept, marshalled, removed: false, service } as Entry;
+    const entry = new Entry(this.identity, this.#next++, value, kept, marshalled);
     entry.place = this.#births.append(entry);
     this.#bytes += sizeOf(value);
-    this.#byObject.set(identifier.object, entry);
-    const sameService = this.#byService.get(service);
-    if (sameService) sameService.add(entry);
-    else this.#byService.set(service, new Set([entry]));
+    this.#byIndex.set(entry.index, entry);
+    const sameService = this.#byService.get(entry.service);
+    if (!sameService) this.#byService.set(entry.service, entry);
+    else if (sameService instanceof Set) sameService.add(entry);
+    else this.#byService.set(entry.service, new Set([sameService, entry]));
   }
 
   /** The credential whose identifier has this object part. */
   identified(object: string): StoredCredential | undefined {
-    return this.#byObject.get(object);
+    const index = this.identity.indexOf(object);
+    return index === undefined ? undefined : this.#byIndex.get(index);
   }
 
   /** The credentials for a service, named without its realm, in the order in which they were stored. */
   forService(service: string): Iterable<StoredCredential> {
-    return this.#byService.get(service) ?? [];
+    const found = this.#byService.get(service);
+    return found instanceof Set ? found : found ? [found] : [];
   }
 
   /** Removes a credential that is in this list. */
-  remove({ identifier }: StoredCredential): void {
-    const entry = this.#byObject.get(identifier.object);
-    if (!entry) return;
-    this.#byObject.delete(identifier.object);
+  remove({ index }: StoredCredential): void {
+    const entry = this.#byIndex.get(index);
+    if (!entry?.place) return;
+    this.#byIndex.delete(index);
     const sameService = this.#byService.get(entry.service);
-    sameService?.delete(entry);
-    if (sameService?.size === 0) this.#byService.delete(entry.service);
+    if (sameService instanceof Set) sameService.delete(entry);
+    if (sameService === entry || (sameService as Set<Entry>).size === 0) this.#byService.delete(entry.service);
     this.#births.remove(entry.place);
     entry.removed = true;
     this.#bytes -= sizeOf(entry.value);

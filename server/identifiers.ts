@@ -7,6 +7,8 @@ export interface ListIdentity {
   readonly serial: number;
   /** The identifier of the credential with this number, the same whenever it is asked for. */
   credential(index: number): Identifier;
+  /** The inverse, by the object part; undefined for what is none of this list's. */
+  indexOf(object: string): number | undefined;
 }
 
 /** Where a collection takes its identifiers from. None is given out twice. */
@@ -80,7 +82,14 @@ export class Identifiers implements IdentifierSource {
   /** The identity of a list that was named before. */
   listNumbered(serial: number): ListIdentity {
     const prefix = this.#prefix(serial);
-    return { serial, credential: (index) => this.#identifier(prefix, index) };
+    return {
+      serial,
+      credential: (index) => this.#identifier(prefix, index),
+      indexOf: (object) => {
+        const index = object.startsWith(prefix) ? Number.parseInt(object.slice(prefix.length), 16) : Number.NaN;
+        return this.#identifier(prefix, index).object === object ? index : undefined;
+      },
+    };
   }
 
   passing(): Identifier {

@@ -2,13 +2,7 @@ import type { CredentialV5 } from '../proto/credential-v5.ts';
 import { CCAPIError, type ErrorName } from '../proto/error.ts';
 import type { Identifier } from '../proto/identifier.ts';
 import type { OperationName, OperationReply, OperationRequest } from '../proto/kcm.ts';
-import {
-  fromCredentialV5,
-  isConfigServer,
-  marshalled,
-  toCredentialV5,
-  unmarshalled,
-} from '../proto/krb5-credential.ts';
+import { credentialV5In, fromCredentialV5, isConfigServer, marshalled } from '../proto/krb5-credential.ts';
 import { type Principal, parsePrincipal, splitRealm, unparsePrincipal } from '../proto/principal.ts';
 import type { CCache, Contents } from './ccache.ts';
 import type { Collection } from './collection.ts';
@@ -47,7 +41,7 @@ export const kcmHandlers: Handlers = {
   },
   store: ({ name, credential }, { collection, names }) => {
     const ccache = existing(names.found(name));
-    const stored = toCredentialV5(unmarshalled(credential));
+    const stored = credentialV5In(credential);
     collection.store(ccache, stored, replacedBy(stored, ccache.contents.credentials), credential);
     return {};
   },
@@ -111,7 +105,7 @@ export const kcmHandlers: Handlers = {
   replace: ({ name, offset, principal, credentials }, { collection, names }) => {
     const contents = contentsFor(collection, principal, offset);
     for (const credential of credentials) {
-      contents.credentials.append(toCredentialV5(unmarshalled(credential)), 0, credential);
+      contents.credentials.append(credentialV5In(credential), 0, credential);
     }
     collection.replace(names.canonical(name), contents);
     return {};

@@ -1,13 +1,13 @@
 import type { CredentialV5 } from '../proto/credential-v5.ts';
 import type { Data } from '../proto/fields.ts';
 import { type MatchingCredential, matchFlags } from '../proto/kcm.ts';
-import { type Principal, splitRealm, unparsePrincipal } from '../proto/principal.ts';
+import { splitRealm } from '../proto/principal.ts';
 import type { CredentialList, StoredCredential } from './credential-list.ts';
 
 /** The credentials of a list that match, in the order in which they were stored (KCM specification 4.2). */
 export function* matches(list: CredentialList, wanted: MatchingCredential, flags: number): Generator<StoredCredential> {
   const accepts = matcher(wanted, flags);
-  const candidates = wanted.server ? list.forService(splitRealm(unparsePrincipal(wanted.server)).name) : list;
+  const candidates = wanted.server === undefined ? list : list.forService(splitRealm(wanted.server).name);
   for (const candidate of candidates) if (accepts(candidate.value)) yield candidate;
 }
 
@@ -18,11 +18,11 @@ function matcher(wanted: MatchingCredential, flags: number): Check {
   const asks = (flag: number) => (flags & flag) !== 0;
   const anyRealm = asks(matchFlags.dontMatchRealm);
   const checks: Check[] = [];
-  if (wanted.client) {
+  if (wanted.client !== undefined) {
     const isClient = samePrincipal(wanted.client, anyRealm);
     checks.push(({ client }) => isClient(client));
   }
-  if (wanted.server) {
+  if (wanted.server !== undefined) {
     const isServer = samePrincipal(wanted.server, anyRealm || asks(matchFlags.serverNameOnly));
     checks.push(({ server }) => isServer(server));
   }
@@ -41,10 +41,10 @@ function matcher(wanted: MatchingCredential, flags: number): Check {
 }
 
 /** The name type is never compared. */
-function samePrincipal(wanted: Principal, anyRealm: boolean): (text: string) => boolean {
-  const text = unparsePrincipal(wanted);
-  const { name } = splitRealm(text);
-  return anyRealm ? (candidate) => splitRealm(candidate).name === name : (candidate) => candidate === text;
+function samePrincipal(wanted: string, anyRealm: boolean): (text: string) => boolean {
+  if (!anyRealm) return (candidate) => candidate === wanted;
+  const { name } = splitRealm(wanted);
+  return (candidate) => splitRealm(candidate).name === name;
 }
 
 function sameTimes(credential: CredentialV5, wanted: MatchingCredential): boolean {

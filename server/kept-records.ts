@@ -1,12 +1,12 @@
 import { type CredentialV5, credentialUnion } from '../proto/credential-v5.ts';
 import { CCAPIError } from '../proto/error.ts';
 import {
+  credentialV5In,
   fromCredentialV5,
   isRemoved,
   type Krb5Credential,
   signed16,
   takeMarshalled,
-  toCredentialV5,
   unmarshalled,
   writeKrb5Credential,
 } from '../proto/krb5-credential.ts';
@@ -86,8 +86,9 @@ export function skippedRecord(count: number): Buffer {
 /** Reads a record; throws 22 where it is short or makes no sense. */
 export function readRecord(reader: Reader): KeptRecord {
   const marshalled = takeMarshalled(reader);
+  const value = credentialV5In(marshalled);
+  if (!isRemoved(value)) return { kind: 'credential', value, marshalled };
   const credential = unmarshalled(marshalled);
-  if (!isRemoved(credential)) return { kind: 'credential', value: toCredentialV5(credential), marshalled };
   const [kind] = credential.server.components;
   if (credential.server.realm !== OUR_REALM) return { kind: 'erased' };
   const payload = new Reader(credential.ticket);

@@ -24,7 +24,9 @@ const OVERHEAD = 400;
 /** How many bytes a credential is counted as. */
 export function sizeOf({ client, server, keyblock, addresses, authdata, ticket, secondTicket }: CredentialV5): number {
   let size = OVERHEAD + client.length + server.length;
-  for (const { data } of [keyblock, ticket, secondTicket, ...addresses, ...authdata]) size += data.length;
+  size += keyblock.data.length + ticket.data.length + secondTicket.data.length;
+  for (const { data } of addresses) size += data.length;
+  for (const { data } of authdata) size += data.length;
   return size;
 }
 

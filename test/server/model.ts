@@ -1,14 +1,29 @@
 // A collection whose identifiers and clock a test decides.
 import type { CredentialV5 } from '../../proto/credential-v5.ts';
+import type { Identifier } from '../../proto/identifier.ts';
 import { Collection } from '../../server/collection.ts';
-import type { IdentifierSource } from '../../server/identifiers.ts';
+import type { IdentifierSource, ListIdentity } from '../../server/identifiers.ts';
 
 /** Identifiers as in the specification's appendix A: a UUID that ends in a number, the server's in 0. */
 export function numberedIdentifiers(numbers: Iterator<number>): IdentifierSource {
   const uuid = (number: number) => `00000000-0000-4000-8000-${number.toString(16).padStart(12, '0')}`;
   const server = uuid(0);
   const next = () => ({ server, object: uuid(numbers.next().value as number) });
-  return { server, collection: next, ccache: next, list: () => ({ serial: 0, credential: next }), passing: next };
+  return { server, collection: next, ccache: next, list: () => numberedList(next), passing: next };
+}
+
+/** The identifiers of a list's credentials, each drawn when it is first asked for. */
+function numberedList(next: () => Identifier): ListIdentity {
+  const drawn = new Map<number, Identifier>();
+  return {
+    serial: 0,
+    credential(index) {
+      const identifier = drawn.get(index) ?? next();
+      drawn.set(index, identifier);
+      return identifier;
+    },
+    indexOf: (object) => [...drawn].find(([, identifier]) => identifier.object === object)?.[0],
+  };
 }
 
 function* countedFrom(first: number): Generator<number, never> {
