@@ -188,7 +188,7 @@ export const VERSION = 0x0200;
 
 /** A successful reply as it travels: its length, counted from the inner status on, outer status 0, inner status 0. */
 export function operationReply<Name extends OperationName>(operationName: Name, reply: OperationReply<Name>): Buffer {
-  const writer = new Writer(2048).u32(0).u32(0).u32(0);
+  const writer = new Writer(64).u32(0).u32(0).u32(0);
   const layout: Layout = operations[operationName].reply;
   for (const field in layout)
     (layout[field] as Field<unknown>).write(writer, (reply as Record<string, unknown>)[field]);
