@@ -1,9 +1,13 @@
-/* Loads a ccache through libkrb5, of whatever type its name says, and prints how many operations a second it took:
+/* Loads ccaches through libkrb5, of whatever type their names say, and prints how many operations a second it took.
  *
  *     load CCACHE CREDENTIALS SECONDS
  *
- * one JSON object, in which `stored` is how many credentials there were when SECONDS were over, and the rates are of
- * storing them, looking one up, reading all, reading the principal. */
+ * one JSON object, in which `stored` is how many credentials there were when ten times SECONDS were over, and the rates
+ * are of storing them, looking one up, reading all, reading the principal.
+ *
+ *     load --walk CCACHE%d CCACHES SECONDS
+ *
+ * the rate of ccaches read of the collection of that type, each with its name and principal. */
 #include <krb5.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -86,21 +90,59 @@ static void read_principal(krb5_ccache ccache)
     krb5_free_principal(context, principal);
 }
 
-int main(int argc, char **argv)
+static long walk(const char *type)
+{
+    krb5_cccol_cursor cursor;
+    krb5_ccache ccache;
+    long count = 0;
+    check(krb5_cccol_cursor_new(context, &cursor), "krb5_cccol_cursor_new");
+    while (krb5_cccol_cursor_next(context, cursor, &ccache) == 0 && ccache) {
+        if (strcmp(krb5_cc_get_type(context, ccache), type) == 0) {
+            char *name;
+            check(krb5_cc_get_full_name(context, ccache, &name), "krb5_cc_get_full_name");
+            krb5_free_string(context, name);
+            read_principal(ccache);
+            count++;
+        }
+        krb5_cc_close(context, ccache);
+    }
+    krb5_cccol_cursor_free(context, &cursor);
+    return count;
+}
+
+static void measure_walk(const char *pattern, krb5_principal client, long ccaches, double seconds)
 {
     krb5_ccache ccache;
-    krb5_principal client;
-    long wanted, stored = 0, done, read;
-    double seconds, began;
-    if (argc != 4) {
-        fprintf(stderr, "usage: load CCACHE CREDENTIALS SECONDS\n");
-        return 2;
+    char name[256], type[32];
+    long made = 0, read = 0, i;
+    double began;
+    snprintf(type, sizeof type, "%.*s", (int)strcspn(pattern, ":"), pattern);
+    for (began = now(); made < ccaches && now() - began < 10 * seconds; made++) {
+        snprintf(name, sizeof name, pattern, (int)made);
+        check(krb5_cc_resolve(context, name, &ccache), "krb5_cc_resolve");
+        check(krb5_cc_initialize(context, ccache, client), "krb5_cc_initialize");
+        krb5_cc_close(context, ccache);
     }
-    wanted = atol(argv[2]);
-    seconds = atof(argv[3]);
-    check(krb5_init_context(&context), "krb5_init_context");
-    check(krb5_parse_name(context, "alice@EXAMPLE.TEST", &client), "krb5_parse_name");
-    check(krb5_cc_resolve(context, argv[1], &ccache), "krb5_cc_resolve");
+    for (began = now(); read == 0 || now() - began < seconds;) {
+        long found = walk(type);
+        if (found == 0)
+            break;
+        read += found;
+    }
+    printf("{\"stored\": %ld, \"walk\": %.0f}\n", made, read / (now() - began));
+    for (i = 0; i < made; i++) {
+        snprintf(name, sizeof name, pattern, (int)i);
+        check(krb5_cc_resolve(context, name, &ccache), "krb5_cc_resolve");
+        krb5_cc_destroy(context, ccache);
+    }
+}
+
+static void measure(const char *name, krb5_principal client, long wanted, double seconds)
+{
+    krb5_ccache ccache;
+    long stored = 0, done, read;
+    double began;
+    check(krb5_cc_resolve(context, name, &ccache), "krb5_cc_resolve");
     check(krb5_cc_initialize(context, ccache, client), "krb5_cc_initialize");
 
     for (began = now(); stored < wanted && now() - began < 10 * seconds; stored++)
@@ -121,5 +163,22 @@ int main(int argc, char **argv)
     printf(", \"principal\": %.0f}\n", done / (now() - began));
 
     check(krb5_cc_destroy(context, ccache), "krb5_cc_destroy");
+}
+
+int main(int argc, char **argv)
+{
+    krb5_principal client;
+    int walks = argc > 1 && strcmp(argv[1], "--walk") == 0;
+    char **args = argv + 1 + walks;
+    if (argc != 4 + walks) {
+        fprintf(stderr, "usage: load CCACHE CREDENTIALS SECONDS | load --walk CCACHE%%d CCACHES SECONDS\n");
+        return 2;
+    }
+    check(krb5_init_context(&context), "krb5_init_context");
+    check(krb5_parse_name(context, "alice@EXAMPLE.TEST", &client), "krb5_parse_name");
+    if (walks)
+        measure_walk(args[0], client, atol(args[1]), atof(args[2]));
+    else
+        measure(args[0], client, atol(args[1]), atof(args[2]));
     return 0;
 }

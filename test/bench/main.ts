@@ -1,7 +1,13 @@
-// npm run bench [-- --quick]: ratios against baselines of the same run. Nothing here passes or fails by a time.
+// npm run bench [-- --quick]: ratios against baselines of the same run. Nothing here passes or fails by a time. The whole
+// of it writes RESULTS.md and results.svg beside this file.
+import { writeFileSync } from 'node:fs';
 import { cpus } from 'node:os';
 import { cleanUp } from '../setup/cleanup.ts';
+import { installMissing } from '../setup/debian-packages.ts';
+import { costs } from './costs.ts';
 import { growth } from './growth.ts';
+import { asRates, kerberos } from './kerberos.ts';
+import { asPlot } from './plot.ts';
 import { roundTrips } from './round-trip.ts';
 import { startUp } from './start-up.ts';
 import { asTable } from './table.ts';
@@ -10,13 +16,33 @@ const quick = process.argv.includes('--quick');
 
 async function main(): Promise<void> {
   try {
+    if (!quick) installMissing('bench');
     const rows = [...(await startUp(quick ? 2 : 10)), ...(await roundTrips(quick ? 2 : 10, quick ? 500 : 5000))];
-    process.stdout.write(
-      `${asTable(rows)}\n\n${await growth()}\n\nNode ${process.version}, ${cpus().length} × ${cpus()[0]?.model}\n`,
-    );
+    const { cells, notes } = await kerberos(quick);
+    const sections = [
+      `# Figures\n\n\`npm run bench\`, ${asWhom()}, Node ${process.version}, ${cpus().length} × ${cpus()[0]?.model}. Medians of interleaved rounds.`,
+      asTable(rows),
+      '## Beside other places for tickets',
+      'Operations a second through libkrb5, by one C program for all (`load.c`); a credential has a ticket of 1,000 bytes.',
+      ...(quick ? [] : ['Client and server on one core:', asRates(cells, true), 'Freely scheduled:']),
+      asRates(cells, false),
+      ...notes,
+      '## What it costs to have it',
+      await costs(quick),
+      await growth(),
+    ];
+    const text = `${sections.join('\n\n')}\n`;
+    process.stdout.write(text);
+    if (quick) return;
+    writeFileSync(`${import.meta.dirname}/RESULTS.md`, text);
+    writeFileSync(`${import.meta.dirname}/results.svg`, asPlot(cells));
   } finally {
     await cleanUp();
   }
+}
+
+function asWhom(): string {
+  return process.getuid?.() === 0 ? 'as root' : 'as an ordinary user';
 }
 
 main().catch((error: Error) => {

@@ -55,7 +55,8 @@ async function perCredential(ccache: CCache): Promise<number> {
   return ((performance.now() - began) * 1000) / count;
 }
 
-const credential: CredentialV5 = {
+/** A credential of an ordinary size. */
+export const credential: CredentialV5 = {
   client: 'bench@EXAMPLE',
   server: 'host/server.example@EXAMPLE',
   keyblock: { type: 18, data: Buffer.alloc(32) },

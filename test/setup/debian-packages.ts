@@ -18,6 +18,16 @@ const packages = {
   'ucspi-unix': '/usr/bin/unixserver',
 } as const;
 
+/** What the bench compares with, beside the tests' own. */
+const compared = {
+  'heimdal-kcm': '/usr/sbin/kcm',
+  'sssd-kcm': '/usr/libexec/sssd/sssd_kcm',
+  keyutils: '/usr/bin/keyctl',
+  gcc: '/usr/bin/gcc',
+} as const;
+
+const installed = { ...packages, ...compared };
+
 /** What is unpacked and not installed, since it would displace others of the list: Heimdal's programs those of MIT, an inetd the other. */
 const unpacked = {
   heimdal: [
@@ -38,11 +48,11 @@ const unpacked = {
 } as const;
 
 /** A package of the list, or a group of unpacked ones. */
-export type DebianPackage = keyof typeof packages | keyof typeof unpacked;
+export type DebianPackage = keyof typeof installed | keyof typeof unpacked;
 
 /** Whether a package's file is there. */
 export function isInstalled(name: DebianPackage): boolean {
-  return existsSync(name in packages ? packages[name as keyof typeof packages] : join(placeOf(name), 'usr'));
+  return existsSync(name in installed ? installed[name as keyof typeof installed] : join(placeOf(name), 'usr'));
 }
 
 /** Where the programs of an unpacked group are, and the directory of its libraries. */
@@ -52,10 +62,11 @@ export function unpackedPrograms(name: keyof typeof unpacked): { directory: stri
   return { directory: placeOf(name), libraries: join(lib, machine) };
 }
 
-/** Installs what is missing, where that can be done: as root on Debian. Elsewhere the tests that need it say so. */
-export function installMissing(): void {
+/** Installs what is missing, where that can be done: as root on Debian. Elsewhere those who need it say so. */
+export function installMissing(who: 'tests' | 'bench' = 'tests'): void {
   if (process.getuid?.() !== 0 || !existsSync('/usr/bin/apt-get')) return;
-  const install = (Object.keys(packages) as (keyof typeof packages)[]).filter((name) => !isInstalled(name));
+  const wanted = Object.keys(who === 'bench' ? installed : packages) as (keyof typeof installed)[];
+  const install = wanted.filter((name) => !isInstalled(name));
   const unpack = (Object.keys(unpacked) as (keyof typeof unpacked)[]).filter((name) => !isInstalled(name));
   if (install.length + unpack.length === 0) return;
   // A package's own service must not start: the tests run their own, on ports of their own.

@@ -1,0 +1,121 @@
+// Other places where tickets are kept, each with what a libkrb5 program needs to be led there.
+import { spawnSync } from 'node:child_process';
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { afterwards, eventually, memory, start, temporaryDirectory } from '../setup/cleanup.ts';
+import { isInstalled } from '../setup/debian-packages.ts';
+import { cleanEnvironment } from '../setup/programs.ts';
+import { startWorker, workerDirectory } from '../setup/worker.ts';
+
+/** A place for tickets. */
+export interface Peer {
+  name: string;
+  /** A ccache, the collection that it is in, and the pattern of the names of many. */
+  ccache: string;
+  collection: string;
+  pattern: string;
+  env: NodeJS.ProcessEnv;
+  /** A program that runs the load in its turn. */
+  wrapper: string[];
+  /** Its daemon, where it has one. */
+  pid: number | undefined;
+}
+
+const uid = process.getuid?.() as number;
+
+function kcm(name: string, socket: string, pid: number | undefined): Peer {
+  const krb5Conf = `${temporaryDirectory()}/krb5.conf`;
+  writeFileSync(krb5Conf, `[libdefaults]\n kcm_socket = ${socket}\n`);
+  const names = { ccache: `KCM:${uid}:bench`, collection: 'KCM:', pattern: `KCM:${uid}:w%d` };
+  return { name, ...names, env: { KRB5_CONFIG: krb5Conf }, wrapper: [], pid };
+}
+
+async function ours(): Promise<Peer> {
+  const { worker, path } = await startWorker(workerDirectory(memory));
+  return kcm('ccapi', path, worker.pid);
+}
+
+/** A script that is run as root in a mount namespace of its own, as a child of init. */
+async function startApart(script: string[], socket: string, program: string): Promise<number> {
+  const directory = temporaryDirectory();
+  writeFileSync(`${directory}/script`, ['mount --make-rprivate /', ...script, ''].join('\n'));
+  start(
+    '/usr/bin/setsid',
+    ['-f', '/usr/bin/unshare', '-m', '/bin/sh', '-c', `echo $$ >${directory}/pid; . ${directory}/script`],
+    {
+      env: cleanEnvironment(),
+      stdio: 'ignore',
+    },
+  );
+  await eventually(() => existsSync(socket));
+  const pid = Number(readFileSync(`${directory}/pid`, 'utf8'));
+  const name = readFileSync(`/proc/${pid}/comm`, 'utf8').trim();
+  if (name !== program) throw new Error(`${program} runs as ${name}`);
+  afterwards(() => void process.kill(pid));
+  return pid;
+}
+
+async function heimdal(): Promise<Peer> {
+  const directory = temporaryDirectory(memory);
+  mkdirSync(`${directory}/run`);
+  writeFileSync(`${directory}/kcm.conf`, '[logging]\n kcm = 9-/FILE:/dev/null\n');
+  const socket = `${directory}/run/.heim_org.h5l.kcm-socket`;
+  const script = [`mount --bind ${directory}/run /run`, `exec /usr/sbin/kcm --config-file=${directory}/kcm.conf`];
+  return kcm("Heimdal's kcm", socket, await startApart(script, socket, 'kcm'));
+}
+
+/** Its address space is bounded, since it grows by the size of a ccache with each store. */
+async function sssd(): Promise<Peer> {
+  const directory = temporaryDirectory(memory);
+  for (const name of ['etc', 'etc/conf.d', 'log', 'run']) mkdirSync(`${directory}/${name}`);
+  const socket = `${directory}/run/kcm.sock`;
+  writeFileSync(`${directory}/etc/sssd.conf`, `[sssd]\nservices =\ndomains =\n[kcm]\nsocket_path = ${socket}\n`, {
+    mode: 0o600,
+  });
+  const script = [
+    'mount -t tmpfs tmpfs /var/lib/sss',
+    'cd /var/lib/sss && mkdir -p db secrets pipes/private mc pubconf && chmod 700 secrets',
+    `mount --bind ${directory}/etc /etc/sssd`,
+    `mount --bind ${directory}/log /var/log/sssd`,
+    'sssd --genconf-section=kcm',
+    'ulimit -v 8000000',
+    'exec /usr/libexec/sssd/sssd_kcm --uid 0 --gid 0 --logger=files',
+  ];
+  return kcm('sssd-kcm', socket, await startApart(script, socket, 'sssd_kcm'));
+}
+
+function withoutDaemon(
+  name: string,
+  names: Pick<Peer, 'ccache' | 'collection' | 'pattern'>,
+  wrapper: string[] = [],
+): Peer {
+  return { name, ...names, env: {}, wrapper, pid: undefined };
+}
+
+/** All that this machine can run; the others are told of. */
+export async function startPeers(): Promise<{ peers: Peer[]; missing: string[] }> {
+  const directory = temporaryDirectory(memory);
+  mkdirSync(`${directory}/dir`);
+  const missing: string[] = [];
+  const peers = [await ours()];
+  for (const [name, startIt, is] of [
+    ['sssd-kcm', sssd, 'sssd-kcm'],
+    ["Heimdal's kcm", heimdal, 'heimdal-kcm'],
+  ] as const) {
+    if (uid === 0 && isInstalled(is)) peers.push(await startIt());
+    else missing.push(`${name} (needs root and ${is})`);
+  }
+  const dir = `DIR:${directory}/dir`;
+  const dirNames = { ccache: `DIR::${directory}/dir/tkt`, collection: dir, pattern: `DIR::${directory}/dir/tkt%d` };
+  peers.push(withoutDaemon('FILE', { ccache: `FILE:${directory}/file`, collection: '', pattern: '' }));
+  peers.push(withoutDaemon('DIR', dirNames));
+  const keyring = {
+    ccache: 'KEYRING:session:bench',
+    collection: 'KEYRING:session:w',
+    pattern: 'KEYRING:session:w:t%d',
+  };
+  if (spawnSync('/usr/bin/keyctl', ['--version']).status === 0)
+    peers.push(withoutDaemon('KEYRING', keyring, ['/usr/bin/keyctl', 'session', '-']));
+  else missing.push('KEYRING (needs keyutils)');
+  peers.push(withoutDaemon('MEMORY', { ccache: 'MEMORY:bench', collection: 'MEMORY:w0', pattern: 'MEMORY:w%d' }));
+  return { peers, missing };
+}
