@@ -8,6 +8,7 @@ import { NO_SESSION } from '../etc/session.ts';
 import { type Settings, type SettingTexts, settingArguments } from '../etc/settings.ts';
 import { RendezvousError } from '../proto/rendezvous.ts';
 import { isRootsPlace, prepareBaseDirectory, prepareUserDirectory } from './directories.ts';
+import { takeStartLock } from './start-lock.ts';
 
 /** How long a worker may take until it listens, in milliseconds. */
 const START_DEADLINE = 20_000;
@@ -142,7 +143,7 @@ export class Workers {
     prepareUserDirectory(directory, user, this.#launcherUid);
     const deadline = performance.now() + START_DEADLINE;
     for (;;) {
-      const unlock = await this.#lock(directory);
+      const unlock = this.#lock(directory);
       if (unlock) {
         try {
           if (!(await this.#isServing(whose))) await this.#spawn(user, whose);
@@ -175,25 +176,9 @@ export class Workers {
     await spawnWorker(user.uid, identity, args, START_DEADLINE);
   }
 
-  /**
-   * Keeps a storm of launchers from starting a storm of workers; undefined while another launcher is at it. It works
-   * synchronously, as all of the launcher's file calls do: one in Node's thread pool could meet {@link #isServing} there,
-   * since the effective uid is the whole process's. Where others can put things, root makes no lock: workers decide
-   * among themselves anyhow which of them serves.
-   */
-  async #lock(directory: string): Promise<(() => void) | undefined> {
+  /** Where others can put things, root makes no lock. */
+  #lock(directory: string): (() => void) | undefined {
     if (this.#launcherUid === 0 && !isRootsPlace(directory)) return () => {};
-    const { lockSync } = await import('proper-lockfile');
-    try {
-      return lockSync(directory, {
-        lockfilePath: `${directory}.lock`,
-        realpath: false,
-        stale: START_DEADLINE / 2,
-        onCompromised: () => {},
-      });
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code === 'ELOCKED') return undefined;
-      throw error;
-    }
+    return takeStartLock(`${directory}.lock`, START_DEADLINE / 2);
   }
 }
