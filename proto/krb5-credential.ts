@@ -1,6 +1,7 @@
 import type { CredentialV5 } from './credential-v5.ts';
 import { CCAPIError } from './error.ts';
 import type { Data } from './fields.ts';
+import { ownBytes } from './own-bytes.ts';
 import {
   inferredNameType,
   type Principal,
@@ -71,22 +72,9 @@ export function takeMarshalled(reader: Reader): Buffer {
     }
   }
   for (let tickets = 0; tickets < 2; tickets++) reader.view(reader.u32());
-  const copy = bytesToKeep(reader.offset - start);
+  const copy = ownBytes(reader.offset - start);
   from.copy(copy);
   return copy;
-}
-
-/** So much is taken from the system at a time, in bytes, and no credential above an eighth of it is put with others. */
-const SLAB = 32_768;
-let slab = Buffer.alloc(0);
-
-/** Memory for a credential. It shares it with others, since the system's pieces are dear, and with nothing else. */
-function bytesToKeep(length: number): Buffer {
-  if (length > SLAB / 8) return Buffer.allocUnsafeSlow(length);
-  if (slab.length < length) slab = Buffer.allocUnsafeSlow(SLAB);
-  const bytes = slab.subarray(0, length);
-  slab = slab.subarray(length);
-  return bytes;
 }
 
 /** What {@link takeMarshalled} took, as the CCAPI has it: its parts are parts of these bytes, and not copies. */

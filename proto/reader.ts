@@ -1,4 +1,5 @@
 import { CCAPIError } from './error.ts';
+import { ownBytes } from './own-bytes.ts';
 
 /**
  * A cursor over the bytes of one message. Every read is checked against what remains before anything is allocated;
@@ -44,7 +45,7 @@ export class Reader {
   /** The next `length` bytes as a copy of their own, so that they can be overwritten when they are dropped. */
   copy(length: number): Buffer {
     if (this.#isOwn) return this.view(length);
-    const copy = Buffer.allocUnsafeSlow(this.#check(length));
+    const copy = ownBytes(this.#check(length));
     this.view(length).copy(copy);
     return copy;
   }

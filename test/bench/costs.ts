@@ -53,7 +53,8 @@ function privateMemory(pid: number | undefined): number {
 
 async function idle(pid: number | undefined, quick: boolean): Promise<string> {
   const seconds = quick ? 1 : 60;
-  await delay(2000);
+  // For some seconds the engine is still busy with what there was to do.
+  await delay(quick ? 0 : 20_000);
   const before = ticks(pid);
   await delay(seconds * 1000);
   return `${(((ticks(pid) - before) * 10 * 60) / seconds).toFixed(0)} ms`;

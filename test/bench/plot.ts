@@ -25,7 +25,8 @@ export function asPlot(cells: Cell[]): string {
     y += ROW * 2;
   }
   const frame = `<svg xmlns="http://www.w3.org/2000/svg" width="${WIDTH}" height="${y}" font-family="sans-serif" font-size="12">`;
-  return `${frame}\n<rect width="100%" height="100%" fill="white"/>\n${parts.join('\n')}\n</svg>\n`;
+  const title = '<title>Operations a second of ccapi and other places for Kerberos tickets</title>';
+  return `${frame}\n${title}\n<rect width="100%" height="100%" fill="white"/>\n${parts.join('\n')}\n</svg>\n`;
 }
 
 function text(x: number, y: number, words: string, weight = 'normal'): string {
