@@ -43,7 +43,7 @@ export function decideAccess(
   ].sort((a, b) => a.order - b.order);
   const first = rules.find(({ whom }) => whomMeans(whom, uid, names));
   if (!first) return { allowed: allow.length === 0 };
-  return { allowed: first.allowed, rule: `${first.allowed ? 'allow' : 'deny'} = ${asText(first.whom)}` };
+  return { allowed: first.allowed, rule: `${first.allowed ? 'allow' : 'deny'} = ${whomAsText(first.whom)}` };
 }
 
 function parseWord(word: string): Whom | undefined {
@@ -63,7 +63,8 @@ export function whomMeans(whom: Whom, uid: number, names: NameService): boolean 
   return 'user' in whom ? names.isUser(uid, whom.user) : names.isInGroup(uid, whom.group);
 }
 
-function asText(whom: Whom): string {
+/** As it is written. */
+export function whomAsText(whom: Whom): string {
   if ('user' in whom) return whom.user;
   if ('group' in whom) return `@${whom.group}`;
   if (whom.from === 0 && whom.to === LAST_UID) return '*';

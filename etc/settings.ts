@@ -1,4 +1,5 @@
 import { CCAPIError } from '../proto/error.ts';
+import { type AccessRule, whomAsText } from './access-rules.ts';
 import { krb5ConfPaths, readSection } from './krb5-conf.ts';
 import {
   absolutePath,
@@ -204,6 +205,20 @@ const names = Object.keys(settingsTable) as SettingName[];
 
 /** What no file puts into an order stands in this: whom to deny is asked first. */
 const precedence = [...names].sort((a, b) => Number(b === 'deny') - Number(a === 'deny'));
+
+/** A setting's key in krb5.conf. */
+export function settingNameInFile(name: SettingName): string {
+  return inFile(name);
+}
+
+/** A value as a person would write it. */
+export function settingText(value: unknown): string {
+  if (typeof value === 'boolean') return value ? 'yes' : 'no';
+  if (Array.isArray(value)) return value.map(settingText).join(' ');
+  if (value !== null && typeof value === 'object')
+    return 'text' in value ? String(value.text) : whomAsText((value as AccessRule).whom);
+  return value === undefined ? '' : String(value);
+}
 
 function inFile(name: SettingName): string {
   return name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);

@@ -18,6 +18,9 @@ const identifierErrors: Record<ObjectClass, { foreign: ErrorName; unknown: Error
   credentialsIterator: { foreign: 'ccErrInvalidCredentialsIterator', unknown: 'ccErrInvalidCredentialsIterator' },
 };
 
+/** What a request is called whose number nobody knows. */
+const UNKNOWN = 'unknown';
+
 /** One connection that speaks CCAPI: turns its frames into calls on the model and their results into frames. */
 export class CCAPISession implements HandlerContext {
   readonly collection: Collection;
@@ -26,8 +29,11 @@ export class CCAPISession implements HandlerContext {
   readonly holdings = new Set<Holding>();
 
   readonly #log: Log;
+  readonly #onRequest: (name: string) => void;
 
-  constructor(collection: Collection, iterators: Iterators, log: Log) {
+  /** `onRequest` is told of each request, by its name. */
+  constructor(collection: Collection, iterators: Iterators, log: Log, onRequest: (name: string) => void = () => {}) {
+    this.#onRequest = onRequest;
     this.collection = collection;
     this.iterators = iterators;
     this.#log = log;
@@ -42,6 +48,7 @@ export class CCAPISession implements HandlerContext {
     try {
       const header = readRequestHeader(frame);
       name = header.name;
+      this.#onRequest(name ?? UNKNOWN);
       const result = this.#handled(header);
       if (!(result instanceof Later)) reply(replyFrame(name as MessageName, result));
       else

@@ -32,19 +32,17 @@ const HALF_SENT = 60_000;
 export class Connection {
   readonly #socket: Socket;
   readonly #session: Session;
-  readonly #onRequest: () => void;
   readonly #reader: FrameReader;
   readonly #maxOutput: number;
   #waiting: Buffer[] = [];
   #blocked = false;
   #ended = false;
 
-  constructor(socket: Socket, session: Session, onRequest: () => void, { maxFrame, maxOutput }: ConnectionLimits) {
+  constructor(socket: Socket, session: Session, { maxFrame, maxOutput }: ConnectionLimits) {
     this.#reader = new FrameReader(maxFrame);
     this.#maxOutput = maxOutput;
     this.#socket = socket;
     this.#session = session;
-    this.#onRequest = onRequest;
     socket.on('data', (chunk) => this.#take(chunk));
     socket.on('drain', () => this.#answerWaiting());
     socket.on('end', () => this.finish());
@@ -88,7 +86,6 @@ export class Connection {
   #answer(frame: Buffer): void {
     let later = false;
     this.#blocked = true;
-    this.#onRequest();
     try {
       this.#session.answer(frame, (reply) => {
         this.#blocked = false;

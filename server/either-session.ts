@@ -1,16 +1,25 @@
 import { CCAPIError } from '../proto/error.ts';
+import { STATUS_REQUEST } from '../proto/status.ts';
 import type { Session } from './connection.ts';
 
 /** What the first byte of a connection's first request is: a CCAPI message's number, or KCM's version, begins with it. */
 const CCAPI = 0x00;
 const KCM = 0x02;
+const STATUS = STATUS_REQUEST.charCodeAt(0);
 
-/** A connection that shows with its first request which of the two protocols it speaks. */
+/** What opens a connection of each kind. */
+export interface SessionOpeners {
+  ccapi(): Session;
+  kcm(): Session;
+  status(): Session;
+}
+
+/** A connection that shows with its first request which of the two protocols it speaks, or that it is about the worker. */
 export class EitherSession implements Session {
-  readonly #openers: { ccapi(): Session; kcm(): Session };
+  readonly #openers: SessionOpeners;
   #session: Session | undefined;
 
-  constructor(openers: { ccapi(): Session; kcm(): Session }) {
+  constructor(openers: SessionOpeners) {
     this.#openers = openers;
   }
 
@@ -27,6 +36,7 @@ export class EitherSession implements Session {
   #opened(first: number): Session {
     if (first === KCM) return this.#openers.kcm();
     if (first === CCAPI) return this.#openers.ccapi();
+    if (first === STATUS) return this.#openers.status();
     throw new CCAPIError('malformed', 'neither CCAPI nor KCM');
   }
 }

@@ -17,12 +17,18 @@ import { Reader } from '../proto/reader.ts';
 import type { Session } from './connection.ts';
 import { type KCMContext, kcmHandlers } from './kcm-handlers.ts';
 
+/** What a request is called whose number nobody knows. */
+const UNKNOWN = 'kcm unknown';
+
 /** One connection that speaks KCM. Nothing depends on the connection: a client may go on with another (1.5). */
 export class KCMSession implements Session {
   readonly #context: KCMContext;
   readonly #log: Log;
+  readonly #onRequest: (name: string) => void;
 
-  constructor(context: KCMContext, log: Log) {
+  /** `onRequest` is told of each request, by its name. */
+  constructor(context: KCMContext, log: Log, onRequest: (name: string) => void = () => {}) {
+    this.#onRequest = onRequest;
     this.#context = context;
     this.#log = log;
   }
@@ -37,6 +43,7 @@ export class KCMSession implements Session {
   close(): void {}
 
   #answered(name: OperationName | undefined, reader: Reader): Buffer {
+    this.#onRequest(name === undefined ? UNKNOWN : `kcm ${name}`);
     try {
       if (name === undefined) throw new CCAPIError('KRB5_FCC_INTERNAL');
       const handler = kcmHandlers[name] as (

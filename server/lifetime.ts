@@ -32,6 +32,12 @@ export class Lifetime {
     return this.#connections;
   }
 
+  /** In how many milliseconds it leaves if nobody asks; undefined while it would not. */
+  get leavesIn(): number | undefined {
+    if (this.#connections > 0 || this.#conditions.holdsSomething()) return undefined;
+    return Math.max(0, this.#lastRequest + this.idleTimeout - performance.now());
+  }
+
   requested = (): void => {
     this.#lastRequest = performance.now();
   };

@@ -5,6 +5,7 @@ import { keepOthersOut } from '../etc/host.ts';
 import { isListening } from '../etc/is-listening.ts';
 import type { Log } from '../etc/log.ts';
 import type { Settings } from '../etc/settings.ts';
+import type { WorkerStatus } from '../proto/status.ts';
 import { Admission } from './admission.ts';
 import { CCAPISession } from './ccapi-session.ts';
 import { hostClock } from './change-time.ts';
@@ -12,6 +13,7 @@ import { Collection } from './collection.ts';
 import { Connection } from './connection.ts';
 import { EitherSession } from './either-session.ts';
 import { HandOver } from './hand-over.ts';
+import { Housekeeping, type HouseSettings } from './housekeeping.ts';
 import { Identifiers } from './identifiers.ts';
 import { Iterators } from './iterators.ts';
 import { KCMNames } from './kcm-names.ts';
@@ -20,6 +22,7 @@ import { Lifetime } from './lifetime.ts';
 import { Ownership } from './ownership.ts';
 import { keepsIn } from './persistence.ts';
 import { PublicSocket } from './public-socket.ts';
+import { StatusSession } from './status-session.ts';
 import { Store } from './store.ts';
 import { dropUnfinished } from './unfinished.ts';
 
@@ -32,23 +35,9 @@ const LAST_REPLIES = 5000;
 /** How soon it is looked again whether another worker serves the directory by now, in milliseconds. */
 const LOOK_AGAIN = 10;
 
-/** How often it is looked for what has expired, at the least, in seconds. */
-const PURGE_AGAIN = 3600;
-
 /** What a worker reads of the settings. */
-export type WorkerSettings = Pick<
-  Settings,
-  | 'idleTimeout'
-  | 'rootAccess'
-  | 'persist'
-  | 'maxCaches'
-  | 'maxCredentials'
-  | 'maxBytes'
-  | 'maxConnections'
-  | 'maxFrame'
-  | 'maxOutput'
-  | 'purgeExpired'
->;
+export type WorkerSettings = HouseSettings &
+  Pick<Settings, 'idleTimeout' | 'rootAccess' | 'persist' | 'maxConnections' | 'maxFrame' | 'maxOutput'>;
 
 /** How a worker comes to its directory, and leaves it. */
 export interface StartOptions {
@@ -68,6 +57,7 @@ export class Worker {
   readonly #admission: Admission;
   readonly #server: Server;
   readonly #connections = new Map<Socket, Connection>();
+  readonly #requests = new Map<string, number>();
   readonly #lifetime: Lifetime;
   #place: { socket: PublicSocket; handOver: HandOver; ownership: Ownership } | undefined;
   #store: Store | undefined;
@@ -77,7 +67,7 @@ export class Worker {
   #vanishes = false;
   #leaving = false;
   #isFull = false;
-  #purging: NodeJS.Timeout | undefined;
+  #house: Housekeeping | undefined;
 
   constructor(settings: WorkerSettings, log: Log) {
     this.#settings = settings;
@@ -121,7 +111,7 @@ export class Worker {
     this.#settings = { ...settings, persist: this.#settings.persist };
     this.#admission.rootAccess = settings.rootAccess;
     this.#lifetime.idleTimeout = settings.idleTimeout * 1000;
-    if (this.#collection) this.#limit();
+    this.#house?.goBy(settings);
   }
 
   /** What the first connection needs and the first answer of the launcher need not wait for. */
@@ -174,11 +164,17 @@ export class Worker {
     const iterators = new Iterators(collection);
     const names = new KCMNames(collection, process.getuid?.() as number);
     [this.#store, this.#collection] = [store, collection];
-    this.#limit();
+    const requested = (name: string) => {
+      this.#lifetime.requested();
+      this.#requests.set(name, (this.#requests.get(name) ?? 0) + 1);
+    };
+    this.#house = new Housekeeping(collection, this.#log);
+    this.#house.goBy(this.#settings);
     this.#openSession = () =>
       new EitherSession({
-        ccapi: () => new CCAPISession(collection, iterators, this.#log),
-        kcm: () => new KCMSession({ collection, names }, this.#log),
+        ccapi: () => new CCAPISession(collection, iterators, this.#log, requested),
+        kcm: () => new KCMSession({ collection, names }, this.#log, requested),
+        status: () => new StatusSession(() => this.#status(collection, keeps ? keptDirectoryIn(directory) : undefined)),
       });
   }
 
@@ -188,7 +184,7 @@ export class Worker {
       socket.destroy();
       return;
     }
-    const connection = new Connection(socket, this.#openSession(), this.#lifetime.requested, this.#settings);
+    const connection = new Connection(socket, this.#openSession(), this.#settings);
     this.#connections.set(socket, connection);
     this.#lifetime.connected();
     if (this.#leaving) finishSoon(connection);
@@ -199,6 +195,24 @@ export class Worker {
     });
   }
 
+  /** The one who asks is not counted: that they are there keeps nobody. */
+  #status({ limits, size }: Collection, keptIn: string | undefined): WorkerStatus {
+    this.#lifetime.disconnected();
+    const { leavesIn, connections } = this.#lifetime;
+    this.#lifetime.connected();
+    return {
+      pid: process.pid,
+      started: Math.round(performance.timeOrigin / 1000),
+      memory: process.memoryUsage.rss(),
+      ccaches: size,
+      credentials: limits.held.credentials,
+      connections,
+      requests: Object.fromEntries(this.#requests),
+      ...(keptIn !== undefined && { keptIn }),
+      ...(leavesIn !== undefined && { leavesIn: Math.round(leavesIn / 1000) }),
+    };
+  }
+
   #hasRoom(): boolean {
     const { maxConnections } = this.#settings;
     const full = this.#connections.size >= maxConnections;
@@ -206,24 +220,6 @@ export class Worker {
       this.#log.warning(`max_connections = ${maxConnections} is reached; further ones are closed`);
     this.#isFull = full;
     return !full;
-  }
-
-  /** Takes the limits over, and removes what has expired now and from time to time. */
-  #limit(): void {
-    const { maxCaches, maxCredentials, maxBytes, purgeExpired } = this.#settings;
-    const collection = this.#collection as Collection;
-    collection.limits.most = { caches: maxCaches, credentials: maxCredentials, bytes: maxBytes };
-    collection.limits.onMet = (message) => this.#log.warning(message);
-    clearInterval(this.#purging);
-    const purge = () => {
-      try {
-        collection.purge(hostClock() - purgeExpired);
-      } catch (error) {
-        this.#log.error(`what has expired stays: ${(error as Error).message}`);
-      }
-    };
-    this.#purging = setInterval(purge, Math.min(Math.max(purgeExpired, 60), PURGE_AGAIN) * 1000).unref();
-    purge();
   }
 
   #publish(): void {

@@ -18,6 +18,13 @@ const commands: Record<string, { summary: string; load(): Promise<Command> }> = 
     summary: 'join standard input and output to it',
     load: async () => (await import('./connect.ts')).connect,
   },
+  status: { summary: 'show how the server is', load: async () => (await import('./status.ts')).status },
+  purge: { summary: 'remove what has expired', load: async () => (await import('./purge.ts')).purge },
+  stop: { summary: 'end the server', load: async () => (await import('./stop.ts')).stop },
+  config: {
+    summary: 'show the settings, and where they were set',
+    load: async () => (await import('./config.ts')).config,
+  },
   watch: { summary: 'print changes as they happen', load: async () => (await import('./watch.ts')).watch },
 };
 

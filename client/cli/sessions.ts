@@ -1,8 +1,6 @@
-import { readFileSync } from 'node:fs';
-import { Socket } from 'node:net';
-import { descriptorOf, peerCredentials } from '../../etc/host.ts';
 import { Context } from '../index.ts';
 import { Locator } from '../locate.ts';
+import { ended } from '../worker-process.ts';
 import { print, printable, UsageError } from './command.ts';
 
 /** Prints what the login sessions hold that have anything. */
@@ -38,14 +36,7 @@ export async function endSession(named: string | undefined): Promise<void> {
   for await (const ccache of context.ccaches()) destroyed.push(ccache.destroy());
   await Promise.all(destroyed);
   const found = await locator.running();
-  if (!(found?.socket instanceof Socket)) return;
-  const { socket } = found;
-  const gone = new Promise((resolve) => socket.once('close', resolve));
-  const server = peerCredentials(descriptorOf(socket))?.pid;
-  if (server !== undefined && isServer(server)) process.kill(server, 'SIGTERM');
-  else socket.destroy();
-  socket.resume();
-  await gone;
+  if (found) await ended(found);
 }
 
 function sessionOf(locator: Locator): string {
@@ -53,11 +44,4 @@ function sessionOf(locator: Locator): string {
   if (session === undefined)
     throw new UsageError('all login sessions share their tickets here; see scope in krb5.conf');
   return session;
-}
-
-/** The kernel names whoever made the socket, and that may be a service manager. */
-function isServer(pid: number): boolean {
-  return readFileSync(`/proc/${pid}/cmdline`, 'latin1')
-    .split('\0')
-    .some((word) => word.endsWith('/ccapi-server.js'));
 }

@@ -23,7 +23,7 @@ it('500 connections with a lock pending or a wait each leave none behind, in wha
   const server = createServer({ allowHalfOpen: true }, (socket) => {
     open++;
     socket.once('close', () => open--);
-    new Connection(socket, new CCAPISession(collection, iterators, silent), () => {}, limits);
+    new Connection(socket, new CCAPISession(collection, iterators, silent), limits);
   });
   const path = `${temporaryDirectory()}/socket`;
   await new Promise<void>((resolve) => server.listen(path, resolve));

@@ -1,0 +1,35 @@
+import { parseArgs } from 'node:util';
+import { isConfigServer } from '../../proto/krb5-credential.ts';
+import { type CCache, Context, type Credentials } from '../index.ts';
+import { type Command, print } from './command.ts';
+
+export const purge: Command = {
+  usage: `usage: ccapi purge
+
+Removes the tickets that have expired, and the ccaches of which nothing else is left. The server does so too, a while
+later: see purge_expired.
+
+  ccapi purge`,
+
+  async run(args) {
+    parseArgs({ args, options: {} });
+    await using context = new Context();
+    const ccaches: CCache[] = [];
+    for await (const ccache of context.ccaches()) ccaches.push(ccache);
+    const counts = await Promise.all(ccaches.map((ccache) => purged(ccache, Date.now() / 1000)));
+    const removed = counts.reduce((total, count) => total + count, 0);
+    print(`${removed} expired ${removed === 1 ? 'ticket' : 'tickets'} removed`);
+  },
+};
+
+/** Returns how many tickets it has removed. What has no end time does not expire. */
+async function purged(ccache: CCache, now: number): Promise<number> {
+  const tickets: Credentials[] = [];
+  for await (const credentials of ccache.credentials()) {
+    if (!isConfigServer(credentials.data.server)) tickets.push(credentials);
+  }
+  const expired = tickets.filter(({ data }) => data.endtime !== 0 && data.endtime < now);
+  if (expired.length > 0 && expired.length === tickets.length) await ccache.destroy();
+  else await Promise.all(expired.map((credentials) => ccache.removeCredentials(credentials)));
+  return expired.length;
+}

@@ -1,0 +1,23 @@
+/**
+ * What a connection asks that wants to know how a worker is, in a frame of its own: no request of CCAPI or KCM begins with
+ * a letter. The answer is a frame of JSON, a {@link WorkerStatus}. It says nothing of what is in the ccaches.
+ */
+export const STATUS_REQUEST = 'ccapi status 1';
+
+/** How a worker is. */
+export interface WorkerStatus {
+  pid: number;
+  /** When it was started, in seconds since 1970. */
+  started: number;
+  /** What it has in memory, in bytes. */
+  memory: number;
+  ccaches: number;
+  credentials: number;
+  connections: number;
+  /** How many requests of each kind it has had, by the names of the two tables. */
+  requests: Record<string, number>;
+  /** The directory in which ccaches are kept; without one they go with the worker. */
+  keptIn?: string;
+  /** In how many seconds it leaves if nobody asks anything; not while somebody is connected or something would be lost. */
+  leavesIn?: number;
+}

@@ -1,0 +1,126 @@
+// What a person asks of the server itself: how it is, what its settings are, that it drops what has expired, that it ends.
+import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
+import { beforeAll, describe, expect, it } from 'vitest';
+import { Context } from '../../client/index.ts';
+import { settingNameInFile, settingsTable } from '../../etc/settings.ts';
+import { credentialFor } from '../server/model.ts';
+import { eventually, memory, temporaryDirectory, workersBelow } from '../setup/cleanup.ts';
+import { ccapi, cleanEnvironment, programs } from '../setup/programs.ts';
+
+const uid = process.getuid?.() as number;
+let base: string;
+let env: NodeJS.ProcessEnv;
+const command = (...args: string[]) => ccapi(args, { env });
+const open = () =>
+  new Context({
+    env: cleanEnvironment(env),
+    launcher: [process.execPath, programs.launcher, `--directory=${base}`],
+  });
+
+beforeAll(() => {
+  const directory = temporaryDirectory(memory);
+  base = `${directory}/run`;
+  mkdirSync(base);
+  const krb5Conf = `${directory}/krb5.conf`;
+  writeFileSync(
+    krb5Conf,
+    `[ccapi]\n directory = ${base}\n idle_timeout = 5m\n deny = nobody-such @no-such\n deny = 4000000000\n`,
+  );
+  env = { CCAPI_PORT: '1', KRB5_CONFIG: krb5Conf, CCAPI_RSH: 'ssh -v' };
+});
+
+describe('status', () => {
+  it('says that none runs, and starts none', async () => {
+    expect(await command('status')).toEqual({ code: 1, stdout: 'no server runs\n', stderr: '' });
+    expect(await command('status', '--json')).toEqual({ code: 1, stdout: 'null\n', stderr: '' });
+    expect(existsSync(`${base}/${uid}`)).toBe(false);
+  });
+
+  it('shows how it is, and does not count as a request', async () => {
+    await using context = open();
+    const ccache = await context.createCCache('a', 'alice@R');
+    for (const service of ['s@R', 't@R']) await ccache.storeCredentials(credentialFor(service));
+    const [pid] = workersBelow(base);
+    const connected = JSON.parse((await command('status', '--json')).stdout);
+    expect(connected).toMatchObject({
+      path: `${base}/${uid}/S.ccapi`,
+      pid,
+      ccaches: 1,
+      credentials: 2,
+      connections: 1,
+      requests: { contextCreateCCache: 1, ccacheStoreCredentials: 2 },
+      keptIn: `${base}/${uid}/caches`,
+    });
+    expect(connected.started * 1000).toBeGreaterThan(Date.now() - 60_000);
+    expect(connected.memory).toBeGreaterThan(1e7);
+    expect(connected.leavesIn).toBeUndefined();
+    await context.close();
+    await eventually(async () => JSON.parse((await command('status', '--json')).stdout).connections === 0);
+    const alone = JSON.parse((await command('status', '--json')).stdout);
+    expect(alone.requests).toEqual(connected.requests);
+    expect(alone.leavesIn).toBeGreaterThan(200);
+    expect(alone.leavesIn).toBeLessThanOrEqual(300);
+    const { stdout } = await command('status');
+    expect(stdout).toMatch(/^holds {8}1 ccaches, 2 credentials$/m);
+    expect(stdout).toMatch(/^leaves {7}in (4 min \d+ s|5 min) if nobody asks$/m);
+    expect(stdout).toMatch(/^ {9}2 {2}ccacheStoreCredentials$/m);
+  });
+
+  it('shows whose servers run', async () => {
+    const servers = JSON.parse((await command('status', '--all-users', '--json')).stdout);
+    const [pid] = workersBelow(base);
+    expect(servers).toContainEqual({ uid, pid, memory: expect.any(Number), directory: base });
+    expect((await command('status', '--all-users')).stdout).toContain(`uid ${uid}  pid ${pid}  `);
+  });
+});
+
+it('purge removes what has expired, and the ccaches of which nothing is left', async () => {
+  await using context = open();
+  const mixed = await context.createCCache('mixed', 'alice@R');
+  const gone = await context.createCCache('gone', 'bob@R');
+  const past = Math.floor(Date.now() / 1000) - 60;
+  await mixed.storeCredentials(credentialFor('old@R', past));
+  await mixed.storeCredentials(credentialFor('young@R', past + 3600));
+  await mixed.storeCredentials(credentialFor('endless@R', 0));
+  await gone.storeCredentials(credentialFor('old@R', past));
+  expect((await command('purge')).stdout).toBe('2 expired tickets removed\n');
+  expect((await command('purge')).stdout).toBe('0 expired tickets removed\n');
+  const listed = JSON.parse((await command('list', '-A', '--json')).stdout) as {
+    name: string;
+    credentials: { server: string }[];
+  }[];
+  expect(listed.map(({ name, credentials }) => [name, credentials.map(({ server }) => server)])).toEqual([
+    ['a', ['s@R', 't@R']],
+    ['mixed', ['young@R', 'endless@R']],
+  ]);
+});
+
+it('stop ends it, and the next one has what it kept', async () => {
+  const [pid] = workersBelow(base);
+  expect(await command('stop')).toEqual({ code: 0, stdout: '', stderr: '' });
+  expect(workersBelow(base)).toEqual([]);
+  expect(await command('stop')).toEqual({ code: 0, stdout: '', stderr: '' });
+  expect((await command('list', '-c', 'mixed', '--json')).code).toBe(0);
+  expect(workersBelow(base)).not.toEqual([pid]);
+});
+
+it('config shows every setting and where it was set', async () => {
+  const listed = JSON.parse((await command('config', '--json')).stdout) as {
+    key: string;
+    value: string;
+    where: string;
+  }[];
+  const names = Object.keys(settingsTable) as (keyof typeof settingsTable)[];
+  expect(listed.map(({ key }) => key)).toEqual(names.map(settingNameInFile));
+  const said = (key: string) => listed.find((setting) => setting.key === key);
+  expect(said('idle_timeout')).toEqual({ key: 'idle_timeout', value: '300', where: `${env.KRB5_CONFIG}:3` });
+  expect(said('deny')).toEqual({
+    key: 'deny',
+    value: 'nobody-such @no-such 4000000000',
+    where: `${env.KRB5_CONFIG}:4, ${env.KRB5_CONFIG}:5`,
+  });
+  expect(said('port')).toEqual({ key: 'port', value: '1', where: 'CCAPI_PORT' });
+  expect(said('rsh')).toEqual({ key: 'rsh', value: 'ssh -v', where: 'CCAPI_RSH' });
+  expect(said('autostart')).toEqual({ key: 'autostart', value: 'yes', where: 'default' });
+  expect((await command('config')).stdout).toMatch(/^persist = auto +# default$/m);
+});
