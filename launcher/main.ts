@@ -1,5 +1,4 @@
 import { closeSync, openSync, writeSync } from 'node:fs';
-import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { isListeningSocket } from '../etc/host.ts';
 import { openLog } from '../etc/log.ts';
@@ -12,6 +11,7 @@ import { listenByHand } from './by-hand.ts';
 import { Crowd } from './crowd.ts';
 import { type LauncherOptions, serveConnection, serveListeners } from './launcher.ts';
 import { type Mode, startedAs, stdinIsSocket, stdoutIsApart } from './mode.ts';
+import { type SampleOption, samples } from './samples.ts';
 import { type Whose, Workers } from './worker.ts';
 
 const usage = `usage: ccapi-launcher [--listen [ADDRESS...] | --wait | --inetd] [options]
@@ -25,9 +25,8 @@ Tells a client where the credential-cache server of its uid listens, and starts 
                      (with neither, descriptor 0 is tried; of systemd it takes the descriptors that are passed)
 ${settingsUsage()}
 
-In /etc/inetd.conf, for programs of ours and for stock Kerberos programs (KCM):
-  127.0.0.1:789 stream tcp4 wait root ${process.execPath} node ${join(__dirname, 'ccapi-launcher.js')} --wait
-  /var/run/.heim_org.h5l.kcm-socket stream unix wait root ${process.execPath} node ${join(__dirname, 'ccapi-launcher.js')} --wait
+  --print-inetd-entry, --print-xinetd-entry, --print-systemd-units, --print-krb5-conf
+                     print what an admin installs, with the paths of this machine
 `;
 
 const { argv } = process;
@@ -52,6 +51,14 @@ function silence(): void {
   }
 }
 
+const sampleOptions = Object.fromEntries(Object.keys(samples).map((name) => [name, { type: 'boolean' as const }]));
+
+/** The sample that was asked for. */
+function askedSample(flags: Record<string, unknown>): string | undefined {
+  const name = (Object.keys(samples) as SampleOption[]).find((option) => flags[option]);
+  return name && samples[name]();
+}
+
 function readArguments() {
   const { values, positionals } = parseArgs({
     options: {
@@ -60,6 +67,7 @@ function readArguments() {
       wait: { type: 'boolean' },
       inetd: { type: 'boolean' },
       help: { type: 'boolean' },
+      ...sampleOptions,
     },
     allowPositionals: true,
   });
@@ -77,8 +85,9 @@ async function main(): Promise<void> {
   const { flags, addresses, given } = readArguments();
   const passed = passedDescriptors();
   const mode = startedAs(flags as { listen?: boolean; wait?: boolean; inetd?: boolean }, passed);
-  if (flags.help) {
-    writeSync(1, usage);
+  const printed = flags.help ? usage : askedSample(flags);
+  if (printed !== undefined) {
+    writeSync(1, printed);
     return;
   }
   const launcherUid = process.geteuid?.() as number;

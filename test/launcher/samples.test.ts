@@ -1,0 +1,110 @@
+// What the launcher prints for admins is right as it stands: it is given to the real programs.
+import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
+import { expect, inject, it } from 'vitest';
+import { capabilities } from '../../launcher/samples.ts';
+import { eventually, start, temporaryDirectory } from '../setup/cleanup.ts';
+import { unpackedPrograms } from '../setup/debian-packages.ts';
+import { isListening, startInetd } from '../setup/inetd.ts';
+import { ccapi, cleanEnvironment, freePort, programs, run, sendBytes, succeed } from '../setup/programs.ts';
+import { describeWith } from '../setup/requirements.ts';
+import type { TestUser } from '../setup/test-users.ts';
+
+const printed = (option: string) => succeed(process.execPath, [programs.launcher, option]);
+
+/** The files of a text in which each begins with its path in a comment. */
+function filesIn(text: string): { path: string; content: string }[] {
+  const [, ...parts] = text.split(/^# (?:.*: )?(\S*\/\S+)$/m);
+  return parts.flatMap((path, i) => (i % 2 === 0 ? [{ path, content: parts[i + 1] as string }] : []));
+}
+
+describeWith(['systemd'], 'systemd', () => {
+  it('finds nothing wrong with the units', async () => {
+    const directory = temporaryDirectory();
+    const files = filesIn(await printed('--print-systemd-units'));
+    expect(files.map(({ path }) => path)).toEqual([
+      '/etc/systemd/system/ccapi.socket',
+      '/etc/systemd/system/ccapi.service',
+      '~/.config/systemd/user/ccapi.socket',
+      '~/.config/systemd/user/ccapi.service',
+    ]);
+    for (const whose of ['system', 'user']) {
+      mkdirSync(`${directory}/${whose}`);
+      const units = files.filter(({ path }) => path.includes(`/${whose}/`));
+      const paths = units.map(({ path }) => `${directory}/${whose}/${path.replace(/.*\//, '')}`);
+      for (const [i, { content }] of units.entries()) writeFileSync(paths[i] as string, content);
+      const env = cleanEnvironment({ XDG_RUNTIME_DIR: directory, HOME: directory });
+      const how = whose === 'user' ? ['--user'] : [];
+      const verified = await run('/usr/bin/systemd-analyze', [...how, '--man=no', 'verify', ...paths], { env });
+      expect(verified).toEqual({ code: 0, stdout: '', stderr: '' });
+    }
+  });
+});
+
+/** A printed entry, for places of the test's own in the place of the machine's. */
+async function entryFor(
+  option: string,
+  { port, door, base }: { port: number; door: string; base: string },
+): Promise<string> {
+  const text = await printed(option);
+  return text
+    .replaceAll('/var/run/.heim_org.h5l.kcm-socket', door)
+    .replaceAll(/789\b/g, String(port))
+    .replaceAll('--wait', `--wait --directory=${base}`);
+}
+
+describeWith(['root', 'Linux', 'openbsd-inetd', 'xinetd'], 'the entries', () => {
+  const uid = process.getuid?.();
+  const places = async () => {
+    const directory = temporaryDirectory();
+    return { directory, port: await freePort(), door: `${directory}/door`, base: `${directory}/run` };
+  };
+
+  it('of inetd.conf work as they are printed', async () => {
+    const { directory, ...place } = await places();
+    writeFileSync(`${directory}/inetd.conf`, await entryFor('--print-inetd-entry', place));
+    start('/usr/sbin/inetd', ['-i', `${directory}/inetd.conf`], { env: cleanEnvironment(), stdio: 'ignore' });
+    await eventually(() => existsSync(place.door) && isListening(place.port));
+    for (const address of [{ host: '127.0.0.1', port: place.port }, { path: place.door }]) {
+      expect(await sendBytes(address, `${uid}\n`)).toBe(`${place.base}/${uid}/S.ccapi\n`);
+    }
+  });
+
+  it('of xinetd work as they are printed', async () => {
+    const { directory, ...place } = await places();
+    const entry = await entryFor('--print-xinetd-entry', place);
+    writeFileSync(`${directory}/xinetd.conf`, `defaults\n{\n log_type = FILE ${directory}/log\n}\n${entry}`);
+    const { directory: root, libraries } = unpackedPrograms('xinetd');
+    const args = ['-dontfork', '-f', `${directory}/xinetd.conf`, '-pidfile', `${directory}/pid`];
+    start(`${root}/usr/sbin/xinetd`, args, { env: cleanEnvironment({ LD_LIBRARY_PATH: libraries }), stdio: 'ignore' });
+    await eventually(() => isListening(place.port));
+    const address = { host: '127.0.0.1', port: place.port };
+    expect(await sendBytes(address, `${uid}\n`)).toBe(`${place.base}/${uid}/S.ccapi\n`);
+  });
+});
+
+describeWith(['krb5-user'], 'stock klist', () => {
+  it('reads the krb5.conf, and we do', async () => {
+    const krb5Conf = `${temporaryDirectory()}/krb5.conf`;
+    writeFileSync(krb5Conf, await printed('--print-krb5-conf'));
+    const env = { KRB5_CONFIG: krb5Conf };
+    expect((await run('/usr/bin/klist', [], { env })).stderr).not.toMatch(/krb5\.conf|Improper format|parse/);
+    const { stdout, stderr } = await ccapi(['config'], { env });
+    expect(stderr).toBe('');
+    expect(stdout).toContain(`# ${krb5Conf}:`);
+  });
+});
+
+describeWith(['root', 'Linux', 'openbsd-inetd'], 'of what root may, the launcher', () => {
+  it('needs no more than the units leave it', async () => {
+    const [alice] = inject('users') as [TestUser, TestUser];
+    const directory = temporaryDirectory();
+    const port = await freePort();
+    const bounds = ['-all', ...capabilities.map((name) => `+${name}`)].join(',');
+    const wrapper = ['/usr/bin/setpriv', '--bounding-set', bounds, '--no-new-privs'];
+    const entry = { address: '127.0.0.1', port, wait: true };
+    await startInetd(directory, [entry], [`--directory=${directory}/run`], { wrapper });
+    const env = { CCAPI_PORT: String(port), CCAPI_DIRECTORY: `${directory}/run`, CCAPI_AUTOSTART: 'no' };
+    const { stdout, stderr } = await ccapi(['path'], { uid: alice.uid, gid: alice.gid, env });
+    expect([stdout, stderr]).toEqual([`${directory}/run/${alice.uid}/S.ccapi\n`, '']);
+  });
+});
