@@ -6,7 +6,7 @@ import type { Settings } from '../etc/settings.ts';
 import type { Crowd } from './crowd.ts';
 import { enteredFrontDoor } from './front-door.ts';
 import { stdoutIsApart } from './mode.ts';
-import { ownPeer, type Peer, tcpPeer, unixPeer, unixPeerAtStdin } from './peer.ts';
+import { ownPeer, type Peer, tcpPeer, unixPeer, unixPeerAtStdin, unixPeerOfPipes } from './peer.ts';
 import { rendezvous } from './rendezvous.ts';
 import type { Whose } from './worker.ts';
 
@@ -62,7 +62,7 @@ export function serveConnection(descriptor: number, options: LauncherOptions): P
   const socket = new Socket({ fd: descriptor, readable: true, writable: !apart, allowHalfOpen: true });
   if (apart) {
     const output = new Socket({ fd: 1, readable: false, writable: true });
-    const peer = launcherUid === 0 ? unixPeer(0) : ownPeer(launcherUid);
+    const peer = launcherUid === 0 ? unixPeerOfPipes() : ownPeer(launcherUid);
     return rendezvous({ input: socket, output }, peer, { verifyUid: true, socketOf, log });
   }
   const unix = () => (descriptor === 0 ? unixPeerAtStdin(process.env) : unixPeer(descriptor));

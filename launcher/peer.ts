@@ -1,5 +1,6 @@
+import { statSync } from 'node:fs';
 import type { Socket } from 'node:net';
-import { peerCredentials } from '../etc/host.ts';
+import { canAskForPeers, peerCredentials } from '../etc/host.ts';
 import { auditSession } from '../etc/session.ts';
 import { isLoopback } from './loopback.ts';
 import { ownerOfPeer } from './socket-table.ts';
@@ -35,6 +36,13 @@ export function unixPeer(descriptor: number): Peer {
   const who = credentials ? `uid ${credentials.uid}, pid ${credentials.pid}` : 'unknown';
   const session = credentials && { session: auditSession(credentials.pid) };
   return { uid: credentials?.uid, certain: true, ...session, description: `a UNIX socket (${who})` };
+}
+
+/** Whoever gave a launcher of root's two pipes. Where the kernel cannot be asked, whoever started it stands for them. */
+export function unixPeerOfPipes(): Peer {
+  if (canAskForPeers()) return unixPeer(0);
+  const uid = statSync(`/proc/${process.ppid}`, { throwIfNoEntry: false })?.uid;
+  return { uid, certain: true, description: `the parent, pid ${process.ppid} (uid ${uid ?? 'unknown'})` };
 }
 
 /** What each of them sets, all of it or it was somebody else; the first says who the peer is. */

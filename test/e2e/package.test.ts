@@ -1,0 +1,90 @@
+// The package that npm makes, installed where there is nothing but Node: no koffi, no development tools, no network.
+import { execFileSync } from 'node:child_process';
+import { chmodSync, chownSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
+import { beforeAll, expect, inject, it } from 'vitest';
+import { afterwards, endWorkersBelow, temporaryDirectory } from '../setup/cleanup.ts';
+import { cleanEnvironment, run, succeed } from '../setup/programs.ts';
+
+const [user] = inject('users');
+const identity = user ? { uid: user.uid, gid: user.gid } : {};
+const root = `${import.meta.dirname}/../..`;
+let prefix: string;
+let env: NodeJS.ProcessEnv;
+
+beforeAll(async () => {
+  const directory = temporaryDirectory();
+  prefix = `${directory}/installed`;
+  const options = { cwd: root, stdio: 'pipe' as const, env: { ...process.env, npm_config_update_notifier: 'false' } };
+  execFileSync(process.execPath, ['build-types.mjs'], options);
+  execFileSync('npm', ['pack', '--pack-destination', directory], options);
+  const [archive] = readdirSync(directory).filter((name) => name.endsWith('.tgz'));
+  execFileSync(
+    'npm',
+    ['install', '-g', '--offline', '--omit=optional', '--prefix', prefix, `${directory}/${archive}`],
+    options,
+  );
+  const runtime = `${directory}/runtime`;
+  mkdirSync(runtime, { mode: 0o700 });
+  if (user) chownSync(runtime, user.uid, user.gid);
+  chmodSync(directory, 0o755);
+  env = { XDG_RUNTIME_DIR: runtime, CCAPI_PORT: '1', PATH: `${prefix}/bin:${process.env.PATH}` };
+  afterwards(() => endWorkersBelow(runtime));
+});
+
+const ccapi = (...args: string[]) => run(`${prefix}/bin/ccapi`, args, { ...identity, env });
+
+it('has the three programs', async () => {
+  expect(readdirSync(`${prefix}/bin`).sort()).toEqual(['ccapi', 'ccapi-launcher', 'ccapi-server']);
+  expect(await ccapi('list', '-A', '--json')).toEqual({ code: 0, stdout: '[]\n', stderr: '' });
+  const printed = await succeed(`${prefix}/bin/ccapi-launcher`, ['--print-inetd-entry'], { env });
+  expect(printed).toContain(`${prefix}/lib/node_modules/ccapi/dist/ccapi-launcher.js --wait`);
+});
+
+it.each([
+  ['CommonJS', 'cjs', "const { Context } = require('ccapi');"],
+  ['an ES module', 'mjs', "import { Context } from 'ccapi';"],
+])('is a library for %s', async (_, extension, first) => {
+  const directory = temporaryDirectory();
+  mkdirSync(`${directory}/node_modules`);
+  await succeed('/bin/ln', ['-s', `${prefix}/lib/node_modules/ccapi`, `${directory}/node_modules/ccapi`]);
+  const program = `${first}
+    (async () => {
+      const context = new Context();
+      const ccache = await context.createCCache('by ${extension}', 'alice@R');
+      console.log(await ccache.getName(), await ccache.getPrincipal());
+      await ccache.destroy();
+      await context.close();
+    })();`;
+  writeFileSync(`${directory}/program.${extension}`, program);
+  const { stdout, stderr } = await run(process.execPath, [`${directory}/program.${extension}`], { ...identity, env });
+  expect([stdout, stderr]).toEqual([`by ${extension} alice@R\n`, '']);
+});
+
+it('has types, with which a program is checked', async () => {
+  const directory = temporaryDirectory();
+  mkdirSync(`${directory}/node_modules`);
+  await succeed('/bin/ln', ['-s', `${prefix}/lib/node_modules/ccapi`, `${directory}/node_modules/ccapi`]);
+  await succeed('/bin/ln', ['-s', `${root}/node_modules/@types`, `${directory}/node_modules/@types`]);
+  const check = (body: string) => {
+    writeFileSync(
+      `${directory}/program.ts`,
+      `import { CCAPIError, Context, type CredentialV5 } from 'ccapi';\n${body}\n`,
+    );
+    const options = ['--noEmit', '--strict', '--skipLibCheck', '--module', 'nodenext', '--target', 'es2022'];
+    const more = ['--lib', 'es2023,esnext.disposable', '--types', 'node', 'program.ts'];
+    const tsc = `${root}/node_modules/.bin/tsc`;
+    return run('/bin/sh', ['-c', 'cd "$0" && exec "$@"', directory, tsc, ...options, ...more], {
+      env: cleanEnvironment({ PATH: process.env.PATH }),
+    });
+  };
+  const right = `export async function services(context: Context): Promise<CredentialV5[]> {
+    const found: CredentialV5[] = [];
+    for await (const ccache of context.ccaches()) for await (const { data } of ccache.credentials()) found.push(data);
+    if (found.length === 0) throw new CCAPIError('ccErrCCacheNotFound');
+    return found;
+  }`;
+  expect(await check(right)).toMatchObject({ code: 0, stdout: '' });
+  expect((await check('export const name: number = await new Context().getDefaultCCacheName();')).stdout).toContain(
+    "'string' is not assignable to type 'number'",
+  );
+});
