@@ -14,7 +14,11 @@ export function statusOf({ socket }: Found): Promise<WorkerStatus> {
       const [frame] = reader.push(chunk);
       if (!frame) return;
       socket.destroy();
-      resolve(JSON.parse(frame.toString()));
+      try {
+        resolve(JSON.parse(frame.toString()));
+      } catch {
+        reject(new Error('what answers is no server of ours'));
+      }
     });
     socket.once('error', reject);
     socket.once('close', () => reject(new Error('the server does not say how it is; it may be an older one')));

@@ -6,6 +6,7 @@ export const STATUS_REQUEST = 'ccapi status 1';
 
 /** How a worker is. */
 export interface WorkerStatus {
+  version: string;
   pid: number;
   /** When it was started, in seconds since 1970. */
   started: number;

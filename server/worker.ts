@@ -5,6 +5,7 @@ import { keepOthersOut } from '../etc/host.ts';
 import { isListening } from '../etc/is-listening.ts';
 import type { Log } from '../etc/log.ts';
 import type { Settings } from '../etc/settings.ts';
+import { version } from '../etc/version.ts';
 import type { WorkerStatus } from '../proto/status.ts';
 import { Admission } from './admission.ts';
 import { CCAPISession } from './ccapi-session.ts';
@@ -201,6 +202,7 @@ export class Worker {
     const { leavesIn, connections } = this.#lifetime;
     this.#lifetime.connected();
     return {
+      version,
       pid: process.pid,
       started: Math.round(performance.timeOrigin / 1000),
       memory: process.memoryUsage.rss(),

@@ -19,6 +19,7 @@ const commands: Record<string, { summary: string; load(): Promise<Command> }> = 
     load: async () => (await import('./connect.ts')).connect,
   },
   status: { summary: 'show how the server is', load: async () => (await import('./status.ts')).status },
+  doctor: { summary: 'find what is wrong, and say what to do', load: async () => (await import('./doctor.ts')).doctor },
   purge: { summary: 'remove what has expired', load: async () => (await import('./purge.ts')).purge },
   stop: { summary: 'end the server', load: async () => (await import('./stop.ts')).stop },
   config: {

@@ -31,13 +31,16 @@ Shows how your credential-cache server is, if it runs; none is started. Exits wi
   },
 };
 
-function asText(path: string, { pid, started, memory, keptIn, leavesIn, requests, ...counts }: WorkerStatus): string {
+function asText(
+  path: string,
+  { version, pid, started, memory, keptIn, leavesIn, requests, ...counts }: WorkerStatus,
+): string {
   const asked = Object.entries(requests)
     .sort(([, one], [, other]) => other - one)
     .map(([name, count]) => `  ${String(count).padStart(8)}  ${name}`);
   const lines = [
     `socket       ${path}`,
-    `process      ${pid}, for ${duration(Date.now() / 1000 - started)}`,
+    `process      ${pid}, version ${version}, for ${duration(Date.now() / 1000 - started)}`,
     `memory       ${(memory / 2 ** 20).toFixed(1)} MB`,
     `holds        ${counts.ccaches} ccaches, ${counts.credentials} credentials`,
     `connections  ${counts.connections}`,

@@ -1,0 +1,172 @@
+import { existsSync } from 'node:fs';
+import { parseArgs } from 'node:util';
+import { clientDirectories } from '../../etc/base-directory.ts';
+import { krb5ConfPaths, readSection } from '../../etc/krb5-conf.ts';
+import { checkPrivateDirectory } from '../../etc/private-directory.ts';
+import { loadSettings, type Settings } from '../../etc/settings.ts';
+import { version } from '../../etc/version.ts';
+import type { WorkerStatus } from '../../proto/status.ts';
+import { askPort } from '../ask-launcher.ts';
+import { connected } from '../connect-to-path.ts';
+import { Locator } from '../locate.ts';
+import { statusOf } from '../worker-process.ts';
+import { type Command, print, printable } from './command.ts';
+
+/** Where libkrb5 looks for KCM unless krb5.conf says otherwise. */
+const DOOR = '/var/run/.heim_org.h5l.kcm-socket';
+
+/** What was looked at, and what it came to. */
+interface Finding {
+  what: string;
+  /** Nothing is to be done about it. */
+  fine: boolean;
+  says: string;
+  /** The line to type or to write, where it is not fine. */
+  todo?: string;
+}
+
+/** What the checks share: the settings, and the server once one has been reached. */
+interface Patient {
+  env: NodeJS.ProcessEnv;
+  uid: number;
+  settings: Settings;
+  server?: WorkerStatus;
+}
+
+export const doctor: Command = {
+  usage: `usage: ccapi doctor [--json]
+
+Walks the way that a request takes, from krb5.conf to the server and back through the door of stock Kerberos programs, and
+says of each step that it is fine, or what is wrong and what to do. Exits with 1 where anything is wrong.
+
+  ccapi doctor`,
+
+  async run(args) {
+    const { values } = parseArgs({ args, options: { json: { type: 'boolean' } } });
+    const findings = await examined(process.env);
+    if (values.json) print(JSON.stringify(findings, null, 2));
+    for (const { what, fine, says, todo } of values.json ? [] : findings) {
+      print(printable(`${fine ? 'fine ' : 'WRONG'}  ${what}: ${says}`));
+      if (todo !== undefined) print(printable(`         ${todo}`));
+    }
+    if (findings.some(({ fine }) => !fine)) process.exitCode = 1;
+  },
+};
+
+async function examined(env: NodeJS.ProcessEnv): Promise<Finding[]> {
+  let settings: Settings;
+  try {
+    settings = loadSettings({ env });
+  } catch (error) {
+    return [
+      { what: 'settings', fine: false, says: (error as Error).message, todo: 'correct it; ccapi config shows all' },
+    ];
+  }
+  const patient: Patient = { env, uid: process.geteuid?.() as number, settings };
+  const findings: Finding[] = [{ what: 'settings', fine: true, says: krb5ConfPaths(env).join(', ') }];
+  for (const check of [directories, launcher, server, keeping, libkrb5, door]) findings.push(...(await check(patient)));
+  return findings;
+}
+
+async function directories({ env, uid, settings }: Patient): Promise<Finding[]> {
+  return clientDirectories(settings, uid, env).map((directory) => {
+    const what = `directory ${directory}`;
+    if (!existsSync(directory)) return { what, fine: true, says: 'not made yet' };
+    try {
+      checkPrivateDirectory(directory, uid);
+      return { what, fine: true, says: "yours, and nobody else's" };
+    } catch (error) {
+      const todo = `look what it is, and remove it: ls -ld ${directory}`;
+      return { what, fine: false, says: (error as Error).message, todo };
+    }
+  });
+}
+
+async function launcher({ uid, settings, env }: Patient): Promise<Finding[]> {
+  if (settings.server) return [];
+  const port = settings.port ?? 789;
+  const what = `launcher on port ${port}`;
+  try {
+    const session = new Locator({ env }).session;
+    const path = await askPort(port, { uid, session });
+    if (path !== undefined) return [{ what, fine: true, says: `answers ${path}` }];
+    if (settings.autostart) return [{ what, fine: true, says: 'none; your programs start one of their own' }];
+    const todo = 'add what ccapi-launcher --print-inetd-entry prints to inetd.conf, and send inetd a SIGHUP';
+    return [{ what, fine: false, says: 'nothing listens there, and autostart = no', todo }];
+  } catch (error) {
+    const says = (error as Error).message;
+    const isOurs = !says.startsWith('the launcher answered') && !says.startsWith('the launcher closed');
+    const todo = isOurs
+      ? 'see the system log, and allow, deny and unknown_uids in krb5.conf'
+      : `see who listens: ss -ltnp sport = :${port}`;
+    return [{ what, fine: false, says, todo }];
+  }
+}
+
+async function server(patient: Patient): Promise<Finding[]> {
+  const what = 'server';
+  const locator = new Locator({ env: patient.env });
+  try {
+    const found = (await locator.running()) ?? (await locator.launched());
+    const { path } = found;
+    const status = await statusOf(found);
+    patient.server = status;
+    if (status.version === version)
+      return [{ what, fine: true, says: `${path}, pid ${status.pid}, version ${version}` }];
+    const says = `${path} is version ${status.version}, and this is ${version}`;
+    return [{ what, fine: false, says, todo: 'ccapi stop' }];
+  } catch (error) {
+    return [{ what, fine: false, says: (error as Error).message, todo: 'ccapi path --explain' }];
+  }
+}
+
+async function keeping({ server, settings }: Patient): Promise<Finding[]> {
+  if (!server) return [];
+  const what = 'tickets';
+  if (server.keptIn !== undefined) return [{ what, fine: true, says: `kept in ${server.keptIn}` }];
+  if (settings.persist === 'never') return [{ what, fine: true, says: 'in memory alone, as persist = never says' }];
+  const says = 'in memory alone, since the directory is on a disk: they are gone if the server ends';
+  return [{ what, fine: true, says }];
+}
+
+async function libkrb5({ env }: Patient): Promise<Finding[]> {
+  const what = 'stock programs';
+  const inForce = env.KRB5CCNAME;
+  if (inForce !== undefined && !inForce.startsWith('KCM:')) {
+    const says = `KRB5CCNAME=${inForce} has them keep their tickets elsewhere`;
+    return [{ what, fine: false, says, todo: 'unset KRB5CCNAME' }];
+  }
+  const configured = libdefault(env, 'default_ccache_name');
+  if (inForce !== undefined || configured?.startsWith('KCM:')) return [{ what, fine: true, says: 'use KCM:' }];
+  const says = configured === undefined ? 'keep their tickets in files' : `keep their tickets in ${configured}`;
+  const todo = 'in krb5.conf, [libdefaults]: default_ccache_name = KCM:   or for one shell: eval "$(ccapi env)"';
+  return [{ what, fine: false, says, todo }];
+}
+
+async function door({ env, server }: Patient): Promise<Finding[]> {
+  const path = libdefault(env, 'kcm_socket') ?? DOOR;
+  const what = `KCM at ${path}`;
+  try {
+    const answered = await Promise.race([statusOf({ socket: await connected(path), path }), late()]);
+    if (!server || answered.pid === server.pid) return [{ what, fine: true, says: `leads to pid ${answered.pid}` }];
+    return [{ what, fine: false, says: `leads to pid ${answered.pid}, which is another server`, todo: 'ccapi stop' }];
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === undefined) {
+      const todo = 'if it is sssd-kcm: systemctl disable --now sssd-kcm.socket';
+      return [{ what, fine: false, says: 'what answers there is not ours', todo }];
+    }
+    const todo = 'add the second line of ccapi-launcher --print-inetd-entry to inetd.conf, or: ccapi exec -- COMMAND';
+    return [
+      { what, fine: false, says: code === 'EACCES' ? 'you may not connect to it' : 'nobody listens there', todo },
+    ];
+  }
+}
+
+function late(): Promise<never> {
+  return new Promise((_, reject) => setTimeout(() => reject(new Error('no answer within 5 s')), 5000).unref());
+}
+
+function libdefault(env: NodeJS.ProcessEnv, name: string): string | undefined {
+  return readSection(krb5ConfPaths(env), 'libdefaults').find(({ key }) => key === name)?.value;
+}

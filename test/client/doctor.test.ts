@@ -1,0 +1,130 @@
+// ccapi doctor finds what is wrong by name, and says what to do about it.
+import { chmodSync, mkdirSync, writeFileSync } from 'node:fs';
+import { createServer, type Server } from 'node:net';
+import { beforeEach, describe, expect, it } from 'vitest';
+import { version } from '../../etc/version.ts';
+import { afterwards, temporaryDirectory, workersBelow } from '../setup/cleanup.ts';
+import { ccapi, freePort, startLauncher } from '../setup/programs.ts';
+
+interface Finding {
+  what: string;
+  fine: boolean;
+  says: string;
+  todo?: string;
+}
+
+const uid = process.getuid?.();
+let directory: string;
+let base: string;
+let env: NodeJS.ProcessEnv;
+
+beforeEach(async () => {
+  directory = temporaryDirectory();
+  base = `${directory}/run`;
+  const krb5Conf = `${directory}/krb5.conf`;
+  const lines = ['[libdefaults]', ' default_ccache_name = KCM:', ` kcm_socket = ${directory}/door`, '[ccapi]'];
+  writeFileSync(krb5Conf, [...lines, ` directory = ${base}`, ''].join('\n'));
+  env = { KRB5_CONFIG: krb5Conf, CCAPI_PORT: String(await freePort()) };
+});
+
+async function wrong(more: NodeJS.ProcessEnv = {}): Promise<Record<string, string>> {
+  const { code, stdout, stderr } = await ccapi(['doctor', '--json'], { env: { ...env, ...more } });
+  expect(stderr).toBe('');
+  const findings = (JSON.parse(stdout) as Finding[]).filter(({ fine }) => !fine);
+  expect(code).toBe(findings.length === 0 ? 0 : 1);
+  for (const { todo } of findings) expect(todo).toBeDefined();
+  return Object.fromEntries(findings.map(({ what, says }) => [what.replace(directory, ''), says]));
+}
+
+/** A launcher at the port and the door, as inetd has it. */
+async function machine(...args: string[]): Promise<void> {
+  const { port } = await startLauncher([`${directory}/door`, `--directory=${base}`, ...args]);
+  env.CCAPI_PORT = String(port);
+}
+
+async function listening(
+  address: { port: number; host: string } | { path: string },
+  answer: string | Buffer,
+): Promise<void> {
+  const server: Server = createServer((socket) => socket.on('error', () => {}).once('data', () => socket.end(answer)));
+  await new Promise<void>((resolve) => server.listen(address, resolve));
+  afterwards(() => void server.close());
+}
+
+it('nothing where all is well, and says what it has seen', async () => {
+  await machine();
+  expect(await wrong()).toEqual({});
+  const { stdout } = await ccapi(['doctor'], { env });
+  const [pid] = workersBelow(base);
+  expect(stdout).toContain(`fine   launcher on port ${env.CCAPI_PORT}: answers ${base}/${uid}/S.ccapi\n`);
+  expect(stdout).toContain(`fine   server: ${base}/${uid}/S.ccapi, pid ${pid}, version ${version}\n`);
+  expect(stdout).toContain(`fine   KCM at ${directory}/door: leads to pid ${pid}\n`);
+  expect(stdout).not.toContain('WRONG');
+});
+
+describe('a fault:', () => {
+  it('a setting', async () => {
+    expect(await wrong({ CCAPI_IDLE_TIMEOUT: 'soon' })).toEqual({
+      settings: expect.stringContaining('CCAPI_IDLE_TIMEOUT: "soon" is not a duration'),
+    });
+  });
+
+  it('a directory that others may enter', async () => {
+    await machine();
+    mkdirSync(`${base}/${uid}`, { recursive: true });
+    chmodSync(base, 0o755);
+    chmodSync(`${base}/${uid}`, 0o755);
+    expect(await wrong()).toMatchObject({
+      [`directory /run/${uid}`]: expect.stringContaining('has mode 755 and not 700'),
+      server: expect.stringContaining('has mode 755'),
+    });
+  });
+
+  it('no launcher where none may be started', async () => {
+    const found = await wrong({ CCAPI_AUTOSTART: 'no' });
+    expect(found[`launcher on port ${env.CCAPI_PORT}`]).toBe('nothing listens there, and autostart = no');
+    expect(found.server).toContain('no credential-cache server');
+  });
+
+  it('somebody else on the port', async () => {
+    await listening({ host: '127.0.0.1', port: Number(env.CCAPI_PORT) }, 'HTTP/1.0 400 Bad Request\r\n');
+    const found = await wrong();
+    expect(found[`launcher on port ${env.CCAPI_PORT}`]).toContain('the launcher answered "HTTP/1.0 400 Bad Request');
+  });
+
+  it('a launcher that refuses', async () => {
+    await machine(`--deny=${uid}`);
+    const found = await wrong();
+    expect(found[`launcher on port ${env.CCAPI_PORT}`]).toBe(`uid ${uid} is not served: deny = ${uid}`);
+  });
+
+  it('a server of another version', async () => {
+    await machine();
+    mkdirSync(base);
+    mkdirSync(`${base}/${uid}`, { mode: 0o700 });
+    const status = Buffer.from(JSON.stringify({ version: '0.0.1', pid: 1 }));
+    const length = Buffer.alloc(4);
+    length.writeUInt32BE(status.length);
+    await listening({ path: `${base}/${uid}/S.ccapi` }, Buffer.concat([length, status]));
+    expect((await wrong()).server).toBe(`${base}/${uid}/S.ccapi is version 0.0.1, and this is ${version}`);
+  });
+
+  it('stock programs that are led elsewhere', async () => {
+    await machine();
+    expect(await wrong({ KRB5CCNAME: 'FILE:/tmp/x' })).toEqual({
+      'stock programs': 'KRB5CCNAME=FILE:/tmp/x has them keep their tickets elsewhere',
+    });
+    writeFileSync(`${directory}/other.conf`, '[libdefaults]\n default_ccache_name = DIR:/tmp/x\n');
+    expect(await wrong({ KRB5_CONFIG: `${directory}/other.conf:${env.KRB5_CONFIG}` })).toEqual({
+      'stock programs': 'keep their tickets in DIR:/tmp/x',
+    });
+  });
+
+  it('no door, or one that is another’s', async () => {
+    const { port } = await startLauncher([`--directory=${base}`]);
+    env.CCAPI_PORT = String(port);
+    expect(await wrong()).toEqual({ 'KCM at /door': 'nobody listens there' });
+    await listening({ path: `${directory}/door` }, Buffer.from('00000004000000008ff4ea44', 'hex'));
+    expect(await wrong()).toEqual({ 'KCM at /door': 'what answers there is not ours' });
+  });
+});
