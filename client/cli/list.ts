@@ -4,6 +4,7 @@ import { CCAPIError, type CCache, Context, type CredentialV5 } from '../index.ts
 import { type Command, print, printable, UsageError } from './command.ts';
 import { openNamed } from './open-named.ts';
 import { listSessions } from './sessions.ts';
+import { addressesText, enctypeText, flagsText, fromNow } from './ticket-text.ts';
 
 interface Listing {
   name: string;
@@ -12,12 +13,18 @@ interface Listing {
 }
 
 export const list: Command = {
-  usage: `usage: ccapi list [-A | -c NAME | --sessions] [--all] [--json]
+  usage: `usage: ccapi list [-A | -l | -c NAME | --sessions] [-f] [-e] [-a] [--all] [--json]
+       ccapi list -s [-c NAME]
 
 Shows the tickets of the default ccache as klist does.
 
   -A        of all ccaches
+  -l        all ccaches, a line each, the default one first
   -c NAME   of this ccache
+  -f        with their flags, by klist's letters
+  -e        with the enctype of the session key
+  -a        with the addresses that they may be used from
+  -s, -t    nothing: exits with 0 where there is a ticket that has not expired, with 1 where not
   --sessions  the ccaches of all your login sessions, where each has its own (scope = session)
   --all     with libkrb5's notes to itself (X-CACHECONF), which are no tickets
   --json    as JSON; times are seconds since 1970, 0 for "not set"
@@ -31,6 +38,12 @@ Shows the tickets of the default ccache as klist does.
       cache: { type: 'string', short: 'c' },
       json: { type: 'boolean' },
       sessions: { type: 'boolean' },
+      short: { type: 'boolean', short: 'l' },
+      flags: { type: 'boolean', short: 'f' },
+      enctypes: { type: 'boolean', short: 'e' },
+      addresses: { type: 'boolean', short: 'a' },
+      silent: { type: 'boolean', short: 's' },
+      test: { type: 'boolean', short: 't' },
     } as const;
     const { values } = parseArgs({ args, options });
     if (values.sessions) {
@@ -38,17 +51,29 @@ Shows the tickets of the default ccache as klist does.
       return listSessions(values.json ?? false);
     }
     await using context = new Context();
+    if (values.silent || values.test) {
+      process.exitCode = (await hasTicket(context, values.cache)) ? 0 : 1;
+      return;
+    }
+    const which = { every: values.every || values.short, cache: values.cache };
     const listings = await Promise.all(
-      (await chosen(context, values)).map((ccache) => read(ccache, values.all ?? false)),
+      (await chosen(context, which)).map((ccache) => read(ccache, values.all ?? false)),
     );
+    if (values.short && !values.json) {
+      for (const line of shortList(listings)) print(line);
+      return;
+    }
     if (values.json) print(JSON.stringify(listings.map(forJSON), null, 2));
     else if (listings.length === 0) throw new CCAPIError('ccErrCCacheNotFound', 'no credentials cache found');
-    else print(listings.map(asText).join('\n\n'));
+    else print(listings.map((listing) => asText(listing, values)).join('\n\n'));
   },
 };
 
 /** The ccaches to show. That there is no default one is an empty list; that a named one is not there is an error. */
-async function chosen(context: Context, { every, cache }: { every?: boolean; cache?: string }): Promise<CCache[]> {
+async function chosen(
+  context: Context,
+  { every, cache }: { every: boolean | undefined; cache: string | undefined },
+): Promise<CCache[]> {
   const ccaches: CCache[] = [];
   if (cache !== undefined) return [await openNamed(context, cache)];
   for await (const ccache of context.ccaches()) {
@@ -67,18 +92,56 @@ async function read(ccache: CCache, notesToo: boolean): Promise<Listing> {
   return { name, principal, credentials };
 }
 
-function asText({ name, principal, credentials }: Listing): string {
+/** What is shown of each ticket beside its times. */
+interface Details {
+  flags?: boolean;
+  enctypes?: boolean;
+  addresses?: boolean;
+}
+
+function asText({ name, principal, credentials }: Listing, shown: Details): string {
   const lines = [`Ticket cache: API:${name}`, `Default principal: ${principal}`, ''];
   lines.push(`${'Valid starting'.padEnd(21)}${'Expires'.padEnd(21)}Service principal`);
-  for (const { authtime, starttime, endtime, renewTill, client, server } of credentials) {
+  for (const credential of credentials) {
+    const { authtime, starttime, endtime, renewTill, client, server } = credential;
     lines.push(`${time(starttime || authtime)}  ${time(endtime)}  ${server}`);
     const details = [
       ...(client === principal ? [] : [`for client ${client}`]),
+      ...(endtime ? [`expires ${fromNow(endtime, Date.now() / 1000)}`] : []),
       ...(renewTill ? [`renew until ${time(renewTill)}`] : []),
+      ...(shown.flags ? [`flags ${flagsText(credential)}`] : []),
+      ...(shown.enctypes ? [`session key ${enctypeText(credential)}`] : []),
+      ...(shown.addresses ? [`addresses ${addressesText(credential)}`] : []),
     ];
     if (details.length > 0) lines.push(`\t${details.join(', ')}`);
   }
   return lines.map(printable).join('\n');
+}
+
+/** The ccaches, each with the time that is left to its ticket-granting ticket, or else to the last of its tickets. */
+function shortList(listings: Listing[]): string[] {
+  const now = Date.now() / 1000;
+  const width = Math.max(20, ...listings.map(({ principal }) => principal.length)) + 2;
+  return [
+    `${'Principal'.padEnd(width)}${'Expires'.padEnd(14)}Ccache`,
+    ...listings.map(({ name, principal, credentials }, i) => {
+      const granting = credentials.filter(({ server }) => server.startsWith('krbtgt/'));
+      const ends = (granting.length > 0 ? granting : credentials).map(({ endtime }) => endtime);
+      const left = ends.length === 0 ? 'no ticket' : fromNow(Math.max(...ends), now);
+      return printable(`${principal.padEnd(width)}${left.padEnd(14)}API:${name}${i === 0 ? '  (default)' : ''}`);
+    }),
+  ];
+}
+
+/** Whether a ccache has a ticket that has not expired, as `klist -s` says it; there need not be one. */
+async function hasTicket(context: Context, cache: string | undefined): Promise<boolean> {
+  try {
+    const { credentials } = await read(await openNamed(context, cache), false);
+    return credentials.some(({ endtime }) => endtime > Date.now() / 1000);
+  } catch (error) {
+    if (CCAPIError.is(error, 'ccErrCCacheNotFound')) return false;
+    throw error;
+  }
 }
 
 /** Everything but what opens the service's door: no key, no ticket. */

@@ -121,7 +121,9 @@ describe('list and destroy', () => {
     expect(stdout).toMatch(
       /^Ticket cache: API:one\nDefault principal: one@R\n\nValid starting {7}Expires {14}Service principal\n/,
     );
-    expect(stdout).toMatch(/\n1970-01-01 00:00:01 {2}2033-05-18 03:33:20 {2}s@R\n\tfor client alice@R\n$/);
+    expect(stdout).toMatch(
+      /\n1970-01-01 00:00:01 {2}2033-05-18 03:33:20 {2}s@R\n\tfor client alice@R, expires in \d+ d\n$/,
+    );
     expect((await command('list', '-c', 'two')).stdout).toContain('Ticket cache: API:two');
     expect((await command('list', '-A')).stdout.match(/Ticket cache/g)).toHaveLength(3);
     expect(await command('destroy', '-c', 'two')).toEqual(done());
@@ -130,6 +132,30 @@ describe('list and destroy', () => {
     expect(await command('destroy', '-A')).toEqual(done());
     expect(await command('destroy', '-A')).toEqual(done());
     expect(await command('destroy')).toEqual(failed('no credentials cache found'));
+  });
+
+  it('show flags, enctypes and addresses where they are asked for, and all ccaches in a line each', async () => {
+    const shown = {
+      ...ticket('krbtgt/R@R'),
+      ticketFlags: 0x40e00000,
+      addresses: [{ type: 2, data: Buffer.from([10, 0, 0, 1]) }],
+    };
+    await command('import', '-c', 'one', write('one', 'alice@R', [shown]));
+    await command('import', '-c', 'two', write('two', 'bob@R', []));
+    expect((await command('list', '-f', '-e', '-a')).stdout).toMatch(
+      /\n\texpires in \d+ d, flags FRIA, session key [\w-]+( \d+)?, addresses 10\.0\.0\.1\n$/,
+    );
+    expect((await command('list', '-l')).stdout).toMatch(
+      /^Principal +Expires +Ccache\nalice@R +in \d+ d +API:one {2}\(default\)\nbob@R +no ticket +API:two\n$/,
+    );
+  });
+
+  it('say by the exit code alone whether there is a ticket', async () => {
+    expect(await command('list', '-s')).toEqual({ code: 1, stdout: '', stderr: '' });
+    await command('import', '-c', 'old', write('old', 'a@R', [{ ...ticket('s@R'), authtime: 1, endtime: 1000 }]));
+    await command('import', '-c', 'young', write('young', 'b@R', [ticket('s@R')]));
+    expect(await command('list', '-s', '-c', 'young')).toEqual(done());
+    expect(await command('list', '-t', '-c', 'none')).toEqual({ code: 1, stdout: '', stderr: '' });
   });
 
   it('hide what libkrb5 notes for itself, and let no name command the terminal', async () => {
