@@ -77,6 +77,8 @@ function makeOwn(path: string, owner: Owner, as: number): void {
 
 /** Does something with no more rights than a user has. It has to be done at once: the whole process has them. */
 function asUser<T>({ uid, gid }: Owner, action: () => T): T {
+  const groups = process.getgroups?.() ?? [];
+  process.setgroups?.([gid]);
   process.setegid?.(gid);
   process.seteuid?.(uid);
   try {
@@ -84,6 +86,7 @@ function asUser<T>({ uid, gid }: Owner, action: () => T): T {
   } finally {
     process.seteuid?.(0);
     process.setegid?.(0);
+    process.setgroups?.(groups);
   }
 }
 
