@@ -1,4 +1,3 @@
-import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import type { NameService } from './access-rules.ts';
 
@@ -39,6 +38,8 @@ function entry(database: 'passwd' | 'group', key: string, is: (fields: string[])
 }
 
 function getent(database: string, key: string): string {
+  // Loading it costs a start some milliseconds, and hardly anybody's entry is elsewhere.
+  const { execFileSync } = process.getBuiltinModule('node:child_process');
   try {
     return execFileSync('/usr/bin/getent', [database, key], {
       env: {},
