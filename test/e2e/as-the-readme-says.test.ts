@@ -37,10 +37,10 @@ describeWith(
   () => {
     const [alice, bob] = inject('users') as [TestUser, TestUser];
 
-    it('has its lines as --help prints them, but for the paths', async () => {
-      const help = await succeed(process.execPath, [programs.launcher, '--help']);
+    it('has its lines as --print-inetd-entry prints them, but for the paths', async () => {
+      const entry = await succeed(process.execPath, [programs.launcher, '--print-inetd-entry']);
       const plain = (line: string) => line.replace(/root \S+ node \S+ /, '').trim();
-      const printed = help.split('\n').filter((line) => line.includes(' stream '));
+      const printed = entry.split('\n').filter((line) => line.includes(' stream '));
       expect([tcpLine, doorLine].map(plain)).toEqual(printed.map(plain));
       expect(krb5Line).toBe('default_ccache_name = KCM:');
     });

@@ -35,12 +35,16 @@ describeWith(['krb5-kdc', 'krb5-admin-server', 'krb5-user'], 'tickets of a real 
     expect(stdout).toMatch(/first: 50\d credentials for alice@TEST\.EXAMPLE are now in API:Initial default ccache\n/);
   });
 
-  it('are listed as klist lists them', async () => {
+  it('are listed as klist lists them, and for how long they are good', async () => {
     const ours = (await ccapi(['list'], { ...identity, env: env() })).stdout.trimEnd().split('\n');
     const theirs = (await asUser('/usr/bin/klist', ['-c', `FILE:${home}/first`])).trimEnd().split('\n');
     const serviceOf = (line: string) =>
-      line.replace(/^\S+ \S+ +\S+ \S+ +/, '').replace(/renew until .*/, 'renew until');
+      line
+        .replace(/^\S+ \S+ +\S+ \S+ +/, '')
+        .replace(/expires in \d+ h, /, '')
+        .replace(/renew until .*/, 'renew until');
     expect(ours[0]).toBe('Ticket cache: API:Initial default ccache');
+    expect(ours[5]).toMatch(/^\texpires in \d+ h, renew until /);
     expect(ours.slice(1, 3)).toEqual(theirs.slice(1, 3));
     expect(ours.slice(4).map(serviceOf)).toEqual(theirs.slice(4).map(serviceOf));
   });
