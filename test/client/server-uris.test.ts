@@ -2,8 +2,10 @@
 import { chmodSync, chownSync, mkdirSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { beforeAll, expect, it } from 'vitest';
-import { afterwards, temporaryDirectory } from '../setup/cleanup.ts';
-import { ccapi, programs, startLauncher } from '../setup/programs.ts';
+import { requestFrame } from '../../proto/exchange.ts';
+import { uninitialised } from '../../proto/identifier.ts';
+import { afterwards, end, start, temporaryDirectory } from '../setup/cleanup.ts';
+import { ccapi, cleanEnvironment, programs, startLauncher } from '../setup/programs.ts';
 import { startWorker, workerDirectory } from '../setup/worker.ts';
 
 let base: string;
@@ -53,4 +55,31 @@ it("does not use somebody else's socket", async () => {
   chownSync(`${directory}/d/s`, 65_534, 65_534);
   chmodSync(`${directory}/d/s`, 0o777);
   expect((await list(`unix://${directory}/d/s`)).stderr).toContain('belongs to uid 65534; it is not used');
+});
+
+it('ccapi connect answers what came before its input ended, and ends; and it ends with the server', async () => {
+  const request = requestFrame('contextSync', uninitialised, {});
+  const env = { CCAPI_DIRECTORY: base, CCAPI_PORT: '1' };
+  const asked = start(process.execPath, [programs.ccapi, 'connect'], {
+    env: cleanEnvironment(env),
+    stdio: ['pipe', 'pipe', 'inherit'],
+  });
+  const received: Buffer[] = [];
+  asked.stdout?.on('data', (chunk: Buffer) => received.push(chunk));
+  asked.stdin?.end(Buffer.concat([request, request]));
+  await new Promise((resolve) => asked.once('close', resolve));
+  expect([asked.exitCode, Buffer.concat(received).length]).toEqual([0, 2 * 90]);
+
+  const other = workerDirectory();
+  const { worker } = await startWorker(other);
+  const staying = start(process.execPath, [programs.ccapi, 'connect'], {
+    env: cleanEnvironment({ ...env, CCAPI_DIRECTORY: other }),
+    stdio: ['pipe', 'pipe', 'inherit'],
+  });
+  staying.stdin?.write(request);
+  await new Promise((resolve) => staying.stdout?.once('data', resolve));
+  const ended = new Promise((resolve) => staying.once('close', resolve));
+  await end(worker);
+  await ended;
+  expect(staying.exitCode).toBe(0);
 });

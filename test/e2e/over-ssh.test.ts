@@ -81,7 +81,7 @@ describeWith(['root', 'Linux', 'openssh-server'], 'ssh://', () => {
     watching.stdout?.on('data', (chunk) => (printed += chunk));
     await here('import', '-c', 'seen', file('seen', ['x@R']));
     await eventually(() => printed.includes('created API:seen (bob@R)'));
-    await end(watching);
+    await end(watching, 'SIGKILL');
     // Whoever watched is gone, and so is the ssh that it had.
     await eventually(() => processesOf('ssh', `UserKnownHostsFile=${directory}`).length === 0);
     await here('destroy', '-A');
