@@ -5,6 +5,7 @@ import { cpus } from 'node:os';
 import { cleanUp } from '../setup/cleanup.ts';
 import { installMissing } from '../setup/debian-packages.ts';
 import { costs } from './costs.ts';
+import { floors } from './floors.ts';
 import { growth } from './growth.ts';
 import { asRates, kerberos } from './kerberos.ts';
 import { asPlot } from './plot.ts';
@@ -29,6 +30,7 @@ async function main(): Promise<void> {
       ...notes,
       '## What it costs to have it',
       await costs(quick),
+      floors,
       await growth(),
     ];
     const text = `${sections.join('\n\n')}\n`;
