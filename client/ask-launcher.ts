@@ -1,16 +1,10 @@
 import { spawn } from 'node:child_process';
 import { connect } from 'node:net';
 import type { Readable, Writable } from 'node:stream';
-import { MAX_LINE, parseReplyLine, RendezvousError, requestLine } from '../proto/rendezvous.ts';
+import { MAX_LINE, parseReplyLine, RendezvousError, requestLine, type Whose } from '../proto/rendezvous.ts';
 
 /** How long a launcher may take for its answer, in milliseconds; it may have to start a worker on a busy machine. */
 const ANSWER_DEADLINE = 30_000;
-
-/** Whose worker is asked for: a uid's, and where each login session has its own, that one's. */
-export interface Whose {
-  uid: number;
-  session?: string | undefined;
-}
 
 /** Asks the launcher on a loopback port for the path of a worker; undefined where nothing listens there. */
 export async function askPort(port: number, whose: Whose): Promise<string | undefined> {
@@ -64,7 +58,7 @@ export async function askAddress(host: string, port: number, whose: Whose): Prom
   }
 }
 
-function exchange(input: Readable, output: Writable, { uid, session }: Whose): Promise<string> {
+function exchange(input: Readable, output: Writable, whose: Whose): Promise<string> {
   return new Promise((resolve, reject) => {
     let received = '';
     const fail = (message: string) => reject(new RendezvousError('launcher', message));
@@ -88,7 +82,7 @@ function exchange(input: Readable, output: Writable, { uid, session }: Whose): P
     input.once('close', closed);
     input.on('error', closed);
     output.on('error', closed);
-    output.write(requestLine(uid, session));
+    output.write(requestLine(whose));
   });
 }
 

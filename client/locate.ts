@@ -16,8 +16,8 @@ import type { ServerURI } from '../etc/server-uri.ts';
 import { ownSession } from '../etc/session.ts';
 import { loadSettings, type Settings } from '../etc/settings.ts';
 import { CCAPIError } from '../proto/error.ts';
-import { RendezvousError } from '../proto/rendezvous.ts';
-import { askAddress, askChild, askPort, type Whose } from './ask-launcher.ts';
+import { isSessionName, RendezvousError, type Whose } from '../proto/rendezvous.ts';
+import { askAddress, askChild, askPort } from './ask-launcher.ts';
 import type { ByteStream } from './child-stream.ts';
 import { connected, connectToPath } from './connect-to-path.ts';
 import { destination } from './destination.ts';
@@ -98,9 +98,11 @@ export class Locator {
     );
   }
 
-  /** The login session whose server it is, where each has its own. Throws 202 where the settings are wrong. */
+  /** The login session whose server it is, where each has its own. Throws 202 where the settings or its name are wrong. */
   get session(): string | undefined {
-    return this.settings.scope === 'session' ? (this.#named ?? ownSession(this.#env)) : undefined;
+    if (this.settings.scope === 'user') return undefined;
+    if (this.#named === undefined || isSessionName(this.#named)) return this.#named ?? ownSession(this.#env);
+    throw new CCAPIError('ccErrBadParam', `${JSON.stringify(this.#named)} is no name of a login session`);
   }
 
   /** The login sessions for which a worker runs, or has left something. */

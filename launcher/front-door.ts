@@ -3,9 +3,9 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { HAND_OVER_NAME, SOCKET_NAME } from '../etc/base-directory.ts';
 import { canSendDescriptors, descriptorOf, peerCredentials, readOn, sendDescriptor, stopReading } from '../etc/host.ts';
 import { saysNobodyListens } from '../etc/is-listening.ts';
+import type { Whose } from '../proto/rendezvous.ts';
 import type { LauncherOptions } from './launcher.ts';
 import type { Peer } from './peer.ts';
-import type { Whose } from './worker.ts';
 
 /** How long a peer may be connected and say nothing, in milliseconds. Kerberos programs may well take their time. */
 const SILENCE = 300_000;

@@ -3,12 +3,12 @@ import { LISTEN_BACKLOG } from '../etc/base-directory.ts';
 import { descriptorOf } from '../etc/host.ts';
 import type { Log } from '../etc/log.ts';
 import type { Settings } from '../etc/settings.ts';
+import type { Whose } from '../proto/rendezvous.ts';
 import type { Crowd } from './crowd.ts';
 import { enteredFrontDoor } from './front-door.ts';
 import { stdoutIsApart } from './mode.ts';
 import { ownPeer, type Peer, tcpPeer, unixPeer, unixPeerAtStdin, unixPeerOfPipes } from './peer.ts';
 import { rendezvous } from './rendezvous.ts';
-import type { Whose } from './worker.ts';
 
 /** What serves the connections, however they come. */
 export interface LauncherOptions {

@@ -5,14 +5,14 @@ import { openLog } from '../etc/log.ts';
 import { passedDescriptors } from '../etc/passed-descriptors.ts';
 import { loadSettings, settingOptions, settingsFromOptions, settingsUsage } from '../etc/settings.ts';
 import { CCAPIError } from '../proto/error.ts';
-import { RendezvousError } from '../proto/rendezvous.ts';
+import { RendezvousError, type Whose } from '../proto/rendezvous.ts';
 import { chooseBase } from './base.ts';
 import { listenByHand } from './by-hand.ts';
 import { Crowd } from './crowd.ts';
 import { type LauncherOptions, serveConnection, serveListeners } from './launcher.ts';
 import { type Mode, startedAs, stdinIsSocket, stdoutIsApart } from './mode.ts';
 import { type SampleOption, samples } from './samples.ts';
-import { type Whose, Workers } from './worker.ts';
+import { Workers } from './worker.ts';
 
 const usage = `usage: ccapi-launcher [--listen [ADDRESS...] | --wait | --inetd] [options]
 

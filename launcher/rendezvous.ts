@@ -8,9 +8,9 @@ import {
   RendezvousError,
   type RendezvousRequest,
   replyLine,
+  type Whose,
 } from '../proto/rendezvous.ts';
 import type { Peer } from './peer.ts';
-import type { Whose } from './worker.ts';
 
 /** The two directions of a connection: one socket, or two pipes. */
 export interface Stream {

@@ -1,11 +1,9 @@
 import { join } from 'node:path';
+import { FRONT_DOOR } from '../etc/base-directory.ts';
 
 const launcher = join(__dirname, 'ccapi-launcher.js');
 const server = join(__dirname, 'ccapi-server.js');
 const node = process.execPath;
-
-/** Where stock Kerberos programs look for KCM unless krb5.conf says otherwise. */
-const DOOR = '/var/run/.heim_org.h5l.kcm-socket';
 
 /** All that the launcher needs of root: to make a user's directory and to be that user. */
 export const capabilities = ['setuid', 'setgid', 'chown', 'dac_read_search'] as const;
@@ -14,7 +12,7 @@ export const capabilities = ['setuid', 'setgid', 'chown', 'dac_read_search'] as 
 export const samples = {
   'print-inetd-entry': () => `# /etc/inetd.conf: programs of ours, and the front door for stock Kerberos programs
 127.0.0.1:789 stream tcp4 wait root ${node} node ${launcher} --wait
-${DOOR} stream unix wait root ${node} node ${launcher} --wait
+${FRONT_DOOR} stream unix wait root ${node} node ${launcher} --wait
 `,
 
   'print-xinetd-entry': () => `# /etc/xinetd.d/ccapi
@@ -38,7 +36,7 @@ Description=Credential caches: rendezvous and KCM
 
 [Socket]
 ListenStream=127.0.0.1:789
-ListenStream=${DOOR.replace('/var/run', '/run')}
+ListenStream=${FRONT_DOOR.replace('/var/run', '/run')}
 
 [Install]
 WantedBy=sockets.target

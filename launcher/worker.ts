@@ -6,7 +6,7 @@ import { MAX_SOCKET_PATH, SOCKET_NAME, sessionDirectory, sessionNamed, userDirec
 import type { User } from '../etc/passwd.ts';
 import { NO_SESSION } from '../etc/session.ts';
 import { type Settings, type SettingTexts, settingArguments } from '../etc/settings.ts';
-import { RendezvousError } from '../proto/rendezvous.ts';
+import { RendezvousError, type Whose } from '../proto/rendezvous.ts';
 import { isRootsPlace, prepareBaseDirectory, prepareUserDirectory } from './directories.ts';
 import { takeStartLock } from './start-lock.ts';
 
@@ -19,12 +19,6 @@ const LOOK_AGAIN = 25;
 /** The gid of a user whom the passwd database does not know; Debian's and most systems' `nogroup`. */
 const NO_GROUP = 65534;
 
-/** Whose worker it is: a uid's, and with `scope = session` that of a login session, named by somebody or by the kernel. */
-export interface Whose {
-  uid: number;
-  session?: string | undefined;
-}
-
 /** Finds a uid's worker, or starts it. */
 export class Workers {
   readonly #base: string;
@@ -32,6 +26,7 @@ export class Workers {
   readonly #handedOn: SettingTexts;
   readonly #launcherUid: number;
   readonly #starting = new Map<string, Promise<void>>();
+  readonly #directories = new Map<number, string>();
 
   /** `given` are the settings that this launcher was given on its command line; a worker gets them too. */
   constructor(base: string, settings: Settings, given: SettingTexts, launcherUid: number) {
@@ -69,9 +64,14 @@ export class Workers {
     return sessionDirectory(this.#userDirectory(uid), this.#sessionFor(session));
   }
 
+  /** A template may have to be looked up in the passwd database; once is enough. */
   #userDirectory(uid: number): string {
+    const known = this.#directories.get(uid);
+    if (known !== undefined) return known;
     try {
-      return userDirectory(this.#settings.pathTemplate, this.#base, uid);
+      const directory = userDirectory(this.#settings.pathTemplate, this.#base, uid);
+      this.#directories.set(uid, directory);
+      return directory;
     } catch (error) {
       throw new RendezvousError('config', (error as Error).message, { cause: error });
     }

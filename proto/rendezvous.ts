@@ -43,10 +43,14 @@ export class RendezvousError extends Error {
   }
 }
 
-/** What a client asks for. `bare` is the form for people with netcat: only the number, answered by only the path. */
-export interface RendezvousRequest {
+/** Whose worker it is: a uid's, and with `scope = session` that of a login session, named by somebody or by the kernel. */
+export interface Whose {
   uid: number;
-  session?: string;
+  session?: string | undefined;
+}
+
+/** What a client asks for. `bare` is the form for people with netcat: only the number, answered by only the path. */
+export interface RendezvousRequest extends Whose {
   bare: boolean;
 }
 
@@ -56,7 +60,7 @@ export function isBare(line: string): boolean {
 }
 
 /** The line that asks for a uid's worker, with its newline. */
-export function requestLine(uid: number, session?: string): string {
+export function requestLine({ uid, session }: Whose): string {
   return `CCAPI/1 uid=${uid}${session === undefined ? '' : ` session=${session}`}\n`;
 }
 

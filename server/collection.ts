@@ -126,8 +126,7 @@ export class Collection {
 
   /** Makes a ccache under a name of its own: the first one's is fixed, later ones are counted. */
   createNew(version: number, principal: string): CCache {
-    const isFirst = [...this].every(({ name }) => isUnfinished(name));
-    return this.create(isFirst ? DEFAULT_NAME : this.#uniqueName(), version, principal);
+    return this.create(this.#hasFinished() ? this.#uniqueName() : DEFAULT_NAME, version, principal);
   }
 
   /** Gives a ccache new contents in one step, or makes it with them. It keeps its identifier and its place. */
@@ -338,6 +337,11 @@ export class Collection {
     ccache.lock.discard();
     this.#byName.delete(ccache.name);
     this.#byObject.delete(ccache.identifier.object);
+  }
+
+  #hasFinished(): boolean {
+    for (const { name } of this) if (!isUnfinished(name)) return true;
+    return false;
   }
 
   #uniqueName(): string {

@@ -3,7 +3,7 @@ import { parseServerURI } from '../../etc/server-uri.ts';
 import { type CCache, Context } from '../index.ts';
 import { type Command, print, UsageError } from './command.ts';
 import { contentsOf, takeIn } from './contents.ts';
-import { openNamed } from './open-named.ts';
+import { finishedCCaches, openNamed } from './open-named.ts';
 
 export const copy: Command = {
   usage: `usage: ccapi copy [-c NAME | --all] FROM TO
@@ -43,6 +43,6 @@ function at(text: string): { env?: NodeJS.ProcessEnv } {
 async function chosen(context: Context, { all, cache }: { all?: boolean; cache?: string }): Promise<CCache[]> {
   if (!all) return [await openNamed(context, cache)];
   const ccaches: CCache[] = [];
-  for await (const ccache of context.ccaches()) ccaches.push(ccache);
+  for await (const ccache of finishedCCaches(context)) ccaches.push(ccache);
   return ccaches;
 }

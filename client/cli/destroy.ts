@@ -1,7 +1,7 @@
 import { parseArgs } from 'node:util';
 import { Context } from '../index.ts';
 import { type Command, UsageError } from './command.ts';
-import { openNamed } from './open-named.ts';
+import { finishedCCaches, openNamed } from './open-named.ts';
 import { endSession } from './sessions.ts';
 
 export const destroy: Command = {
@@ -33,7 +33,7 @@ Destroys the default ccache and the tickets in it.
       return;
     }
     const destroyed: Promise<void>[] = [];
-    for await (const ccache of context.ccaches()) destroyed.push(ccache.destroy());
+    for await (const ccache of finishedCCaches(context)) destroyed.push(ccache.destroy());
     await Promise.all(destroyed);
   },
 };

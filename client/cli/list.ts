@@ -2,7 +2,7 @@ import { parseArgs } from 'node:util';
 import { isConfigServer } from '../../proto/krb5-credential.ts';
 import { CCAPIError, type CCache, Context, type CredentialV5 } from '../index.ts';
 import { type Command, print, printable, UsageError } from './command.ts';
-import { openNamed } from './open-named.ts';
+import { finishedCCaches, openNamed } from './open-named.ts';
 import { listSessions } from './sessions.ts';
 import { addressesText, enctypeText, flagsText, fromNow } from './ticket-text.ts';
 
@@ -76,7 +76,7 @@ async function chosen(
 ): Promise<CCache[]> {
   const ccaches: CCache[] = [];
   if (cache !== undefined) return [await openNamed(context, cache)];
-  for await (const ccache of context.ccaches()) {
+  for await (const ccache of finishedCCaches(context)) {
     ccaches.push(ccache);
     if (!every) break;
   }

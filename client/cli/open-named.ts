@@ -1,3 +1,4 @@
+import { isUnfinished } from '../../proto/unfinished.ts';
 import { CCAPIError, type CCache, type Context } from '../index.ts';
 
 /** The name of a ccache as a person gives it: `NAME`, or `API:NAME` as the Kerberos programs write it. */
@@ -17,9 +18,24 @@ export async function openNamed(context: Context, text: string | undefined): Pro
   }
 }
 
+/** The ccaches, the default one first, without those that somebody is still filling: they are nobody's yet. */
+export async function* finishedCCaches(context: Context): AsyncGenerator<CCache, void, undefined> {
+  for await (const ccache of context.ccaches()) if (await isFinished(ccache)) yield ccache;
+}
+
+async function isFinished(ccache: CCache): Promise<boolean> {
+  try {
+    return !isUnfinished(await ccache.getName());
+  } catch (error) {
+    // It went while it was looked at.
+    if (CCAPIError.is(error, 'ccErrInvalidCCache')) return false;
+    throw error;
+  }
+}
+
 /** The first ccache of a principal, so the default one before others; undefined where there is none. */
 export async function ofPrincipal(context: Context, principal: string): Promise<CCache | undefined> {
-  for await (const ccache of context.ccaches()) if ((await ccache.getPrincipal()) === principal) return ccache;
+  for await (const ccache of finishedCCaches(context)) if ((await ccache.getPrincipal()) === principal) return ccache;
   return undefined;
 }
 

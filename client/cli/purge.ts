@@ -2,6 +2,7 @@ import { parseArgs } from 'node:util';
 import { isConfigServer } from '../../proto/krb5-credential.ts';
 import { type CCache, Context, type Credentials } from '../index.ts';
 import { type Command, print } from './command.ts';
+import { finishedCCaches } from './open-named.ts';
 
 export const purge: Command = {
   usage: `usage: ccapi purge
@@ -15,7 +16,7 @@ later: see purge_expired.
     parseArgs({ args, options: {} });
     await using context = new Context();
     const ccaches: CCache[] = [];
-    for await (const ccache of context.ccaches()) ccaches.push(ccache);
+    for await (const ccache of finishedCCaches(context)) ccaches.push(ccache);
     const counts = await Promise.all(ccaches.map((ccache) => purged(ccache, Date.now() / 1000)));
     const removed = counts.reduce((total, count) => total + count, 0);
     print(`${removed} expired ${removed === 1 ? 'ticket' : 'tickets'} removed`);

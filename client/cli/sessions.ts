@@ -2,6 +2,7 @@ import { Context } from '../index.ts';
 import { Locator } from '../locate.ts';
 import { ended } from '../worker-process.ts';
 import { print, printable, UsageError } from './command.ts';
+import { finishedCCaches } from './open-named.ts';
 
 /** Prints what the login sessions hold that have anything. */
 export async function listSessions(json: boolean): Promise<void> {
@@ -11,7 +12,7 @@ export async function listSessions(json: boolean): Promise<void> {
   for (const session of locator.sessions()) {
     await using context = new Context({ session });
     const ccaches: { name: string; principal: string }[] = [];
-    for await (const ccache of context.ccaches()) {
+    for await (const ccache of finishedCCaches(context)) {
       ccaches.push({ name: await ccache.getName(), principal: await ccache.getPrincipal() });
     }
     listings.push({ session, current: session === own, ccaches });
@@ -35,7 +36,9 @@ export async function endSession(named: string | undefined): Promise<void> {
   const destroyed: Promise<void>[] = [];
   for await (const ccache of context.ccaches()) destroyed.push(ccache.destroy());
   await Promise.all(destroyed);
-  const found = await locator.running();
+  // What a server left that was killed is cleared away by the next one.
+  const isLeft = locator.sessions().includes(session);
+  const found = (await locator.running()) ?? (isLeft ? await locator.launched() : undefined);
   if (found) await ended(found);
 }
 

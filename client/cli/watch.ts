@@ -1,4 +1,5 @@
 import { parseArgs } from 'node:util';
+import { isUnfinished } from '../../proto/unfinished.ts';
 import { CCAPIError, type CCache, Context } from '../index.ts';
 import { type Command, print, printable } from './command.ts';
 
@@ -81,7 +82,7 @@ async function stateOf(ccache: CCache): Promise<Seen | undefined> {
       ccache.getPrincipal(),
       ccache.getChangeTime(),
     ]);
-    return { name, principal, changed };
+    return isUnfinished(name) ? undefined : { name, principal, changed };
   } catch (error) {
     // It went while it was looked at; the next change will say so.
     if (CCAPIError.is(error, 'ccErrInvalidCCache')) return undefined;

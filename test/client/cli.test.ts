@@ -1,9 +1,11 @@
 // The command, with files that the test writes and without a KDC.
 import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { beforeEach, describe, expect, it } from 'vitest';
+import { Context } from '../../client/index.ts';
 import { type CCacheFile, readCCacheFile, writeCCacheFile } from '../../proto/ccache-file.ts';
 import { fromCredentialV5, type Krb5Credential } from '../../proto/krb5-credential.ts';
 import { parsePrincipal } from '../../proto/principal.ts';
+import { unfinishedName } from '../../proto/unfinished.ts';
 import { credentialFor } from '../server/model.ts';
 import { end, endWorkersBelow, eventually, start, temporaryDirectory, workersBelow } from '../setup/cleanup.ts';
 import { ccapi, cleanEnvironment, programs, run } from '../setup/programs.ts';
@@ -71,6 +73,18 @@ describe('import and export', () => {
       ['a@R', ['4@R']],
       ['b@R', ['3@R']],
     ]);
+  });
+
+  it('leave what somebody else is still filling alone, and are not taken for it', async () => {
+    await command('import', write('b', 'b@R', [ticket('s@R')]));
+    const other = new Context({ env: cleanEnvironment(env()) });
+    await other.createCCache(unfinishedName(), 'a@R');
+    await command('import', write('a', 'a@R', [ticket('1@R')]));
+    const names = async () => (await listed('-A')).map(({ principal }: { principal: string }) => principal);
+    expect(await names()).toEqual(['b@R', 'a@R']);
+    await other.close();
+    expect(await names()).toEqual(['b@R', 'a@R']);
+    expect((await listed('-A'))[1].credentials).toHaveLength(1);
   });
 
   it('put a file into the ccache that is named, whoever it was for', async () => {

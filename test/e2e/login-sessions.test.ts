@@ -75,6 +75,18 @@ describeWith([...frontDoorRequirements], 'two login sessions of a user', () => {
     expect(readdirSync(own)).not.toContain(`s.${other}`);
   });
 
+  it('end also where their server was killed, and take no name that is none', async () => {
+    const { session } = await login('kinit alice', 'kdestroy');
+    for (const pid of processesOf('ccapi-server.js', `--session=${session}`)) process.kill(pid, 'SIGKILL');
+    await eventually(() => processesOf('ccapi-server.js', `--session=${session}`).length === 0);
+    expect(existsSync(`${own}/s.${session}`)).toBe(true);
+    expect((await login(`${command} destroy --session ${session}`)).stderr).toBe('');
+    await eventually(() => !existsSync(`${own}/s.${session}`));
+    expect((await login(`${command} destroy --session ../..`)).stderr).toBe(
+      'ccapi: "../.." is no name of a login session\n',
+    );
+  });
+
   it('are named by the login where it names them', async () => {
     const { stdout } = await login(`XDG_SESSION_ID=c1 ${command} path`, `XDG_SESSION_ID=../../etc ${command} path`);
     const [named, unnamed] = stdout.trim().split('\n');

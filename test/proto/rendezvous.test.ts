@@ -18,8 +18,8 @@ describe('a request line', () => {
     fc.assert(
       fc.property(uid, session, (uid, session) => {
         const expected = session === undefined ? { uid, bare: false } : { uid, session, bare: false };
-        expect(parseRequestLine(line(requestLine(uid, session)))).toEqual(expected);
-        expect(requestLine(uid, session).length).toBeLessThanOrEqual(MAX_LINE);
+        expect(parseRequestLine(line(requestLine({ uid, session })))).toEqual(expected);
+        expect(requestLine({ uid, session }).length).toBeLessThanOrEqual(MAX_LINE);
       }),
     );
   });
