@@ -6,9 +6,13 @@ import { STATUS_REQUEST, type WorkerStatus } from '../proto/status.ts';
 import { Writer } from '../proto/writer.ts';
 import type { Found } from './locate.ts';
 
-/** How the worker at the other end is. */
+/** How long it may take to say so, in milliseconds. */
+const STATUS_DEADLINE = 5000;
+
+/** How the worker at the other end is; rejects where what is there does not say. The connection is gone then. */
 export function statusOf({ socket }: Found): Promise<WorkerStatus> {
   return new Promise((resolve, reject) => {
+    const deadline = setTimeout(() => socket.destroy(), STATUS_DEADLINE);
     const reader = new FrameReader();
     socket.on('data', (chunk: Buffer) => {
       const [frame] = reader.push(chunk);
@@ -21,7 +25,10 @@ export function statusOf({ socket }: Found): Promise<WorkerStatus> {
       }
     });
     socket.once('error', reject);
-    socket.once('close', () => reject(new Error('the server does not say how it is; it may be an older one')));
+    socket.once('close', () => {
+      clearTimeout(deadline);
+      reject(new Error('the server does not say how it is; it may be an older one'));
+    });
     socket.write(new Writer().u32(STATUS_REQUEST.length).bytes(Buffer.from(STATUS_REQUEST)).finish());
     socket.resume();
   });

@@ -8,6 +8,9 @@ export const SOCKET_NAME = 'S.ccapi';
 /** The name of the socket beside it through which a worker takes connections over from the front door. */
 export const HAND_OVER_NAME = 'H.ccapi';
 
+/** Where stock Kerberos programs look for KCM unless krb5.conf says otherwise. */
+export const FRONT_DOOR = '/var/run/.heim_org.h5l.kcm-socket';
+
 /** What the names of the ccaches in a kept directory begin with; libkrb5 looks for these in a DIR: collection. */
 export const KEPT_PREFIX = 'tkt';
 

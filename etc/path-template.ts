@@ -1,9 +1,14 @@
 import { CCAPIError } from '../proto/error.ts';
 import { userWithUid } from './passwd.ts';
 
+/** Whether a text is an absolute path without empty parts, "." and "..". */
+export function isPlainPath(text: string): boolean {
+  return /^(\/[^/\0]+)+$/.test(text) && !/\/\.{1,2}(\/|$)/.test(text);
+}
+
 /** Whether a text may say where the users' directories are: an absolute path or one below `~`, one for each user. */
 export function isPathTemplate(text: string): boolean {
-  const isPath = /^~?(\/[^/\0]+)+$/.test(text) && !/\/\.{1,2}(\/|$)/.test(text) && Buffer.byteLength(text) <= 80;
+  const isPath = isPlainPath(text.replace(/^~/, '')) && Buffer.byteLength(text) <= 80;
   const marks = text.match(/%./gs) ?? [];
   const isOnesOwn = text.startsWith('~') || marks.some((mark) => mark === '%u' || mark === '%n');
   return (
@@ -24,6 +29,6 @@ export function expandPathTemplate(template: string, uid: number): string {
   const path = template
     .replace(/%(.)/gs, (_, mark) => (mark === 'u' ? String(uid) : mark === 'n' ? user().name : '%'))
     .replace(/^~/, () => user().home);
-  if (/^(\/[^/]+)+$/.test(path) && !/\/\.{1,2}(\/|$)/.test(path)) return path;
+  if (isPlainPath(path)) return path;
   throw new CCAPIError('ccErrBadParam', `path_template = ${template}: ${path} is no path for uid ${uid}`);
 }

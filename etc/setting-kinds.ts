@@ -1,5 +1,5 @@
 import { type AccessRule, parseWhom } from './access-rules.ts';
-import { isPathTemplate } from './path-template.ts';
+import { isPathTemplate, isPlainPath } from './path-template.ts';
 import { parseRedirect, type Redirect } from './redirect.ts';
 import { parseServerURI, parseServerURIs, type ServerURI } from './server-uri.ts';
 
@@ -93,8 +93,7 @@ export const command: Kind<readonly [string, ...string[]]> = {
 export const absolutePath: Kind<string | undefined> = {
   // A socket's path is at most 107 bytes on Linux, and `/<uid>/S.ccapi` comes behind the directory.
   expected: 'an absolute path of at most 80 bytes without "." and ".."',
-  parse: (text) =>
-    /^(\/[^/]+)+$/.test(text) && !/\/\.{1,2}(\/|$)/.test(text) && Buffer.byteLength(text) <= 80 ? text : undefined,
+  parse: (text) => (isPlainPath(text) && Buffer.byteLength(text) <= 80 ? text : undefined),
 };
 
 /** The place of a user's directory. */

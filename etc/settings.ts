@@ -144,7 +144,7 @@ export function settingsInForce({
   );
   const fromFile = valuesInFile(env);
   for (const [i, name] of precedence.entries()) {
-    const variable = `CCAPI_${inFile(name).toUpperCase()}`;
+    const variable = `CCAPI_${settingNameInFile(name).toUpperCase()}`;
     const option = `--${onCommandLine(name)}`;
     const given = commandLine[name];
     const fromEnv = env[variable];
@@ -161,7 +161,7 @@ function valuesInFile(env: NodeJS.ProcessEnv): Map<SettingName, SettingInForce> 
   const found = new Map<SettingName, { value: unknown; where: string }[]>();
   for (const [order, { key, value, file, line }] of readSection(krb5ConfPaths(env), 'ccapi').entries()) {
     const where = `${file}:${line}`;
-    const name = names.find((candidate) => inFile(candidate) === key);
+    const name = names.find((candidate) => settingNameInFile(candidate) === key);
     if (!name) throw new CCAPIError('ccErrBadParam', `${where}: ${key}: there is no such setting in [ccapi]`);
     const said = { value: parsed(name, value, `${where}: ${key}`, order), where };
     found.set(name, [...(found.get(name) ?? []), said]);
@@ -206,11 +206,6 @@ const names = Object.keys(settingsTable) as SettingName[];
 /** What no file puts into an order stands in this: whom to deny is asked first. */
 const precedence = [...names].sort((a, b) => Number(b === 'deny') - Number(a === 'deny'));
 
-/** A setting's key in krb5.conf. */
-export function settingNameInFile(name: SettingName): string {
-  return inFile(name);
-}
-
 /** A value as a person would write it. */
 export function settingText(value: unknown): string {
   if (typeof value === 'boolean') return value ? 'yes' : 'no';
@@ -220,12 +215,13 @@ export function settingText(value: unknown): string {
   return value === undefined ? '' : String(value);
 }
 
-function inFile(name: SettingName): string {
+/** A setting's key in krb5.conf. */
+export function settingNameInFile(name: SettingName): string {
   return name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
 }
 
 function onCommandLine(name: SettingName): string {
-  return inFile(name).replaceAll('_', '-');
+  return settingNameInFile(name).replaceAll('_', '-');
 }
 
 function parsed(name: SettingName, text: string, where: string, order: number): unknown {

@@ -32,9 +32,9 @@ export class Lifetime {
     return this.#connections;
   }
 
-  /** In how many milliseconds it leaves if nobody asks; undefined while it would not. */
-  get leavesIn(): number | undefined {
-    if (this.#connections > 0 || this.#conditions.holdsSomething()) return undefined;
+  /** In how many milliseconds it leaves if nobody asks but so many that go at once; undefined while it would not. */
+  leavesIn(passing: number): number | undefined {
+    if (this.#connections > passing || this.#conditions.holdsSomething()) return undefined;
     return Math.max(0, this.#lastRequest + this.idleTimeout - performance.now());
   }
 

@@ -198,9 +198,7 @@ export class Worker {
 
   /** The one who asks is not counted: that they are there keeps nobody. */
   #status({ limits, size }: Collection, keptIn: string | undefined): WorkerStatus {
-    this.#lifetime.disconnected();
-    const { leavesIn, connections } = this.#lifetime;
-    this.#lifetime.connected();
+    const leavesIn = this.#lifetime.leavesIn(1);
     return {
       version,
       pid: process.pid,
@@ -208,7 +206,7 @@ export class Worker {
       memory: process.memoryUsage.rss(),
       ccaches: size,
       credentials: limits.held.credentials,
-      connections,
+      connections: this.#lifetime.connections - 1,
       requests: Object.fromEntries(this.#requests),
       ...(keptIn !== undefined && { keptIn }),
       ...(leavesIn !== undefined && { leavesIn: Math.round(leavesIn / 1000) }),

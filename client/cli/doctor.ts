@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs';
+import { Socket } from 'node:net';
 import { parseArgs } from 'node:util';
-import { clientDirectories } from '../../etc/base-directory.ts';
+import { clientDirectories, FRONT_DOOR } from '../../etc/base-directory.ts';
 import { krb5ConfPaths, readSection } from '../../etc/krb5-conf.ts';
 import { checkPrivateDirectory } from '../../etc/private-directory.ts';
 import { loadSettings, type Settings } from '../../etc/settings.ts';
@@ -11,9 +12,6 @@ import { connected } from '../connect-to-path.ts';
 import { Locator } from '../locate.ts';
 import { statusOf } from '../worker-process.ts';
 import { type Command, print, printable } from './command.ts';
-
-/** Where libkrb5 looks for KCM unless krb5.conf says otherwise. */
-const DOOR = '/var/run/.heim_org.h5l.kcm-socket';
 
 /** What was looked at, and what it came to. */
 interface Finding {
@@ -108,7 +106,12 @@ async function server(patient: Patient): Promise<Finding[]> {
   const locator = new Locator({ env: patient.env });
   try {
     const found = (await locator.running()) ?? (await locator.launched());
-    const { path } = found;
+    const { path, socket } = found;
+    // A program in between has spoken CCAPI by now, and answers nothing else.
+    if (!(socket instanceof Socket)) {
+      socket.destroy();
+      return [{ what, fine: true, says: `${path} answers` }];
+    }
     const status = await statusOf(found);
     patient.server = status;
     if (status.version === version)
@@ -144,10 +147,10 @@ async function libkrb5({ env }: Patient): Promise<Finding[]> {
 }
 
 async function door({ env, server }: Patient): Promise<Finding[]> {
-  const path = libdefault(env, 'kcm_socket') ?? DOOR;
+  const path = libdefault(env, 'kcm_socket') ?? FRONT_DOOR;
   const what = `KCM at ${path}`;
   try {
-    const answered = await Promise.race([statusOf({ socket: await connected(path), path }), late()]);
+    const answered = await statusOf({ socket: await connected(path), path });
     if (!server || answered.pid === server.pid) return [{ what, fine: true, says: `leads to pid ${answered.pid}` }];
     return [{ what, fine: false, says: `leads to pid ${answered.pid}, which is another server`, todo: 'ccapi stop' }];
   } catch (error) {
@@ -161,10 +164,6 @@ async function door({ env, server }: Patient): Promise<Finding[]> {
       { what, fine: false, says: code === 'EACCES' ? 'you may not connect to it' : 'nobody listens there', todo },
     ];
   }
-}
-
-function late(): Promise<never> {
-  return new Promise((_, reject) => setTimeout(() => reject(new Error('no answer within 5 s')), 5000).unref());
 }
 
 function libdefault(env: NodeJS.ProcessEnv, name: string): string | undefined {

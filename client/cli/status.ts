@@ -4,11 +4,12 @@ import type { WorkerStatus } from '../../proto/status.ts';
 import { Locator } from '../locate.ts';
 import { commandOf, statusOf } from '../worker-process.ts';
 import { type Command, print, printable } from './command.ts';
+import { howLong } from './ticket-text.ts';
 
 export const status: Command = {
   usage: `usage: ccapi status [--all-users] [--json]
 
-Shows how your credential-cache server is, if it runs; none is started. Exits with 1 where none does.
+Shows how your credential-cache server on this host is, if it runs; none is started. Exits with 1 where none does.
 
   --all-users  which servers run on this host, whosever they are
   --json       as JSON; times are seconds, memory is bytes
@@ -19,7 +20,7 @@ Shows how your credential-cache server is, if it runs; none is started. Exits wi
     const options = { 'all-users': { type: 'boolean' }, json: { type: 'boolean' } } as const;
     const { values } = parseArgs({ args, options });
     if (values['all-users']) return showAll(values.json ?? false);
-    const found = await new Locator().running();
+    const found = await new Locator({ here: true }).running();
     if (!found) {
       print(values.json ? 'null' : 'no server runs');
       process.exitCode = 1;
@@ -40,12 +41,12 @@ function asText(
     .map(([name, count]) => `  ${String(count).padStart(8)}  ${name}`);
   const lines = [
     `socket       ${path}`,
-    `process      ${pid}, version ${version}, for ${duration(Date.now() / 1000 - started)}`,
+    `process      ${pid}, version ${version}, for ${howLong(Date.now() / 1000 - started)}`,
     `memory       ${(memory / 2 ** 20).toFixed(1)} MB`,
     `holds        ${counts.ccaches} ccaches, ${counts.credentials} credentials`,
     `connections  ${counts.connections}`,
     `keeps        ${keptIn === undefined ? 'in memory alone' : `in ${keptIn}`}`,
-    `leaves       ${leavesIn === undefined ? 'not now' : `in ${duration(leavesIn)} if nobody asks`}`,
+    `leaves       ${leavesIn === undefined ? 'not now' : `in ${howLong(leavesIn)} if nobody asks`}`,
     ...(asked.length > 0 ? ['requests', ...asked] : []),
   ];
   return lines.map(printable).join('\n');
@@ -92,23 +93,4 @@ function runningServer(pid: number, words: string[]): RunningServer | undefined 
     // It has ended meanwhile.
     return undefined;
   }
-}
-
-/** As people say it, in the largest units. */
-function duration(seconds: number): string {
-  const whole = Math.max(0, Math.round(seconds));
-  const units = [
-    [86_400, 'd'],
-    [3600, 'h'],
-    [60, 'min'],
-    [1, 's'],
-  ] as const;
-  const parts: string[] = [];
-  let left = whole;
-  for (const [size, unit] of units) {
-    const count = Math.floor(left / size);
-    left -= count * size;
-    if (count > 0) parts.push(`${count} ${unit}`);
-  }
-  return parts.slice(0, 2).join(' ') || '0 s';
 }

@@ -7,14 +7,14 @@ import type { Command } from './command.ts';
 export const stop: Command = {
   usage: `usage: ccapi stop
 
-Has your credential-cache server finish what it was asked and end. What it keeps in files is there for the next one; with
+Has your credential-cache server on this host finish what it was asked and end. What it keeps in files is there for the next one; with
 persist = never, or where no files are kept, the tickets are gone. Nothing happens where none runs.
 
   ccapi stop`,
 
   async run(args) {
     parseArgs({ args, options: {} });
-    const found = await new Locator().running();
+    const found = await new Locator({ here: true }).running();
     if (found && !(await ended(found))) {
       throw new CCAPIError('ccErrServerUnavailable', `${found.path}: not a server of this host that could be ended`);
     }

@@ -56,11 +56,14 @@ function addressText(type: number, data: Buffer): string {
   return Array.from({ length: 8 }, (_, i) => data.readUInt16BE(2 * i).toString(16)).join(':');
 }
 
-/** How far away a time is, as people say it: `in 9 h`, `2 d ago`. */
-export function fromNow(seconds: number, now: number): string {
-  const away = Math.abs(seconds - now);
+/** A length of time in seconds, as people say it: `9 h`, `2 d`. */
+export function howLong(seconds: number): string {
   const [size, unit] =
-    away >= 172_800 ? [86_400, 'd'] : away >= 7200 ? [3600, 'h'] : away >= 120 ? [60, 'min'] : [1, 's'];
-  const amount = `${Math.floor(away / size)} ${unit}`;
-  return seconds >= now ? `in ${amount}` : `${amount} ago`;
+    seconds >= 172_800 ? [86_400, 'd'] : seconds >= 7200 ? [3600, 'h'] : seconds >= 120 ? [60, 'min'] : [1, 's'];
+  return `${Math.floor(seconds / size)} ${unit}`;
+}
+
+/** How far away a time is: `in 9 h`, `2 d ago`. */
+export function fromNow(seconds: number, now: number): string {
+  return seconds >= now ? `in ${howLong(seconds - now)}` : `${howLong(now - seconds)} ago`;
 }

@@ -4,7 +4,7 @@ import { createServer, type Server } from 'node:net';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { version } from '../../etc/version.ts';
 import { afterwards, temporaryDirectory, workersBelow } from '../setup/cleanup.ts';
-import { ccapi, freePort, startLauncher } from '../setup/programs.ts';
+import { ccapi, freePort, programs, startLauncher } from '../setup/programs.ts';
 
 interface Finding {
   what: string;
@@ -60,6 +60,12 @@ it('nothing where all is well, and says what it has seen', async () => {
   expect(stdout).toContain(`fine   server: ${base}/${uid}/S.ccapi, pid ${pid}, version ${version}\n`);
   expect(stdout).toContain(`fine   KCM at ${directory}/door: leads to pid ${pid}\n`);
   expect(stdout).not.toContain('WRONG');
+});
+
+it('nothing where the server is behind a program, which is not asked how it is', async () => {
+  await machine();
+  const connect = `exec:env CCAPI_DIRECTORY=${base} CCAPI_PORT=${env.CCAPI_PORT} ${process.execPath} ${programs.ccapi} connect`;
+  expect(await wrong({ CCAPI_SERVER: connect })).toEqual({});
 });
 
 describe('a fault:', () => {
