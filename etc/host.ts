@@ -9,7 +9,7 @@ let loaded: { koffi: Koffi; libc: ReturnType<Koffi['load']> } | null | undefined
 function host(): { koffi: Koffi; libc: ReturnType<Koffi['load']> } | null {
   if (loaded === undefined) {
     try {
-      const koffi: Koffi = require('koffi');
+      const koffi = loadKoffi();
       loaded = { koffi, libc: koffi.load(null) };
     } catch {
       // Not installed, or not for this machine: what needs it says so, or does without.
@@ -17,6 +17,16 @@ function host(): { koffi: Koffi; libc: ReturnType<Koffi['load']> } | null {
     }
   }
   return loaded;
+}
+
+/** The addon itself, where it is to be found: what koffi's own module does around it takes longer than all the rest. */
+function loadKoffi(): Koffi {
+  const addon = `@koromix/koffi-linux-${process.arch}/linux_${process.arch}/koffi.node`;
+  try {
+    return require(addon);
+  } catch {
+    return require('koffi');
+  }
 }
 
 const SOL_SOCKET = 1;

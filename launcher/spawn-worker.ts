@@ -3,12 +3,6 @@ import { join } from 'node:path';
 import { RendezvousError } from '../proto/rendezvous.ts';
 
 /**
- * What Node is told beside the program: not to let a worker that was busy for a while keep tens of megabytes, since there
- * is one for every user.
- */
-export const nodeOptions = ['--max-semi-space-size=2'] as const;
-
-/**
  * Starts a worker for a uid and waits for its one line: that it listens, or that another one does, or why not. As
  * `identity`, where it is not to run as the launcher's own uid: without supplementary groups then, as libuv has it.
  */
@@ -18,7 +12,7 @@ export async function spawnWorker(
   args: string[],
   deadline: number,
 ): Promise<void> {
-  const child = spawn(process.execPath, [...nodeOptions, join(__dirname, 'ccapi-server.js'), ...args], {
+  const child = spawn(process.execPath, [join(__dirname, 'ccapi-server.js'), ...args], {
     // Node takes signed 32-bit numbers here and means the unsigned ones of the same bits.
     ...(identity && { uid: identity.uid | 0, gid: identity.gid | 0 }),
     cwd: '/',

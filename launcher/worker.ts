@@ -1,4 +1,4 @@
-import { readdirSync } from 'node:fs';
+import { existsSync, readdirSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import { decideAccess } from '../etc/access-rules.ts';
@@ -94,7 +94,8 @@ export class Workers {
   /** Connects to a socket of the worker. Rejects with the system's error where none listens. */
   connectTo = (whose: Whose, name: string): Promise<Socket> =>
     new Promise((resolve, reject) => {
-      const socket = this.#connect(whose.uid, `${this.#directory(whose)}/${name}`);
+      const path = `${this.#directory(whose)}/${name}`;
+      const socket = this.#as(whose.uid, () => connect({ path, allowHalfOpen: true }));
       socket.once('connect', () => resolve(socket.off('error', reject)));
       socket.once('error', reject);
     });
@@ -116,6 +117,9 @@ export class Workers {
   }
 
   async #isServing(whose: Whose): Promise<boolean> {
+    const path = `${this.#directory(whose)}/${SOCKET_NAME}`;
+    // Before a first start there is nothing to connect to, and this is the quicker way to know.
+    if (!this.#as(whose.uid, () => existsSync(path))) return false;
     try {
       (await this.connectTo(whose, SOCKET_NAME)).destroy();
       return true;
@@ -125,11 +129,11 @@ export class Workers {
   }
 
   /** A user's directory is the user's to play with, so root goes into it with no more rights than the user has. */
-  #connect(uid: number, path: string): Socket {
+  #as<T>(uid: number, look: () => T): T {
     const become = this.#launcherUid === 0 && uid !== 0;
     if (become) process.seteuid?.(uid);
     try {
-      return connect({ path, allowHalfOpen: true });
+      return look();
     } finally {
       if (become) process.seteuid?.(0);
     }

@@ -25,6 +25,7 @@ import { keepsIn } from './persistence.ts';
 import { PublicSocket } from './public-socket.ts';
 import { StatusSession } from './status-session.ts';
 import { Store } from './store.ts';
+import { Tidying } from './tidying.ts';
 import { dropUnfinished } from './unfinished.ts';
 
 /** How long a worker that has given up its name waits for those who had found it before, in milliseconds. */
@@ -60,6 +61,7 @@ export class Worker {
   readonly #connections = new Map<Socket, Connection>();
   readonly #requests = new Map<string, number>();
   readonly #lifetime: Lifetime;
+  readonly #tidying = new Tidying();
   #place: { socket: PublicSocket; handOver: HandOver; ownership: Ownership } | undefined;
   #store: Store | undefined;
   #openSession: (() => EitherSession) | undefined;
@@ -167,6 +169,7 @@ export class Worker {
     [this.#store, this.#collection] = [store, collection];
     const requested = (name: string) => {
       this.#lifetime.requested();
+      this.#tidying.requested();
       this.#requests.set(name, (this.#requests.get(name) ?? 0) + 1);
     };
     this.#house = new Housekeeping(collection, this.#log);

@@ -20,6 +20,8 @@ export async function costs(quick: boolean): Promise<string> {
     for (let at = 0; at < count; at += 1000) {
       await Promise.all(Array.from({ length: Math.min(1000, count - at) }, () => ccache.storeCredentials(credential)));
     }
+    // For some seconds the engine is still busy with what there was to do.
+    await delay(quick ? 0 : 20_000);
     const held = privateMemory(worker.pid);
     const more = `${megabytes(held)}, ${held > bare ? '+' : ''}${megabytes(held - bare)}`;
     rows.push([`a worker with ${count.toLocaleString('en')} credentials`, more]);
@@ -53,8 +55,6 @@ function privateMemory(pid: number | undefined): number {
 
 async function idle(pid: number | undefined, quick: boolean): Promise<string> {
   const seconds = quick ? 1 : 60;
-  // For some seconds the engine is still busy with what there was to do.
-  await delay(quick ? 0 : 20_000);
   const before = ticks(pid);
   await delay(seconds * 1000);
   return `${(((ticks(pid) - before) * 10 * 60) / seconds).toFixed(0)} ms`;

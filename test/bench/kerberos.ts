@@ -6,6 +6,7 @@ import { temporaryDirectory } from '../setup/cleanup.ts';
 import { cleanEnvironment, run } from '../setup/programs.ts';
 import { type Peer, startPeers } from './peers.ts';
 import { median } from './table.ts';
+import { wholePrograms } from './whole-programs.ts';
 
 /** Operations, by the names that the load program gives them. */
 export const operations = {
@@ -14,6 +15,7 @@ export const operations = {
   list: 'list',
   principal: 'principal',
   walk: 'walk',
+  crowd: 'look up',
 } as const;
 export type Operation = keyof typeof operations;
 
@@ -32,9 +34,14 @@ const SECONDS = 0.1;
 const SECONDS_AT_MOST = 0.6;
 
 /** Runs every case on every peer, the rounds interleaved. */
-export async function kerberos(quick: boolean): Promise<{ cells: Cell[]; notes: string[] }> {
+export async function kerberos(quick: boolean): Promise<{ cells: Cell[]; notes: string[]; programs: string }> {
   const load = compiled();
-  if (!load) return { cells: [], notes: ['no C compiler with the headers of libkrb5: the peers are not compared'] };
+  if (!load)
+    return {
+      cells: [],
+      programs: '',
+      notes: ['no C compiler with the headers of libkrb5: the peers are not compared'],
+    };
   const { peers, missing } = await startPeers();
   const notes = missing.map((what) => `not compared: ${what}`);
   const pinnings = quick || !existsSync('/usr/bin/taskset') ? [false] : [true, false];
@@ -50,14 +57,24 @@ export async function kerberos(quick: boolean): Promise<{ cells: Cell[]; notes: 
     const walking = peers.filter(({ collection }) => collection !== '');
     cells.push(...(await compared(load, walking, { size, pinned: !quick, rounds: quick ? 1 : 5, kind: 'collection' })));
   }
-  return { cells, notes };
+  for (const size of quick ? [8] : [1, 8, 64]) {
+    cells.push(...(await compared(load, peers, { size, pinned: false, rounds: quick ? 1 : 5, kind: 'crowd' })));
+  }
+  return { cells, notes, programs: await wholePrograms(load, peers, quick) };
 }
+
+/** What a run of the load program gives. */
+const given = {
+  ccache: ['store', 'lookUp', 'list', 'principal'],
+  collection: ['walk'],
+  crowd: ['crowd'],
+} as const;
 
 interface Case {
   size: number;
   pinned: boolean;
   rounds: number;
-  kind: 'ccache' | 'collection';
+  kind: 'ccache' | 'collection' | 'crowd';
 }
 
 async function compared(load: string, peers: Peer[], { size, pinned, rounds, kind }: Case): Promise<Cell[]> {
@@ -69,7 +86,7 @@ async function compared(load: string, peers: Peer[], { size, pinned, rounds, kin
       if (sample) samples.get(peer)?.push(sample);
     }
   }
-  const names = kind === 'ccache' ? (['store', 'lookUp', 'list', 'principal'] as const) : (['walk'] as const);
+  const names = given[kind];
   return [...samples].flatMap(([{ name: peer }, results]) =>
     names.map((operation) => ({
       peer,
@@ -91,10 +108,10 @@ async function measured(
   seconds: number,
   pinned = false,
 ): Promise<Record<string, number> | undefined> {
-  const what = kind === 'ccache' ? [ccache, String(size)] : ['--walk', pattern, String(size)];
+  const what = { ccache: [ccache], collection: ['--walk', pattern], crowd: ['--crowd', ccache] }[kind];
   const pin = pinned ? ['/usr/bin/taskset', '-c', '0'] : [];
-  const [program = '', ...args] = [...wrapper, ...pin, load, ...what, String(seconds)];
-  const environment = cleanEnvironment({ ...env, KRB5CCNAME: kind === 'ccache' ? ccache : collection });
+  const [program = '', ...args] = [...wrapper, ...pin, load, ...what, String(size), String(seconds)];
+  const environment = cleanEnvironment({ ...env, KRB5CCNAME: kind === 'collection' ? collection : ccache });
   const { code, stdout } = await run(program, args, { env: environment });
   const line = stdout.split('\n').find((text) => text.startsWith('{'));
   return code === 0 && line ? JSON.parse(line) : undefined;
@@ -111,6 +128,13 @@ function compiled(): string | undefined {
   return status === 0 ? program : undefined;
 }
 
+/** What a size counts. */
+const units: { [Name in Operation]?: string } = { walk: 'ccaches', crowd: 'clients at once, 100 credentials' };
+
+export function labelOf(operation: Operation, size: number): string {
+  return `${operations[operation]}, ${size.toLocaleString('en')} ${units[operation] ?? 'credentials'}`;
+}
+
 /** Rows of operations and sizes, a column for each peer: thousands of operations a second. */
 export function asRates(cells: Cell[], pinned: boolean): string {
   const chosen = cells.filter((cell) => cell.pinned === pinned);
@@ -121,8 +145,7 @@ export function asRates(cells: Cell[], pinned: boolean): string {
     const found = peers.map((peer) =>
       chosen.find((cell) => cell.peer === peer && cell.operation === operation && cell.size === Number(size)),
     );
-    const unit = operation === 'walk' ? 'ccaches' : 'credentials';
-    return `| ${operations[operation]}, ${Number(size).toLocaleString('en')} ${unit} | ${found.map(asRate).join(' | ')} |`;
+    return `| ${labelOf(operation, Number(size))} | ${found.map(asRate).join(' | ')} |`;
   });
   return [`| | ${peers.join(' | ')} |`, `| --- | ${peers.map(() => '---:').join(' | ')} |`, ...lines].join('\n');
 }

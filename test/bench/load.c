@@ -7,12 +7,23 @@
  *
  *     load --walk CCACHE%d CCACHES SECONDS
  *
- * the rate of ccaches read of the collection of that type, each with its name and principal. */
+ * the rate of ccaches read of the collection of that type, each with its name and principal.
+ *
+ *     load --crowd CCACHE CLIENTS SECONDS
+ *
+ * the rate at which so many processes at once look up credentials of one ccache of 100.
+ *
+ *     load --fill CCACHE CREDENTIALS SECONDS
+ *
+ * leaves a ccache there, of as many as could be stored. */
 #include <krb5.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
 #include <time.h>
+#include <unistd.h>
 
 static krb5_context context;
 
@@ -137,16 +148,49 @@ static void measure_walk(const char *pattern, krb5_principal client, long ccache
     }
 }
 
-static void measure(const char *name, krb5_principal client, long wanted, double seconds)
+static krb5_ccache fill(const char *name, krb5_principal client, long wanted, double seconds, long *stored)
 {
     krb5_ccache ccache;
-    long stored = 0, done, read;
-    double began;
+    double began = now();
     check(krb5_cc_resolve(context, name, &ccache), "krb5_cc_resolve");
     check(krb5_cc_initialize(context, ccache, client), "krb5_cc_initialize");
+    for (*stored = 0; *stored < wanted && now() - began < seconds; ++*stored)
+        store(ccache, client, *stored);
+    return ccache;
+}
 
-    for (began = now(); stored < wanted && now() - began < 10 * seconds; stored++)
-        store(ccache, client, stored);
+static void measure_crowd(const char *name, krb5_principal client, long clients, double seconds)
+{
+    long stored, i, done = 0;
+    krb5_ccache ccache = fill(name, client, 100, 10 * seconds, &stored);
+    long *counts = mmap(NULL, clients * sizeof *counts, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    double began = now() + 0.05 + clients * 0.002;
+    for (i = 0; i < clients; i++) {
+        if (fork() == 0) {
+            krb5_ccache own;
+            krb5_init_context(&context);
+            check(krb5_cc_resolve(context, name, &own), "krb5_cc_resolve");
+            look_up(own, client, 0);
+            while (now() < began)
+                usleep(1000);
+            for (srand(i); now() - began < seconds; counts[i]++)
+                look_up(own, client, rand() % stored);
+            _exit(0);
+        }
+    }
+    while (wait(NULL) > 0)
+        ;
+    for (i = 0; i < clients; i++)
+        done += counts[i];
+    printf("{\"stored\": %ld, \"crowd\": %.0f}\n", clients, done / (now() - began));
+    check(krb5_cc_destroy(context, ccache), "krb5_cc_destroy");
+}
+
+static void measure(const char *name, krb5_principal client, long wanted, double seconds)
+{
+    long stored, done, read;
+    double began = now();
+    krb5_ccache ccache = fill(name, client, wanted, 10 * seconds, &stored);
     printf("{\"stored\": %ld, \"store\": %.0f", stored, stored / (now() - began));
 
     srand(1);
@@ -168,17 +212,23 @@ static void measure(const char *name, krb5_principal client, long wanted, double
 int main(int argc, char **argv)
 {
     krb5_principal client;
-    int walks = argc > 1 && strcmp(argv[1], "--walk") == 0;
-    char **args = argv + 1 + walks;
-    if (argc != 4 + walks) {
-        fprintf(stderr, "usage: load CCACHE CREDENTIALS SECONDS | load --walk CCACHE%%d CCACHES SECONDS\n");
+    const char *what = argc > 1 && strncmp(argv[1], "--", 2) == 0 ? argv[1] : "";
+    char **args = argv + 1 + (*what != 0);
+    long stored;
+    if (argc != 4 + (*what != 0)) {
+        fprintf(stderr, "usage: load [--walk | --crowd | --fill] CCACHE COUNT SECONDS\n");
         return 2;
     }
     check(krb5_init_context(&context), "krb5_init_context");
     check(krb5_parse_name(context, "alice@EXAMPLE.TEST", &client), "krb5_parse_name");
-    if (walks)
+    if (strcmp(what, "--walk") == 0)
         measure_walk(args[0], client, atol(args[1]), atof(args[2]));
-    else
+    else if (strcmp(what, "--crowd") == 0)
+        measure_crowd(args[0], client, atol(args[1]), atof(args[2]));
+    else if (strcmp(what, "--fill") == 0) {
+        fill(args[0], client, atol(args[1]), atof(args[2]), &stored);
+        printf("{\"stored\": %ld}\n", stored);
+    } else
         measure(args[0], client, atol(args[1]), atof(args[2]));
     return 0;
 }

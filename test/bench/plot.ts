@@ -1,7 +1,14 @@
 // The comparison at a glance: a panel for each operation, a bar for each place, on a logarithmic scale.
-import { type Cell, type Operation, operations } from './kerberos.ts';
+import { type Cell, labelOf, type Operation, operations } from './kerberos.ts';
 
-const SIZES: Record<Operation, number> = { store: 10_000, lookUp: 10_000, list: 1000, principal: 1000, walk: 100 };
+const SIZES: Record<Operation, number> = {
+  store: 10_000,
+  lookUp: 10_000,
+  list: 1000,
+  principal: 1000,
+  walk: 100,
+  crowd: 8,
+};
 const [WIDTH, LABEL, ROW, PANEL] = [760, 130, 20, 180];
 const LARGEST = 1e7;
 
@@ -11,9 +18,11 @@ export function asPlot(cells: Cell[]): string {
   let y = 30;
   for (const operation of Object.keys(operations) as Operation[]) {
     const size = SIZES[operation];
-    const bars = cells.filter((cell) => cell.operation === operation && cell.size === size && cell.pinned);
+    const bars = cells.filter(
+      (cell) => cell.operation === operation && cell.size === size && cell.pinned === (operation !== 'crowd'),
+    );
     if (bars.length === 0) continue;
-    parts.push(text(10, y, `${operations[operation]}, ${size.toLocaleString('en')}: operations a second`, 'bold'));
+    parts.push(text(10, y, `${labelOf(operation, size)}: operations a second`, 'bold'));
     for (const { peer, perSecond } of bars) {
       y += ROW;
       const length = perSecond > 1 ? (Math.log10(perSecond) / Math.log10(LARGEST)) * (WIDTH - LABEL - PANEL) : 0;

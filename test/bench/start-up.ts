@@ -5,7 +5,10 @@ import { askChild, askPort } from '../../client/ask-launcher.ts';
 import { requestFrame } from '../../proto/exchange.ts';
 import { uninitialised } from '../../proto/identifier.ts';
 import { endProgramsBelow, endWorkersBelow, temporaryDirectory } from '../setup/cleanup.ts';
+import { isInstalled } from '../setup/debian-packages.ts';
+import { startInetdFor } from '../setup/inetd.ts';
 import { cleanEnvironment, programs, startLauncher } from '../setup/programs.ts';
+import { startWorker, workerDirectory } from '../setup/worker.ts';
 import { startEcho } from './echo.ts';
 import { interleaved, type Row } from './table.ts';
 
@@ -15,6 +18,16 @@ export async function startUp(rounds: number): Promise<Row[]> {
   const directory = temporaryDirectory();
   const [byChild, byLauncher] = [`${directory}/a`, `${directory}/b`];
   const { port } = await startLauncher([`--directory=${byLauncher}`]);
+  const { path } = await startWorker(workerDirectory());
+  const hasInetd = isInstalled('openbsd-inetd') && uid === 0;
+  const inetds = hasInetd && { wait: await inetd('wait'), nowait: await inetd('nowait') };
+  const behind = async (how: 'wait' | 'nowait') => {
+    if (!inetds) return Number.NaN;
+    const { base, port } = inetds[how];
+    await endProgramsBelow(base);
+    awake();
+    return timed(async () => firstReply((await askPort(port, { uid })) as string));
+  };
   const echo = await startEcho(`${directory}/echo`);
   const start = (...args: string[]) => spawnSync(process.execPath, args, { env: cleanEnvironment(), cwd: '/' });
   // A processor that has been idle takes twice as long at first: none of what is compared is to be the first.
@@ -58,9 +71,12 @@ export async function startUp(rounds: number): Promise<Row[]> {
       return timed(launcher);
     },
     warmRunningLauncher: () => timed(launcher),
-    direct: () => timed(() => firstReply(`${byLauncher}/${uid}/S.ccapi`)),
+    direct: () => timed(() => firstReply(path)),
     echo: () => timed(() => firstReply(echo)),
+    wait: () => behind('wait'),
+    nowait: () => behind('nowait'),
   });
+  const twice = { against: 'node -e 0, twice', baseline: samples.emptyTwice, unit: 'ms' } as const;
   const empty = { against: 'node -e 0', baseline: samples.empty, unit: 'ms' } as const;
   const bare = { against: 'connect and echo, bare Node', baseline: samples.echo, unit: 'ms' } as const;
   return [
@@ -69,11 +85,14 @@ export async function startUp(rounds: number): Promise<Row[]> {
     {
       what: 'cold: launcher and worker start, rendezvous, first reply',
       samples: samples.cold,
-      against: 'node -e 0, twice',
-      baseline: samples.emptyTwice,
-      unit: 'ms',
+      ...twice,
       budget: 1.6,
     },
+    ...(hasInetd ? (['wait', 'nowait'] as const) : []).map((how) => ({
+      what: `the same under inetd, ${how}`,
+      samples: samples[how],
+      ...twice,
+    })),
     {
       what: 'cold, launcher runs: worker start, rendezvous, first reply',
       samples: samples.coldRunningLauncher,
@@ -83,6 +102,11 @@ export async function startUp(rounds: number): Promise<Row[]> {
     { what: 'worker and launcher run: rendezvous, first reply', samples: samples.warmRunningLauncher, ...bare },
     { what: 'warm: connect and first reply', samples: samples.direct, ...bare, budget: 1.5 },
   ];
+}
+
+/** The real inetd, in one of the ways that it starts a launcher. */
+function inetd(how: 'wait' | 'nowait') {
+  return startInetdFor({ address: '127.0.0.1', wait: how === 'wait' });
 }
 
 async function timed(what: () => unknown): Promise<number> {
