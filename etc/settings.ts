@@ -82,6 +82,11 @@ export const settingsTable = {
     86_400,
     'seconds after its end time at which a credential is removed',
   ),
+  renew: setting(
+    boolean,
+    false,
+    'whether a worker has kinit -R renew ticket-granting tickets at half their life, and stays for it',
+  ),
   maxLauncherConnections: setting(integer(1, 100_000), 1000, 'connections that a launcher has at once'),
   maxLauncherConnectionsPerUid: setting(
     integer(1, 100_000),

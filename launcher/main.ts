@@ -11,7 +11,7 @@ import { listenByHand } from './by-hand.ts';
 import { Crowd } from './crowd.ts';
 import { type LauncherOptions, serveConnection, serveListeners } from './launcher.ts';
 import { type Mode, startedAs, stdinIsSocket, stdoutIsApart } from './mode.ts';
-import { type SampleOption, samples } from './samples.ts';
+import { sample, sampleOptions } from './samples.ts';
 import { Workers } from './worker.ts';
 
 const usage = `usage: ccapi-launcher [--listen [ADDRESS...] | --wait | --inetd] [options]
@@ -25,7 +25,7 @@ Tells a client where the credential-cache server of its uid listens, and starts 
                      (with neither, descriptor 0 is tried; of systemd it takes the descriptors that are passed)
 ${settingsUsage()}
 
-  --print-inetd-entry, --print-xinetd-entry, --print-systemd-units, --print-krb5-conf
+${sampleOptions.map((name) => `  --${name}`).join('\n')}
                      print what an admin installs, with the paths of this machine
 `;
 
@@ -51,12 +51,10 @@ function silence(): void {
   }
 }
 
-const sampleOptions = Object.fromEntries(Object.keys(samples).map((name) => [name, { type: 'boolean' as const }]));
-
 /** The sample that was asked for. */
 function askedSample(flags: Record<string, unknown>): string | undefined {
-  const name = (Object.keys(samples) as SampleOption[]).find((option) => flags[option]);
-  return name && samples[name]();
+  const name = sampleOptions.find((option) => flags[option]);
+  return name && sample(name);
 }
 
 function readArguments() {
@@ -67,7 +65,7 @@ function readArguments() {
       wait: { type: 'boolean' },
       inetd: { type: 'boolean' },
       help: { type: 'boolean' },
-      ...sampleOptions,
+      ...Object.fromEntries(sampleOptions.map((name) => [name, { type: 'boolean' as const }])),
     },
     allowPositionals: true,
   });

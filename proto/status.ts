@@ -21,4 +21,6 @@ export interface WorkerStatus {
   keptIn?: string;
   /** In how many seconds it leaves if nobody asks anything; not while somebody is connected or something would be lost. */
   leavesIn?: number;
+  /** In how many seconds the next ticket is renewed, where `renew = yes` and there is one. */
+  renewsIn?: number;
 }

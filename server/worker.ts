@@ -8,6 +8,7 @@ import type { Settings } from '../etc/settings.ts';
 import { version } from '../etc/version.ts';
 import type { WorkerStatus } from '../proto/status.ts';
 import { Admission } from './admission.ts';
+import type { CCache } from './ccache.ts';
 import { CCAPISession } from './ccapi-session.ts';
 import { hostClock } from './change-time.ts';
 import { Collection } from './collection.ts';
@@ -23,6 +24,7 @@ import { Lifetime } from './lifetime.ts';
 import { Ownership } from './ownership.ts';
 import { keepsIn } from './persistence.ts';
 import { PublicSocket } from './public-socket.ts';
+import { Renewal } from './renewal.ts';
 import { StatusSession } from './status-session.ts';
 import { Store } from './store.ts';
 import { Tidying } from './tidying.ts';
@@ -39,7 +41,7 @@ const LOOK_AGAIN = 10;
 
 /** What a worker reads of the settings. */
 export type WorkerSettings = HouseSettings &
-  Pick<Settings, 'idleTimeout' | 'rootAccess' | 'persist' | 'maxConnections' | 'maxFrame' | 'maxOutput'>;
+  Pick<Settings, 'idleTimeout' | 'rootAccess' | 'persist' | 'renew' | 'maxConnections' | 'maxFrame' | 'maxOutput'>;
 
 /** How a worker comes to its directory, and leaves it. */
 export interface StartOptions {
@@ -71,6 +73,7 @@ export class Worker {
   #leaving = false;
   #isFull = false;
   #house: Housekeeping | undefined;
+  #renewal: Renewal | undefined;
 
   constructor(settings: WorkerSettings, log: Log) {
     this.#settings = settings;
@@ -78,7 +81,7 @@ export class Worker {
     this.#admission = new Admission(settings.rootAccess, log);
     this.#server = this.#newServer();
     this.#lifetime = new Lifetime(settings.idleTimeout * 1000, {
-      holdsSomething: () => this.#holdsUnexpired(),
+      holdsSomething: () => this.#holdsSomething(),
       leave: () => this.#leaveWhenIdle(),
     });
   }
@@ -115,12 +118,19 @@ export class Worker {
     this.#admission.rootAccess = settings.rootAccess;
     this.#lifetime.idleTimeout = settings.idleTimeout * 1000;
     this.#house?.goBy(settings);
+    this.#renewAsSet();
+  }
+
+  #renewAsSet(): void {
+    if (this.#settings.renew) this.#renewal?.start();
+    else this.#renewal?.stop();
   }
 
   /** What the first connection needs and the first answer of the launcher need not wait for. */
   prepare(): void {
     this.#admission.prepare();
     keepOthersOut();
+    this.#renewAsSet();
   }
 
   /** Leaves nothing of a worker that is not needed. */
@@ -134,6 +144,7 @@ export class Worker {
     if (this.#leaving) return;
     this.#leaving = true;
     this.#withdraw();
+    this.#renewal?.stop();
     this.#collection?.shutDown();
     for (const connection of this.#connections.values()) finishSoon(connection);
     setTimeout(() => this.#exit(), LAST_REPLIES);
@@ -174,6 +185,7 @@ export class Worker {
     };
     this.#house = new Housekeeping(collection, this.#log);
     this.#house.goBy(this.#settings);
+    this.#renewal = new Renewal(collection, renewer(`${directory}/${SOCKET_NAME}`), hostClock, this.#log);
     this.#openSession = () =>
       new EitherSession({
         ccapi: () => new CCAPISession(collection, iterators, this.#log, requested),
@@ -202,6 +214,7 @@ export class Worker {
   /** The one who asks is not counted: that they are there keeps nobody. */
   #status({ limits, size }: Collection, keptIn: string | undefined): WorkerStatus {
     const leavesIn = this.#lifetime.leavesIn(1);
+    const renewsAt = this.#renewal?.next;
     return {
       version,
       pid: process.pid,
@@ -213,6 +226,7 @@ export class Worker {
       requests: Object.fromEntries(this.#requests),
       ...(keptIn !== undefined && { keptIn }),
       ...(leavesIn !== undefined && { leavesIn: Math.round(leavesIn / 1000) }),
+      ...(renewsAt !== undefined && { renewsIn: Math.max(0, renewsAt - hostClock()) }),
     };
   }
 
@@ -240,7 +254,7 @@ export class Worker {
     this.#withdraw();
     setTimeout(() => {
       if (this.#leaving) return;
-      if (this.#lifetime.connections === 0 && !this.#holdsUnexpired()) this.stop();
+      if (this.#lifetime.connections === 0 && !this.#holdsSomething()) this.stop();
       else {
         this.#publish();
         this.#lifetime.watch();
@@ -266,8 +280,9 @@ export class Worker {
     process.exit(0);
   }
 
-  /** Whether something would be lost with the process. */
-  #holdsUnexpired(): boolean {
+  /** Whether something would be lost with the process, or not be done. */
+  #holdsSomething(): boolean {
+    if (this.#renewal?.next !== undefined) return true;
     if (this.#store || !this.#collection) return false;
     const now = hostClock();
     for (const ccache of this.#collection) {
@@ -275,6 +290,14 @@ export class Worker {
     }
     return false;
   }
+}
+
+/** kinit is loaded with what it needs when there is something to renew. */
+function renewer(socket: string): (ccache: CCache, signal: AbortSignal) => Promise<void> {
+  return async ({ name }, signal) => {
+    const { renewByKinit } = await import('./kinit.ts');
+    await renewByKinit(socket, name, signal);
+  };
 }
 
 /** Ends a connection when what the kernel has of it by now is answered; that comes with the next turns. */

@@ -34,7 +34,7 @@ Shows how your credential-cache server on this host is, if it runs; none is star
 
 function asText(
   path: string,
-  { version, pid, started, memory, keptIn, leavesIn, requests, ...counts }: WorkerStatus,
+  { version, pid, started, memory, keptIn, leavesIn, renewsIn, requests, ...counts }: WorkerStatus,
 ): string {
   const asked = Object.entries(requests)
     .sort(([, one], [, other]) => other - one)
@@ -47,6 +47,7 @@ function asText(
     `connections  ${counts.connections}`,
     `keeps        ${keptIn === undefined ? 'in memory alone' : `in ${keptIn}`}`,
     `leaves       ${leavesIn === undefined ? 'not now' : `in ${howLong(leavesIn)} if nobody asks`}`,
+    ...(renewsIn === undefined ? [] : [`renews       a ticket in ${howLong(renewsIn)}`]),
     ...(asked.length > 0 ? ['requests', ...asked] : []),
   ];
   return lines.map(printable).join('\n');

@@ -1,27 +1,10 @@
-import { renameSync, writeFileSync } from 'node:fs';
-import { dirname } from 'node:path';
-import { krb5ConfPaths } from '../../etc/krb5-conf.ts';
+import { writeStockKrb5Conf } from '../../etc/stock-krb5-conf.ts';
 import type { Context } from '../index.ts';
 
 /**
  * The value of KRB5_CONFIG with which stock Kerberos programs keep their tickets in the user's worker, which is started
- * if it does not run: a krb5.conf beside its socket that names it, ahead of those that the environment names.
+ * if it does not run.
  */
 export async function krb5ConfigFor(context: Context, env: NodeJS.ProcessEnv = process.env): Promise<string> {
-  const socket = await context.getServerPath();
-  const path = `${dirname(socket)}/krb5.conf`;
-  const unfinished = `${path}.${process.pid}`;
-  writeFileSync(unfinished, contents(socket), { mode: 0o600 });
-  renameSync(unfinished, path);
-  return [path, ...krb5ConfPaths(env).filter((other) => other !== path)].join(':');
-}
-
-/** MIT's programs ask by the first two lines, Heimdal's by the last. */
-function contents(socket: string): string {
-  return `# Made by ccapi: leads stock Kerberos programs to the server beside it.
-[libdefaults]
-    default_ccache_name = KCM:
-    kcm_socket = ${socket}
-    default_cc_type = KCM
-`;
+  return writeStockKrb5Conf(await context.getServerPath(), env);
 }

@@ -1,7 +1,6 @@
 // What the launcher prints for admins is right as it stands: it is given to the real programs.
-import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, statSync, writeFileSync } from 'node:fs';
 import { expect, inject, it } from 'vitest';
-import { capabilities } from '../../launcher/samples.ts';
 import { eventually, start, temporaryDirectory } from '../setup/cleanup.ts';
 import { unpackedPrograms } from '../setup/debian-packages.ts';
 import { isListening, startInetd } from '../setup/inetd.ts';
@@ -13,7 +12,7 @@ const printed = (option: string) => succeed(process.execPath, [programs.launcher
 
 /** The files of a text in which each begins with its path in a comment. */
 function filesIn(text: string): { path: string; content: string }[] {
-  const [, ...parts] = text.split(/^# (?:.*: )?(\S*\/\S+)$/m);
+  const [, ...parts] = text.split(/^# For (\S+?)[.:](?: .*)?$/m);
   return parts.flatMap((path, i) => (i % 2 === 0 ? [{ path, content: parts[i + 1] as string }] : []));
 }
 
@@ -82,6 +81,30 @@ describeWith(['root', 'Linux', 'openbsd-inetd', 'xinetd'], 'the entries', () => 
   });
 });
 
+describeWith(['systemd'], 'systemd-tmpfiles', () => {
+  it('makes the base directory', async () => {
+    const directory = temporaryDirectory();
+    writeFileSync(`${directory}/ccapi.conf`, await printed('--print-tmpfiles-conf'));
+    const args = ['--create', `--root=${directory}`, `${directory}/ccapi.conf`];
+    expect(await run('/usr/bin/systemd-tmpfiles', args)).toMatchObject({ code: 0, stderr: '' });
+    expect(statSync(`${directory}/run/ccapi`).mode & 0o777).toBe(0o755);
+  });
+});
+
+describeWith(['apparmor'], 'apparmor_parser', () => {
+  it('understands the profile', async () => {
+    const profile = `${temporaryDirectory()}/ccapi`;
+    writeFileSync(profile, await printed('--print-apparmor-profile'));
+    const parsed = await run('/sbin/apparmor_parser', ['--skip-kernel-load', '--skip-cache', '--names', profile]);
+    // On standard error it tells what this kernel lacks, as well.
+    expect([parsed.code, parsed.stdout]).toEqual([0, 'ccapi-launcher\nccapi-server\n']);
+  });
+});
+
+it('the entry of /etc/services has the port that clients try', async () => {
+  expect(await printed('--print-services-entry')).toMatch(/^ccapi\s+789\/tcp\b/m);
+});
+
 describeWith(['krb5-user'], 'stock klist', () => {
   it('reads the krb5.conf, and we do', async () => {
     const krb5Conf = `${temporaryDirectory()}/krb5.conf`;
@@ -99,7 +122,8 @@ describeWith(['root', 'Linux', 'openbsd-inetd'], 'of what root may, the launcher
     const [alice] = inject('users') as [TestUser, TestUser];
     const directory = temporaryDirectory();
     const port = await freePort();
-    const bounds = ['-all', ...capabilities.map((name) => `+${name}`)].join(',');
+    const [, listed = ''] = /^CapabilityBoundingSet=(.*)$/m.exec(await printed('--print-systemd-units')) ?? [];
+    const bounds = ['-all', ...listed.split(' ').map((name) => name.toLowerCase().replace('cap_', '+'))].join(',');
     const wrapper = ['/usr/bin/setpriv', '--bounding-set', bounds, '--no-new-privs'];
     const entry = { address: '127.0.0.1', port, wait: true };
     await startInetd(directory, [entry], [`--directory=${directory}/run`], { wrapper });

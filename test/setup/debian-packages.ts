@@ -4,6 +4,8 @@ import { join } from 'node:path';
 
 /** The Debian packages that tests run, each with a file by which its presence shows. This is the one list. */
 const packages = {
+  apparmor: '/sbin/apparmor_parser',
+  mandoc: '/usr/bin/mandoc',
   'openbsd-inetd': '/usr/sbin/inetd',
   'krb5-kdc': '/usr/sbin/krb5kdc',
   'krb5-admin-server': '/usr/sbin/kadmin.local',

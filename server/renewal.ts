@@ -1,0 +1,145 @@
+import type { Log } from '../etc/log.ts';
+import type { CredentialV5 } from '../proto/credential-v5.ts';
+import { splitRealm } from '../proto/principal.ts';
+import type { CCache } from './ccache.ts';
+import type { Clock } from './change-time.ts';
+import type { Collection } from './collection.ts';
+import type { Holder, Holding } from './holdings.ts';
+
+/** The ticket flag RENEWABLE (RFC 4120 5.3). */
+const RENEWABLE = 0x00800000;
+
+/** How soon after a change it is looked what is to be renewed now, in milliseconds: kinit makes several in a row. */
+const SETTLED = 1000;
+
+/** The first pause after a renewal that failed, and the longest, in seconds. Each is twice the one before. */
+const PAUSE = { first: 60, longest: 3600 };
+
+/** Node fires a longer timer at once, in milliseconds. */
+const LONGEST_TIMER = 2 ** 31 - 1;
+
+/** A renewal that failed: when it is tried again, in seconds since 1970, and after what pause. */
+interface Failure {
+  /** The end of the ticket that could not be renewed: another ticket is another matter. */
+  endtime: number;
+  pause: number;
+  again: number;
+}
+
+/** Has ticket-granting tickets renewed at half their life: `renew = yes`. */
+export class Renewal implements Holder {
+  readonly holdings = new Set<Holding>();
+  readonly #collection: Collection;
+  readonly #renew: (ccache: CCache, signal: AbortSignal) => Promise<void>;
+  readonly #now: Clock;
+  readonly #log: Log;
+  readonly #failures = new WeakMap<CCache, Failure>();
+  #timer: NodeJS.Timeout | undefined;
+  #running: AbortController | undefined;
+  #next: number | undefined;
+
+  /** `renew` renews the ticket-granting ticket of a ccache, or rejects with the reason. */
+  constructor(
+    collection: Collection,
+    renew: (ccache: CCache, signal: AbortSignal) => Promise<void>,
+    now: Clock,
+    log: Log,
+  ) {
+    this.#collection = collection;
+    this.#renew = renew;
+    this.#now = now;
+    this.#log = log;
+  }
+
+  /** When the next ticket is to be renewed, in seconds since 1970; undefined while there is none, or nothing is renewed. */
+  get next(): number | undefined {
+    return this.#next;
+  }
+
+  /** Begins, or goes on. */
+  start(): void {
+    if (this.holdings.size > 0) return;
+    this.#waitForChange();
+    this.#lookIn(0);
+  }
+
+  /** Renews nothing from here on, and breaks off what is being renewed. */
+  stop(): void {
+    for (const holding of [...this.holdings]) holding.abandon();
+    clearTimeout(this.#timer);
+    this.#next = undefined;
+    this.#running?.abort();
+  }
+
+  #waitForChange(): void {
+    this.#collection.waiters.add(this, (outcome) => {
+      if ('error' in outcome) this.stop();
+      else {
+        this.#lookIn(SETTLED);
+        // Not at once: the collection is in the middle of telling who waits.
+        queueMicrotask(() => this.#waitForChange());
+      }
+    });
+  }
+
+  #lookIn(milliseconds: number): void {
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => this.#look(), Math.min(milliseconds, LONGEST_TIMER));
+  }
+
+  /** One after the other: kinit is a program of its own, and nobody waits for it. */
+  async #look(): Promise<void> {
+    if (this.#running) return;
+    const running = new AbortController();
+    this.#running = running;
+    for (const ccache of [...this.#collection]) {
+      const due = this.#due(ccache);
+      if (due !== undefined && due <= this.#now() && !running.signal.aborted) await this.#try(ccache, running.signal);
+    }
+    this.#running = undefined;
+    if (running.signal.aborted) return;
+    const times = [...this.#collection].flatMap((ccache) => this.#due(ccache) ?? []);
+    this.#next = times.length > 0 ? Math.min(...times) : undefined;
+    if (this.#next !== undefined) this.#lookIn(Math.max(SETTLED, (this.#next - this.#now()) * 1000));
+  }
+
+  /** When a ccache's ticket is to be renewed: at half its life, or after the pause of a failure. */
+  #due(ccache: CCache): number | undefined {
+    const ticket = ccache.removed ? undefined : this.#renewable(ccache);
+    if (!ticket) return undefined;
+    const from = ticket.starttime || ticket.authtime;
+    const due = Math.ceil(from + (ticket.endtime - from) / 2);
+    const failure = this.#failures.get(ccache);
+    return failure?.endtime === ticket.endtime ? Math.max(due, failure.again) : due;
+  }
+
+  /** The ticket-granting ticket, where a renewal makes it last longer. */
+  #renewable({ contents: { principal, credentials } }: CCache): CredentialV5 | undefined {
+    const { realm } = splitRealm(principal);
+    for (const { value } of credentials.forService(`krbtgt/${realm}`)) {
+      const { ticketFlags, endtime, renewTill, client, server } = value;
+      const isIt = client === principal && server === `krbtgt/${realm}@${realm}`;
+      if (isIt && endtime > this.#now() && renewTill > endtime && (ticketFlags & RENEWABLE) !== 0) return value;
+    }
+    return undefined;
+  }
+
+  async #try(ccache: CCache, signal: AbortSignal): Promise<void> {
+    const { name, contents } = ccache;
+    const { principal } = contents;
+    const endtime = this.#renewable(ccache)?.endtime ?? 0;
+    try {
+      await this.#renew(ccache, signal);
+      if (this.#renewable(ccache)?.endtime === endtime) throw new Error('it is the same as before');
+      this.#failures.delete(ccache);
+      this.#log.info(`the ticket of ${principal} in ${name} is renewed`);
+    } catch (error) {
+      if (signal.aborted) return;
+      const before = this.#failures.get(ccache)?.pause ?? PAUSE.first / 2;
+      const pause = Math.min(before * 2, PAUSE.longest);
+      this.#failures.set(ccache, { endtime, pause, again: this.#now() + pause });
+      const why = (error as Error).message;
+      this.#log.warning(`the ticket of ${principal} in ${name} is not renewed: ${why}; tried again in ${pause} s`);
+    }
+  }
+}
