@@ -85,7 +85,7 @@ export const settingsTable = {
   renew: setting(
     boolean,
     false,
-    'whether a worker has kinit -R renew ticket-granting tickets at half their life, and stays for it',
+    "whether a worker has the system's kinit renew tickets at half their life, and stays for it",
   ),
   maxLauncherConnections: setting(integer(1, 100_000), 1000, 'connections that a launcher has at once'),
   maxLauncherConnectionsPerUid: setting(

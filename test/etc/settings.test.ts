@@ -32,6 +32,7 @@ describe('the settings', () => {
       maxFrame: 2 ** 24,
       maxOutput: 2 ** 20,
       purgeExpired: 86_400,
+      renew: false,
       maxLauncherConnections: 1000,
       maxLauncherConnectionsPerUid: 200,
       server: undefined,

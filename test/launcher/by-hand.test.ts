@@ -68,7 +68,7 @@ describe('at a path', () => {
 it('--help shows every setting, and what prints the samples', async () => {
   const { code, stdout } = await launcher('--help');
   expect(code).toBe(0);
-  expect(stdout).toContain('--print-inetd-entry, ');
+  expect(stdout).toContain('  --print-inetd-entry\n');
   for (const option of ['port', 'directory', 'idle-timeout', 'verify-uid']) expect(stdout).toContain(`--${option} `);
 });
 

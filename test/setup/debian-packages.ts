@@ -13,11 +13,13 @@ const packages = {
   'libkrb5-dev': '/usr/include/gssapi/gssapi.h',
   'netcat-openbsd': '/bin/nc.openbsd',
   'openssh-server': '/usr/sbin/sshd',
+  fish: '/usr/bin/fish',
   iproute2: '/bin/ip',
   socat: '/usr/bin/socat',
   systemd: '/usr/bin/systemd-socket-activate',
   s6: '/usr/bin/s6-ipcserver',
   'ucspi-unix': '/usr/bin/unixserver',
+  zsh: '/usr/bin/zsh',
 } as const;
 
 /** What the bench compares with, beside the tests' own. */
