@@ -42,7 +42,9 @@ export async function enteredFrontDoor(socket: Socket, peer: Peer, options: Laun
       const outcome = await handedOver(socket, first, whose, options);
       if (outcome === 'taken') break;
       if (outcome === 'impossible') {
-        options.log.warning(`${peer.description}: the connection cannot be handed over; its bytes are carried instead`);
+        options.log.warning(
+          `${peer.description()}: the connection cannot be handed over; its bytes are carried instead`,
+        );
         join(socket, first, await workerOf(whose, SOCKET_NAME, options));
         break;
       }
@@ -51,7 +53,7 @@ export async function enteredFrontDoor(socket: Socket, peer: Peer, options: Laun
       await delay(attempt * PAUSE);
     }
   } catch (error) {
-    options.log.refusal(`${peer.description}: KCM: ${(error as Error).message}`);
+    options.log.refusal(`${peer.description()}: KCM: ${(error as Error).message}`);
     socket.destroy();
   }
   return true;

@@ -46,7 +46,7 @@ function entered(socket: Socket, { uid, description }: Peer, { crowd, log }: Lau
     socket.once('close', () => crowd.leave(uid));
     return true;
   }
-  if (crowd.isNews(uid)) log.refusal(`${description}: too many connections at once; further ones are dropped`);
+  if (crowd.isNews(uid)) log.refusal(`${description()}: too many connections at once; further ones are dropped`);
   socket.destroy();
   return false;
 }

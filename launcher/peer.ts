@@ -2,6 +2,7 @@ import { statSync } from 'node:fs';
 import type { Socket } from 'node:net';
 import { canAskForPeers, peerCredentials } from '../etc/host.ts';
 import { auditSession } from '../etc/session.ts';
+import { whoIs } from '../etc/who-is.ts';
 import { isLoopback } from './loopback.ts';
 import { ownerOfPeer } from './socket-table.ts';
 
@@ -12,8 +13,8 @@ export interface Peer {
   certain: boolean;
   /** The login session, where the kernel says which process is there. */
   session?: string;
-  /** For the log. */
-  description: string;
+  /** For the log; nothing is looked up where nothing is logged. */
+  description(): string;
 }
 
 /** The peer of a TCP connection; undefined where it comes from another host. */
@@ -22,27 +23,29 @@ export function tcpPeer(socket: Socket): Peer | undefined {
   if (!isLoopback(remoteAddress) || !remoteAddress || !remotePort || !localAddress || !localPort) return undefined;
   const remote = { address: remoteAddress, port: remotePort };
   const uid = ownerOfPeer(remote, { address: localAddress, port: localPort });
-  return { uid, certain: false, description: `${remoteAddress} port ${remotePort} (uid ${uid ?? 'unknown'})` };
+  const description = () => `${remoteAddress} port ${remotePort} (uid ${uid ?? 'unknown'})`;
+  return { uid, certain: false, description };
 }
 
 /** Whoever made the pipes, or whoever the super-server has connected us with, where that need not be known. */
 export function ownPeer(launcherUid: number): Peer {
-  return { uid: launcherUid, certain: true, description: 'descriptor 0' };
+  return { uid: launcherUid, certain: true, description: () => 'descriptor 0' };
 }
 
 /** The peer of a UNIX socket, by the kernel's word. */
 export function unixPeer(descriptor: number): Peer {
   const credentials = peerCredentials(descriptor);
-  const who = credentials ? `uid ${credentials.uid}, pid ${credentials.pid}` : 'unknown';
   const session = credentials && { session: auditSession(credentials.pid) };
-  return { uid: credentials?.uid, certain: true, ...session, description: `a UNIX socket (${who})` };
+  const description = () => `a UNIX socket (${credentials ? whoIs(credentials) : 'unknown'})`;
+  return { uid: credentials?.uid, certain: true, ...session, description };
 }
 
 /** Whoever gave a launcher of root's two pipes. Where the kernel cannot be asked, whoever started it stands for them. */
 export function unixPeerOfPipes(): Peer {
   if (canAskForPeers()) return unixPeer(0);
   const uid = statSync(`/proc/${process.ppid}`, { throwIfNoEntry: false })?.uid;
-  return { uid, certain: true, description: `the parent, pid ${process.ppid} (uid ${uid ?? 'unknown'})` };
+  const description = () => `the parent, pid ${process.ppid} (uid ${uid ?? 'unknown'})`;
+  return { uid, certain: true, description };
 }
 
 /** What each of them sets, all of it or it was somebody else; the first says who the peer is. */
@@ -63,7 +66,8 @@ export function unixPeerAtStdin(env: NodeJS.ProcessEnv): Peer {
     if (env.PROTO !== protocols[server] || !family.every((name) => env[name] !== undefined)) continue;
     const said = env[family[0]];
     if (said !== String(peer.uid)) {
-      return { ...peer, uid: undefined, description: `${peer.description}, of whom ${server} says uid ${said}` };
+      const description = () => `${peer.description()}, of whom ${server} says uid ${said}`;
+      return { ...peer, uid: undefined, description };
     }
   }
   return peer;

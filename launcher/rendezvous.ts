@@ -39,7 +39,7 @@ export async function rendezvous(stream: Stream, peer: Peer, options: Rendezvous
   } catch (error) {
     answer = asRefusal(error, options.log);
     // What is wrong with the settings has been logged when they were read.
-    if (answer.code !== 'config') options.log.refusal(`${peer.description}: ${answer.code}: ${answer.message}`);
+    if (answer.code !== 'config') options.log.refusal(`${peer.description()}: ${answer.code}: ${answer.message}`);
   }
   await closed(stream, replyLine(bare, answer));
 }

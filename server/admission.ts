@@ -1,6 +1,7 @@
 import type { Socket } from 'node:net';
 import { canAskForPeers, descriptorOf, peerCredentials } from '../etc/host.ts';
 import type { Log } from '../etc/log.ts';
+import { whoIs } from '../etc/who-is.ts';
 
 /**
  * Who is served beside the directory's own word: the kernel is asked who connected, since a directory keeps everybody out
@@ -26,7 +27,7 @@ export class Admission {
     if (!canAskForPeers()) return true;
     const peer = peerCredentials(descriptorOf(socket));
     if (peer?.uid === this.#uid || (peer?.uid === 0 && this.rootAccess)) return true;
-    const who = peer ? `uid ${peer.uid} (pid ${peer.pid})` : 'a peer that the kernel does not name';
+    const who = peer ? whoIs(peer) : 'a peer that the kernel does not name';
     const hint = peer?.uid === 0 ? '; root_access = yes in krb5.conf would serve root' : '';
     this.#log.refusal(`${who} may not use the worker of uid ${this.#uid}${hint}`);
     return false;

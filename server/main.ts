@@ -45,7 +45,7 @@ async function main(): Promise<void> {
       log.error(`the settings stay as they were: ${(error as Error).message}`);
     }
   });
-  for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => worker.stop());
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => worker.stop(signal));
   // The one who asked gets the same answer from whichever worker holds the name.
   const serving = await worker.start(directory, { passed, vanishes: values.session !== undefined });
   if (passed.length === 0) report('ok');

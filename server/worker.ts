@@ -68,6 +68,7 @@ export class Worker {
   #store: Store | undefined;
   #openSession: (() => EitherSession) | undefined;
   #collection: Collection | undefined;
+  #directory = '';
   #isPassed = false;
   #vanishes = false;
   #leaving = false;
@@ -93,6 +94,7 @@ export class Worker {
     const handOver = await HandOver.listen(directory, id, (taken) => this.#serve(taken), this.#log);
     const ownership = new Ownership(directory, id);
     this.#place = { socket, handOver, ownership };
+    this.#directory = directory;
     this.#isPassed = passed.length > 0;
     this.#vanishes = vanishes;
     // Whoever serves here, or is about to leave, is waited for: until it can be found, or until it is gone.
@@ -130,6 +132,8 @@ export class Worker {
   prepare(): void {
     this.#admission.prepare();
     keepOthersOut();
+    const { size = 0 } = this.#collection ?? {};
+    this.#log.info(`version ${version} begins for uid ${process.getuid?.()} in ${this.#directory}; ${size} ccaches`);
     this.#renewAsSet();
   }
 
@@ -139,10 +143,11 @@ export class Worker {
     this.#place?.handOver.close();
   }
 
-  /** Answers what has come, lets the replies out, and ends the process. */
-  stop(): void {
+  /** Answers what has come, lets the replies out, and ends the process. `why` is for the log. */
+  stop(why: string): void {
     if (this.#leaving) return;
     this.#leaving = true;
+    this.#log.info(`leaves uid ${process.getuid?.()}: ${why}`);
     this.#withdraw();
     this.#renewal?.stop();
     this.#collection?.shutDown();
@@ -254,7 +259,8 @@ export class Worker {
     this.#withdraw();
     setTimeout(() => {
       if (this.#leaving) return;
-      if (this.#lifetime.connections === 0 && !this.#holdsSomething()) this.stop();
+      if (this.#lifetime.connections === 0 && !this.#holdsSomething())
+        this.stop(`nobody has asked for ${this.#settings.idleTimeout} s`);
       else {
         this.#publish();
         this.#lifetime.watch();

@@ -65,6 +65,17 @@ describeWith(['root', 'Linux', 'openbsd-inetd', 'socat', 'netcat-openbsd'], 'und
     ]);
   });
 
+  it('a worker says when it begins and when it leaves, and why', async () => {
+    expect(await ask(good.port, `CCAPI/1 uid=${bob.uid}`)).toContain('CCAPI/1 ok ');
+    // 30 is DAEMON (3 × 8) and info (6).
+    const line = (text: string) => new RegExp(`<30>.*ccapi-server\\[(\\d+)\\]: ${text}`).exec(systemLog.text());
+    const [, pid] = await eventually(() =>
+      line(`version \\S+ begins for uid ${bob.uid} in ${base}/${bob.uid}; 0 ccaches`),
+    );
+    process.kill(Number(pid), 'SIGTERM');
+    expect((await eventually(() => line(`leaves uid ${bob.uid}: SIGTERM`)))[1]).toBe(pid);
+  });
+
   it('nothing but the answer reaches the peer', async () => {
     expect(await ask(good.port, 'nonsense')).toBe('error: expected a uid, a number from 0 to 4294967294\n');
   });
