@@ -54,7 +54,7 @@ export const kcmHandlers: Handlers = {
       const credential = asMarshalled(stored);
       if (credential) return { credential };
     }
-    throw new CCAPIError('KRB5_CC_NOTFOUND');
+    throw notFound;
   },
   getPrincipal: ({ name }, { names }) => ({ principal: present(principalOf(existing(names.found(name)).contents)) }),
   getCredUUIDList: ({ name }, { names }) => ({
@@ -67,7 +67,7 @@ export const kcmHandlers: Handlers = {
   removeCred: ({ name, flags, matching }, { collection, names }) => {
     const ccache = existing(names.found(name));
     const found = [...matches(ccache.contents.credentials, matching, flags)];
-    if (found.length === 0) throw new CCAPIError('KRB5_CC_NOTFOUND');
+    if (found.length === 0) throw notFound;
     collection.remove(
       ccache,
       found.map(({ identifier }) => identifier),
@@ -168,6 +168,9 @@ function replacedBy(stored: CredentialV5, list: CredentialList): StoredCredentia
         sameData(other.authdata, stored.authdata)));
   return [...list.forService(splitRealm(stored.server).name)].filter(({ value }) => same(value));
 }
+
+/** Every ticket that a program fetches is looked for here first: not to have it is no news, and its place is not looked up. */
+const notFound = new CCAPIError('KRB5_CC_NOTFOUND');
 
 function existing(ccache: CCache | undefined): CCache {
   return present(ccache);
