@@ -9,11 +9,8 @@ const ANSWER_DEADLINE = 30_000;
 /** Asks the launcher on a loopback port for the path of a worker; undefined where nothing listens there. */
 export async function askPort(port: number, whose: Whose): Promise<string | undefined> {
   for (const host of ['127.0.0.1', '::1']) {
-    try {
-      return await askAddress(host, port, whose);
-    } catch (error) {
-      if (!isNobodyThere(error)) throw error;
-    }
+    const path = await askAddress(host, port, whose);
+    if (path !== undefined) return path;
   }
   return undefined;
 }
@@ -45,7 +42,7 @@ function forLauncher(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
 }
 
 /** Asks the launcher at an address; rejects with the system's error where nothing listens there. */
-export async function askAddress(host: string, port: number, whose: Whose): Promise<string> {
+export async function askAddress(host: string, port: number, whose: Whose): Promise<string | undefined> {
   const socket = connect({ host, port });
   try {
     await new Promise<void>((resolve, reject) => {
@@ -53,6 +50,9 @@ export async function askAddress(host: string, port: number, whose: Whose): Prom
       socket.once('error', reject);
     });
     return await exchange(socket, socket, whose);
+  } catch (error) {
+    if (isNobodyThere(error)) return undefined;
+    throw error;
   } finally {
     socket.destroy();
   }

@@ -186,7 +186,8 @@ export class Locator {
     const { host, port = this.settings.port ?? 789 } = uri;
     const { path, found } = await this.#asked(() => askAddress(host, port, this.#whose));
     if (found) return found;
-    throw new CCAPIError('ccErrServerUnavailable', `${uri.text}: nobody listens at ${path}`);
+    const why = path === undefined ? 'nothing listens there' : `nobody listens at ${path}`;
+    throw new CCAPIError('ccErrServerUnavailable', `${uri.text}: ${why}`);
   }
 
   /** A worker may leave between a launcher's answer and our connection; the launcher starts the next one then. */

@@ -1,3 +1,5 @@
+import { styleText } from 'node:util';
+
 /** A command of `ccapi`. */
 export interface Command {
   /** What `--help` prints: the form of the command, what it does, an example. */
@@ -23,4 +25,10 @@ export function warn(line: string): void {
 export function printable(line: string): string {
   // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is looked for.
   return line.replace(/[\x00-\x08\x0a-\x1f\x7f-\x9f\ud800-\udfff]/gu, '?');
+}
+
+/** Text in a colour, where it goes to a terminal that has them and NO_COLOR (no-color.org) is not set. */
+export function coloured(colour: 'red' | 'green', text: string): string {
+  const has = process.stdout.isTTY && !process.env.NO_COLOR && process.stdout.hasColors();
+  return has ? styleText(colour, text) : text;
 }

@@ -11,7 +11,7 @@ import { askPort } from '../ask-launcher.ts';
 import { connected } from '../connect-to-path.ts';
 import { Locator } from '../locate.ts';
 import { statusOf } from '../worker-process.ts';
-import { type Command, print, printable } from './command.ts';
+import { type Command, coloured, print, printable } from './command.ts';
 
 /** What was looked at, and what it came to. */
 interface Finding {
@@ -44,7 +44,7 @@ says of each step that it is fine, or what is wrong and what to do. Exits with 1
     const findings = await examined(process.env);
     if (values.json) print(JSON.stringify(findings, null, 2));
     for (const { what, fine, says, todo } of values.json ? [] : findings) {
-      print(printable(`${fine ? 'fine ' : 'WRONG'}  ${what}: ${says}`));
+      print(`${fine ? coloured('green', 'fine ') : coloured('red', 'WRONG')}  ${printable(`${what}: ${says}`)}`);
       if (todo !== undefined) print(printable(`         ${todo}`));
     }
     if (findings.some(({ fine }) => !fine)) process.exitCode = 1;

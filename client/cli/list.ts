@@ -1,8 +1,8 @@
 import { parseArgs } from 'node:util';
 import { isConfigServer } from '../../proto/krb5-credential.ts';
 import { CCAPIError, type CCache, Context, type CredentialV5 } from '../index.ts';
-import { type Command, print, printable, UsageError } from './command.ts';
-import { finishedCCaches, openNamed } from './open-named.ts';
+import { type Command, coloured, print, printable, UsageError } from './command.ts';
+import { finishedCCaches, NO_CCACHE, openNamed } from './open-named.ts';
 import { listSessions } from './sessions.ts';
 import { addressesText, enctypeText, flagsText, fromNow } from './ticket-text.ts';
 
@@ -64,7 +64,7 @@ Shows the tickets of the default ccache as klist does.
       return;
     }
     if (values.json) print(JSON.stringify(listings.map(forJSON), null, 2));
-    else if (listings.length === 0) throw new CCAPIError('ccErrCCacheNotFound', 'no credentials cache found');
+    else if (listings.length === 0) throw new CCAPIError('ccErrCCacheNotFound', NO_CCACHE);
     else print(listings.map((listing) => asText(listing, values)).join('\n\n'));
   },
 };
@@ -100,22 +100,24 @@ interface Details {
 }
 
 function asText({ name, principal, credentials }: Listing, shown: Details): string {
-  const lines = [`Ticket cache: API:${name}`, `Default principal: ${principal}`, ''];
-  lines.push(`${'Valid starting'.padEnd(21)}${'Expires'.padEnd(21)}Service principal`);
+  const now = Date.now() / 1000;
+  const head = `${'Valid starting'.padEnd(21)}${'Expires'.padEnd(21)}Service principal`;
+  const lines = [`Ticket cache: API:${name}`, `Default principal: ${principal}`, '', head].map(printable);
   for (const credential of credentials) {
     const { authtime, starttime, endtime, renewTill, client, server } = credential;
-    lines.push(`${time(starttime || authtime)}  ${time(endtime)}  ${server}`);
+    const line = printable(`${time(starttime || authtime)}  ${time(endtime)}  ${server}`);
+    lines.push(isOver(endtime, now) ? coloured('red', line) : line);
     const details = [
       ...(client === principal ? [] : [`for client ${client}`]),
-      ...(endtime ? [`expires ${fromNow(endtime, Date.now() / 1000)}`] : []),
+      ...(endtime ? [`expires ${fromNow(endtime, now)}`] : []),
       ...(renewTill ? [`renew until ${time(renewTill)}`] : []),
       ...(shown.flags ? [`flags ${flagsText(credential)}`] : []),
       ...(shown.enctypes ? [`session key ${enctypeText(credential)}`] : []),
       ...(shown.addresses ? [`addresses ${addressesText(credential)}`] : []),
     ];
-    if (details.length > 0) lines.push(`\t${details.join(', ')}`);
+    if (details.length > 0) lines.push(printable(`\t${details.join(', ')}`));
   }
-  return lines.map(printable).join('\n');
+  return lines.join('\n');
 }
 
 /** The ccaches, each with the time that is left to its ticket-granting ticket, or else to the last of its tickets. */
@@ -127,10 +129,17 @@ function shortList(listings: Listing[]): string[] {
     ...listings.map(({ name, principal, credentials }, i) => {
       const granting = credentials.filter(({ server }) => server.startsWith('krbtgt/'));
       const ends = (granting.length > 0 ? granting : credentials).map(({ endtime }) => endtime);
-      const left = ends.length === 0 ? 'no ticket' : fromNow(Math.max(...ends), now);
-      return printable(`${principal.padEnd(width)}${left.padEnd(14)}API:${name}${i === 0 ? '  (default)' : ''}`);
+      const end = Math.max(...ends);
+      const left = ends.length === 0 ? 'no ticket' : fromNow(end, now);
+      const line = printable(`${principal.padEnd(width)}${left.padEnd(14)}API:${name}${i === 0 ? '  (default)' : ''}`);
+      return ends.length > 0 && isOver(end, now) ? coloured('red', line) : line;
     }),
   ];
+}
+
+/** Whether that time is past; 0 is none. */
+function isOver(endtime: number, now: number): boolean {
+  return endtime !== 0 && endtime <= now;
 }
 
 /** Whether a ccache has a ticket that has not expired, as `klist -s` says it; there need not be one. */

@@ -40,12 +40,23 @@ async function main([name, ...args]: string[]): Promise<void> {
     return;
   }
   const entry = Object.hasOwn(commands, name) ? commands[name] : undefined;
-  if (!entry) throw new UsageError(`there is no command ${JSON.stringify(name)}\n${overview()}`);
+  if (!entry) throw new UsageError(`there is no command ${JSON.stringify(name)}`);
   const command = await entry.load();
   // What stands behind a command is that command's.
   const own = name === 'exec' ? args.slice(0, 1) : args;
   if (own.includes('--help')) print(command.usage);
   else await command.run(args);
+}
+
+/** What to type to see how it is used. */
+function helpOn(name: string | undefined): string {
+  return name !== undefined && Object.hasOwn(commands, name) ? `ccapi ${name} --help` : 'ccapi --help';
+}
+
+/** Whether no server could be had, for whatever reason. */
+function isUnreached(error: Error): boolean {
+  const names = ['ccErrServerUnavailable', 'ccErrServerInsecure'] as const;
+  return error instanceof RendezvousError || names.some((name) => CCAPIError.is(error, name));
 }
 
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
@@ -57,6 +68,10 @@ main(process.argv.slice(2)).catch((error: Error & { code?: unknown }) => {
   const wrongArguments = error instanceof UsageError || String(error.code).startsWith('ERR_PARSE_ARGS');
   // Errors that are meant for the person say all there is to say; anything else is a fault of ours, and needs its place.
   const meant = wrongArguments || error instanceof CCAPIError || error instanceof RendezvousError || 'code' in error;
-  warn(meant ? error.message : (error.stack ?? error.message));
+  // Node's own hint, how an argument is given that looks like an option, is of no use here.
+  const says = wrongArguments ? error.message.replace(/\. To specify a positional argument .*/s, '') : error.message;
+  warn(meant ? says : (error.stack ?? error.message));
+  if (wrongArguments) warn(`see: ${helpOn(process.argv[2])}`);
+  else if (isUnreached(error)) warn('ccapi doctor looks for the reason');
   process.exitCode = wrongArguments ? 2 : 1;
 });

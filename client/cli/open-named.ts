@@ -1,9 +1,12 @@
 import { isUnfinished } from '../../proto/unfinished.ts';
 import { CCAPIError, type CCache, type Context } from '../index.ts';
 
-/** The name of a ccache as a person gives it: `NAME`, or `API:NAME` as the Kerberos programs write it. */
+/** That there is none at all. */
+export const NO_CCACHE = 'there is no ccache; kinit makes one, or ccapi import';
+
+/** The name of a ccache as a person gives it: `NAME`, or `API:NAME` or `KCM:NAME` as the Kerberos programs write it. */
 export function nameOf(text: string): string {
-  return text.replace(/^API:/, '');
+  return text.replace(/^(?:API|KCM):/, '');
 }
 
 /** The ccache that `-c` names, or else the default one; the error says which there is not. */
@@ -12,9 +15,8 @@ export async function openNamed(context: Context, text: string | undefined): Pro
     return text === undefined ? await context.openDefaultCCache() : await context.openCCache(nameOf(text));
   } catch (error) {
     if (!CCAPIError.is(error, 'ccErrCCacheNotFound')) throw error;
-    const what =
-      text === undefined ? 'no credentials cache found' : `there is no ccache ${JSON.stringify(nameOf(text))}`;
-    throw new CCAPIError('ccErrCCacheNotFound', what, { cause: error });
+    const none = `there is no ccache ${JSON.stringify(nameOf(text ?? ''))}; ccapi list -l shows all`;
+    throw new CCAPIError('ccErrCCacheNotFound', text === undefined ? NO_CCACHE : none, { cause: error });
   }
 }
 

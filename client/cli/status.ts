@@ -1,9 +1,9 @@
-import { readdirSync, readFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import type { WorkerStatus } from '../../proto/status.ts';
 import { Locator } from '../locate.ts';
-import { commandOf, statusOf } from '../worker-process.ts';
+import { statusOf } from '../worker-process.ts';
 import { type Command, print, printable } from './command.ts';
+import { type RunningServer, runningServers } from './running-servers.ts';
 import { howLong } from './ticket-text.ts';
 
 export const status: Command = {
@@ -11,7 +11,7 @@ export const status: Command = {
 
 Shows how your credential-cache server on this host is, if it runs; none is started. Exits with 1 where none does.
 
-  --all-users  which servers run on this host, whosever they are
+  --all-users  which servers run on this host, whosever they are; root is told how each of them is
   --json       as JSON; times are seconds, memory is bytes
 
   ccapi status`,
@@ -42,7 +42,7 @@ function asText(
   const lines = [
     `socket       ${path}`,
     `process      ${pid}, version ${version}, for ${howLong(Date.now() / 1000 - started)}`,
-    `memory       ${(memory / 2 ** 20).toFixed(1)} MB`,
+    `memory       ${megabytes(memory)}`,
     `holds        ${counts.ccaches} ccaches, ${counts.credentials} credentials`,
     `connections  ${counts.connections}`,
     `keeps        ${keptIn === undefined ? 'in memory alone' : `in ${keptIn}`}`,
@@ -53,45 +53,24 @@ function asText(
   return lines.map(printable).join('\n');
 }
 
-interface RunningServer {
-  uid: number;
-  pid: number;
-  memory: number;
-  directory: string | undefined;
-}
-
-function showAll(json: boolean): void {
-  const servers = runningServers();
+async function showAll(json: boolean): Promise<void> {
+  const servers = await runningServers();
   if (json) print(JSON.stringify(servers, null, 2));
-  for (const { uid, pid, memory, directory } of json ? [] : servers) {
-    print(
-      `uid ${uid}  pid ${pid}  ${(memory / 2 ** 20).toFixed(1)} MB${directory === undefined ? '' : `  ${directory}`}`,
-    );
-  }
+  for (const server of json ? [] : servers) print(printable(asLine(server)));
 }
 
-/** By what anybody can see of a process. */
-function runningServers(): RunningServer[] {
-  return readdirSync('/proc')
-    .filter((name) => /^[0-9]+$/.test(name))
-    .map(Number)
-    .flatMap((pid) => {
-      const words = commandOf(pid);
-      if (!words[0]?.endsWith('node') || !words.some((word) => word.endsWith('/ccapi-server.js'))) return [];
-      const found = runningServer(pid, words);
-      return found ? [found] : [];
-    })
-    .sort((one, other) => one.uid - other.uid);
+function asLine({ uid, pid, memory, path, status: known }: RunningServer): string {
+  const said = known && [
+    `${known.ccaches} ccaches, ${known.credentials} credentials`,
+    `${known.connections} connections`,
+    known.leavesIn === undefined ? 'stays' : `leaves in ${howLong(known.leavesIn)}`,
+    ...(known.renewsIn === undefined ? [] : [`renews in ${howLong(known.renewsIn)}`]),
+  ];
+  return [`uid ${uid}`, `pid ${pid}`, megabytes(memory), ...(said ?? []), ...(path === undefined ? [] : [path])].join(
+    '  ',
+  );
 }
 
-function runningServer(pid: number, words: string[]): RunningServer | undefined {
-  try {
-    const fields = readFileSync(`/proc/${pid}/status`, 'latin1');
-    const number = (name: string) => Number(new RegExp(`^${name}:\\s+(\\d+)`, 'm').exec(fields)?.[1]);
-    const directory = words.find((word) => word.startsWith('--directory='))?.slice('--directory='.length);
-    return { uid: number('Uid'), pid, memory: number('VmRSS') * 1024, directory };
-  } catch {
-    // It has ended meanwhile.
-    return undefined;
-  }
+function megabytes(bytes: number): string {
+  return `${(bytes / 2 ** 20).toFixed(1)} MB`;
 }

@@ -19,7 +19,11 @@ Makes a ccache the default one.
     if ((cache === undefined) === (principal === undefined)) throw new UsageError('expected -c NAME or -p PRINCIPAL');
     await using context = new Context();
     const ccache = principal === undefined ? await openNamed(context, cache) : await ofPrincipal(context, principal);
-    if (!ccache) throw new CCAPIError('ccErrCCacheNotFound', `there is no ccache for ${JSON.stringify(principal)}`);
+    if (!ccache)
+      throw new CCAPIError(
+        'ccErrCCacheNotFound',
+        `there is no ccache for ${JSON.stringify(principal)}; ccapi list -l shows all`,
+      );
     await ccache.setDefault();
   },
 };

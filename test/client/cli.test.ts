@@ -145,7 +145,7 @@ describe('list and destroy', () => {
     expect((await command('list')).stdout).toContain('Ticket cache: API:three');
     expect(await command('destroy', '-A')).toEqual(done());
     expect(await command('destroy', '-A')).toEqual(done());
-    expect(await command('destroy')).toEqual(failed('no credentials cache found'));
+    expect(await command('destroy')).toEqual(failed('there is no ccache; kinit makes one, or ccapi import'));
   });
 
   it('show flags, enctypes and addresses where they are asked for, and all ccaches in a line each', async () => {
@@ -281,7 +281,7 @@ describe('a mistake is told in a line or a few, with what to do', () => {
     [['import', 'DIR:/nonexistent'], 'ENOENT', 1],
     [['import', 'FILE:/etc/passwd'], '/etc/passwd: not a FILE ccache', 1],
     [['list', '-c', 'none'], 'there is no ccache "none"', 1],
-    [['export', 'FILE:/tmp/x'], 'no credentials cache found', 1],
+    [['export', 'FILE:/tmp/x'], 'there is no ccache; kinit makes one, or ccapi import', 1],
   ])('%j: %s', async (args, message, code) => {
     const outcome = await command(...args);
     expect(outcome.code).toBe(code);

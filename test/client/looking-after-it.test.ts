@@ -1,11 +1,13 @@
 // What a person asks of the server itself: how it is, what its settings are, that it drops what has expired, that it ends.
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
-import { beforeAll, describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, inject, it } from 'vitest';
 import { Context } from '../../client/index.ts';
 import { settingNameInFile, settingsTable } from '../../etc/settings.ts';
 import { credentialFor } from '../server/model.ts';
 import { eventually, memory, temporaryDirectory, workersBelow } from '../setup/cleanup.ts';
-import { ccapi, cleanEnvironment, programs } from '../setup/programs.ts';
+import { ccapi, cleanEnvironment, programs, type RunOptions, sendBytes, startLauncher } from '../setup/programs.ts';
+import { describeWith } from '../setup/requirements.ts';
+import type { TestUser } from '../setup/test-users.ts';
 
 const uid = process.getuid?.() as number;
 let base: string;
@@ -69,8 +71,27 @@ describe('status', () => {
   it('shows whose servers run', async () => {
     const servers = JSON.parse((await command('status', '--all-users', '--json')).stdout);
     const [pid] = workersBelow(base);
-    expect(servers).toContainEqual({ uid, pid, memory: expect.any(Number), directory: base });
-    expect((await command('status', '--all-users')).stdout).toContain(`uid ${uid}  pid ${pid}  `);
+    const path = `${base}/${uid}/S.ccapi`;
+    const status = expect.objectContaining({ pid, ccaches: 1, credentials: 2 });
+    expect(servers).toContainEqual({ uid, pid, memory: expect.any(Number), path, status });
+    expect((await command('status', '--all-users')).stdout).toMatch(
+      new RegExp(`^uid ${uid}  pid ${pid}  [\\d.]+ MB  1 ccaches, 2 credentials  0 connections  .*  ${path}$`, 'm'),
+    );
+  });
+});
+
+describeWith(['root', 'Linux'], "somebody else's server", () => {
+  it('is shown in detail to root, and to others as what it is', async () => {
+    const [alice, bob] = inject('users') as [TestUser, TestUser];
+    const { port } = await startLauncher([`--directory=${temporaryDirectory(memory)}/run`]);
+    const path = (await sendBytes({ host: '127.0.0.1', port }, `${alice.uid}\n`)).trim();
+    const seen = async (options: RunOptions) => {
+      const { stdout } = await ccapi(['status', '--all-users', '--json'], options);
+      return JSON.parse(stdout).find((server: { uid: number }) => server.uid === alice.uid);
+    };
+    expect(await seen({ env })).toMatchObject({ path, status: { ccaches: 0 } });
+    const others = await seen({ env, uid: bob.uid, gid: bob.gid });
+    expect([others.pid > 0, others.status]).toEqual([true, undefined]);
   });
 });
 

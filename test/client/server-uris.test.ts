@@ -34,7 +34,7 @@ it('leads there: a launcher by its address', async () => {
 
 it.each([
   ['unix:///nonexistent/socket', '/nonexistent/socket: ENOENT'],
-  ['inetd://127.0.0.1:1', 'ECONNREFUSED'],
+  ['inetd://127.0.0.1:1', 'nothing listens there'],
   ["exec:sh -c 'echo no such luck >&2; exit 3'", 'ended with 3: no such luck'],
   ['exec:no-such-program', 'no-such-program ended: spawn no-such-program ENOENT'],
   ['unix:///a,unix:///b', 'no credential-cache server: /a: ENOENT; /b: ENOENT'],

@@ -72,7 +72,10 @@ describe('npm start', () => {
     const [, command] = /^ {2}(?:CCAPI_PORT=\d+ )?node (\S+) list/m.exec(printed) ?? [];
     expect(command).toBe(join(checkout, 'dist/ccapi.js'));
     const { stderr, code } = await run(process.execPath, [command as string, 'list'], { ...identity, env });
-    expect({ stderr, code }).toEqual({ stderr: 'ccapi: no credentials cache found\n', code: 1 });
+    expect({ stderr, code }).toEqual({
+      stderr: 'ccapi: there is no ccache; kinit makes one, or ccapi import\n',
+      code: 1,
+    });
     const { stdout } = await ccapi(['path'], { ...identity, env });
     expect(stdout).toBe(`${env.XDG_RUNTIME_DIR}/ccapi/${uid}/S.ccapi\n`);
     expect((await ccapi(['list', '-A', '--json'], { ...identity, env })).stdout).toBe('[]\n');
@@ -93,7 +96,11 @@ describe('the command where no launcher runs', () => {
     const env = { ...loginEnvironment(), CCAPI_PORT: String(port), CCAPI_AUTOSTART: 'no' };
     const { code, stderr } = await ccapi(['path'], { ...identity, env });
     expect(code).toBe(1);
-    expect(stderr).toBe(`ccapi: no credential-cache server: launcher on port ${port}: nothing listens there\n`);
+    expect(stderr.split('\n')).toEqual([
+      `ccapi: no credential-cache server: launcher on port ${port}: nothing listens there`,
+      'ccapi: ccapi doctor looks for the reason',
+      '',
+    ]);
   });
 
   it('only looks, and starts nothing, where there is nothing to list', async () => {
