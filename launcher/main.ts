@@ -31,9 +31,10 @@ ${sampleOptions.map((name) => `  --${name}`).join('\n')}
 
 const { argv } = process;
 const underSystemd = process.env.LISTEN_PID === String(process.pid);
+// sshd gives whoever asks for a sample a socket too.
+const isAsked = argv.some((word) => word === '--listen' || word === '--help' || word.startsWith('--print-'));
 const underInetd =
-  !underSystemd &&
-  (argv.includes('--wait') || argv.includes('--inetd') || (stdinIsSocket() && !argv.includes('--listen')));
+  !underSystemd && (argv.includes('--wait') || argv.includes('--inetd') || (stdinIsSocket() && !isAsked));
 const log = openLog('ccapi-launcher', underSystemd ? 'systemd' : underInetd ? 'syslog' : 'stderr');
 
 /**

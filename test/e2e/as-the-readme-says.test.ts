@@ -1,79 +1,165 @@
-// A new admin writes the three lines of the README, and nothing else, on a machine of their own: its namespaces.
-import { cpSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+// Somebody who has found the package ten minutes ago types what the README says, to the letter, where nothing is set up.
+import { chownSync, cpSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { expect, inject, it } from 'vitest';
-import { temporaryDirectory } from '../setup/cleanup.ts';
-import { startKdc } from '../setup/kdc.ts';
+import { beforeAll, expect, inject, it } from 'vitest';
+import { afterwards, endWorkersBelow, temporaryDirectory } from '../setup/cleanup.ts';
+import { type Kdc, startKdc } from '../setup/kdc.ts';
 import { programs, run, succeed } from '../setup/programs.ts';
 import { describeWith } from '../setup/requirements.ts';
 import type { TestUser } from '../setup/test-users.ts';
 
-const readme = readFileSync(join(import.meta.dirname, '../../README.md'), 'utf8');
-const [tcpLine = '', doorLine = ''] =
-  readme.match(/^ {4}.* stream .* wait root .*$/gm)?.map((line) => line.trim()) ?? [];
-const krb5Line = /^ {4}default_ccache_name = .*$/m.exec(readme)?.[0].trim();
+const root = join(import.meta.dirname, '../..');
+const readme = readFileSync(join(root, 'README.md'), 'utf8');
 
-/** In namespaces of its own: what /run, /etc and the network are there, then the admin's inetd, then two users. */
-const script = `
-set -e
-mount -t tmpfs tmpfs /run
-mount --bind "$ETC" /etc
-ip link set lo up
-krb5kdc -n & inetd -i /etc/inetd.conf &
-until [ -S /run/.heim_org.h5l.kcm-socket ] && grep -q 0100007F:0315 /proc/net/tcp; do sleep 0.05; done
-unset KRB5_CONFIG
-as() { id=$1; shift; setpriv --reuid=$id --regid=$id --clear-groups "$@"; }
-echo "$PASSWORD" | as $ALICE kinit alice
-as $ALICE klist
-as $ALICE kvno host/a.test.example
-as $ALICE "$NODE" "$CCAPI" list
-echo $ALICE | as $ALICE nc 127.0.0.1 789
-as $BOB klist 2>&1 || echo "bob has nothing"
-`;
+/** The commands below a heading, each paragraph of them apart, without what stands behind them. */
+function commands(heading: string): string[][] {
+  const [, text = ''] = readme.split(`\n## ${heading}\n`);
+  const [section = ''] = text.split('\n## ');
+  return [...section.matchAll(/(?:^ {4}\S.*\n)+/gm)].map(([block]) =>
+    block
+      .trimEnd()
+      .split('\n')
+      .map((line) => line.trim()),
+  );
+}
+
+/** A copy of the repository with nothing installed and nothing built. */
+async function freshCopy(owner?: TestUser): Promise<string> {
+  const directory = join(temporaryDirectory(), 'ccapi');
+  const left = ['node_modules', 'dist', '.git'].map((name) => join(root, name));
+  cpSync(root, directory, { recursive: true, filter: (path) => !left.includes(path) && !path.endsWith('.tgz') });
+  if (owner) await succeed('/bin/chown', ['-R', `${owner.uid}:${owner.gid}`, join(directory, '..')]);
+  return directory;
+}
+
+/** What a shell has that stands in a directory: npm's own settings, but no settings of ours. */
+function shellEnvironment(home: string, more: NodeJS.ProcessEnv = {}): NodeJS.ProcessEnv {
+  const npm = Object.entries(process.env).filter(([name]) =>
+    /^npm_config_(registry|userconfig|globalconfig|cafile)$/i.test(name),
+  );
+  return {
+    ...Object.fromEntries(npm),
+    PATH: process.env.PATH,
+    HOME: home,
+    npm_config_update_notifier: 'false',
+    ...more,
+  };
+}
+
+async function typed(lines: string[], directory: string, env: NodeJS.ProcessEnv, who?: TestUser): Promise<string> {
+  const script = ['set -e', `cd ${directory}`, ...lines].join('\n');
+  const identity = who ? { uid: who.uid, gid: who.gid } : {};
+  const { code, stdout, stderr } = await run('/bin/sh', ['-c', script], { ...identity, env });
+  expect(code, `${stdout}\n${stderr}`).toBe(0);
+  return stdout;
+}
 
 describeWith(
   ['root', 'Linux', 'openbsd-inetd', 'krb5-kdc', 'krb5-admin-server', 'krb5-user', 'netcat-openbsd', 'iproute2'],
-  'a machine that is set up as the README says',
+  'an admin',
   () => {
     const [alice, bob] = inject('users') as [TestUser, TestUser];
+    const [install = [], use = [], entries = [], krb5Conf = []] = commands(
+      'Five minutes: for everybody on a machine, by inetd',
+    );
+    let kdc: Kdc;
+    let prefix: string;
+    let directory: string;
 
-    it('has its lines as --print-inetd-entry prints them, but for the paths', async () => {
-      const entry = await succeed(process.execPath, [programs.launcher, '--print-inetd-entry']);
-      const plain = (line: string) => line.replace(/root \S+ node \S+ /, '').trim();
-      const printed = entry.split('\n').filter((line) => line.includes(' stream '));
-      expect([tcpLine, doorLine].map(plain)).toEqual(printed.map(plain));
-      expect(krb5Line).toBe('default_ccache_name = KCM:');
-    });
+    beforeAll(async () => {
+      kdc = await startKdc(['alice', alice.name, 'host/a.test.example']);
+      directory = await freshCopy();
+      prefix = join(temporaryDirectory(), 'prefix');
+      // What needs the registry comes first; the rest is typed on a machine without a network.
+      const npm = install.filter((line) => line.startsWith('npm '));
+      await typed(npm, directory, shellEnvironment(prefix, { npm_config_prefix: prefix }));
+    }, 240_000);
 
-    it("keeps the tickets of every kinit in its user's own server", async () => {
-      const kdc = await startKdc(['alice', 'host/a.test.example']);
+    it('has everybody served by what is typed', async () => {
       const etc = join(temporaryDirectory(), 'etc');
-      mkdirSync(etc);
       cpSync('/etc', etc, { recursive: true, verbatimSymlinks: true });
-      const paths = `root ${process.execPath} node ${programs.launcher}`;
-      const lines = [tcpLine, doorLine].map((line) => line.replace(/root \S+ node \S+/, paths));
-      writeFileSync(join(etc, 'inetd.conf'), `${lines.join('\n')}\n`);
-      const krb5Conf = readFileSync(kdc.krb5Conf, 'utf8').replace('[libdefaults]', `[libdefaults]\n    ${krb5Line}`);
-      writeFileSync(join(etc, 'krb5.conf'), krb5Conf);
+      writeFileSync(join(etc, 'inetd.conf'), '');
+      writeFileSync(join(etc, 'krb5.conf'), readFileSync(kdc.krb5Conf));
+      const script = `
+      set -e
+      mount -t tmpfs tmpfs /run
+      mount --bind "$ETC" /etc
+      ip link set lo up
+      krb5kdc -n & inetd -i /etc/inetd.conf &
+      unset KRB5_CONFIG
+      # It is up when it catches signals.
+      until grep -qs '^SigCgt:.*[13579bdf]$' /proc/$(pgrep -x inetd)/status; do sleep 0.05; done
+      ${install.filter((line) => !line.startsWith('npm ')).join('\n')}
+      until [ -S /run/.heim_org.h5l.kcm-socket ] && grep -q 0100007F:0315 /proc/net/tcp; do sleep 0.05; done
+      as() { id=$1; shift; HOME=/nonexistent setpriv --reuid=$id --regid=$id --clear-groups "$@"; }
+      cat > /run/typed <<'TYPED'
+kinit() { echo "$PASSWORD" | command kinit "$@"; }
+${use.join('\n')}
+TYPED
+      as $ALICE sh -e /run/typed
+      as $ALICE kvno host/a.test.example
+      as $ALICE ccapi list
+      as $ALICE man -w ccapi ccapi.conf ccapi-launcher ccapi-server
+      echo $ALICE | as $ALICE nc 127.0.0.1 789
+      as $BOB klist 2>&1 || echo "bob has nothing"`;
       const options = ['-m', '-n', '-p', '--fork', '--kill-child', '--mount-proc', 'sh', '-c', script];
-      const { stdout, stderr } = await run('/usr/bin/unshare', options, {
-        env: {
-          ETC: etc,
-          ALICE: String(alice.uid),
-          BOB: String(bob.uid),
-          PASSWORD: kdc.password,
-          NODE: process.execPath,
-          CCAPI: programs.ccapi,
-          KRB5_CONFIG: kdc.krb5Conf,
-          KRB5_KDC_PROFILE: kdc.profile,
-        },
-      });
-      expect(stderr).not.toMatch(/kinit:|klist:|kvno:|ccapi:/);
-      expect(stdout).toContain(`Ticket cache: KCM:${alice.uid}\nDefault principal: alice@TEST.EXAMPLE`);
+      const env = {
+        ETC: etc,
+        ALICE: String(alice.uid),
+        BOB: String(bob.uid),
+        PASSWORD: kdc.password,
+        KRB5_CONFIG: kdc.krb5Conf,
+        KRB5_KDC_PROFILE: kdc.profile,
+        PATH: `${prefix}/bin:/usr/sbin:/usr/bin:/sbin:/bin`,
+      };
+      const { stdout, stderr } = await run('/usr/bin/unshare', options, { env });
+      expect(stderr).not.toMatch(/kinit:|klist:|kvno:|ccapi:|man:/);
+      expect(stdout).toContain(`Ticket cache: KCM:${alice.uid}\nDefault principal: ${alice.name}@TEST.EXAMPLE`);
+      expect(stdout).not.toContain('WRONG');
+      expect(stdout).toContain('fine   KCM at /var/run/.heim_org.h5l.kcm-socket: leads to pid');
       expect(stdout).toContain('host/a.test.example@TEST.EXAMPLE: kvno = 1');
-      expect(stdout).toMatch(/Ticket cache: API:\d+\nDefault principal: alice@TEST.EXAMPLE[\s\S]*host\/a.test.example/);
+      expect(stdout).toMatch(/Ticket cache: API:\d+\nDefault principal: .*@TEST.EXAMPLE[\s\S]*host\/a.test.example/);
+      expect(stdout).toContain(`${prefix}/lib/node_modules/ccapi/etc/man/ccapi.conf.5`);
       expect(stdout).toContain(`\n/run/ccapi/${alice.uid}/S.ccapi\n`);
       expect(stdout).toMatch(/not found\nbob has nothing\n$/);
     });
+
+    it('has been shown the lines that are printed, but for the paths', async () => {
+      const printed = await succeed(process.execPath, [programs.launcher, '--print-inetd-entry']);
+      const plain = (line: string) => line.replace(/root \S+ node \S+ /, '').trim();
+      expect(entries.map(plain)).toEqual(
+        printed
+          .split('\n')
+          .filter((line) => line.includes(' stream '))
+          .map(plain),
+      );
+      expect(await succeed(process.execPath, [programs.launcher, '--print-krb5-conf'])).toContain(
+        `    ${krb5Conf.join('\n')}\n`,
+      );
+    });
   },
 );
+
+describeWith(['krb5-kdc', 'krb5-admin-server', 'krb5-user'], 'a user without root', () => {
+  const [user] = inject('users');
+
+  it('has their own tickets in their own server', async () => {
+    const home = join(temporaryDirectory(), 'home');
+    mkdirSync(home, { mode: 0o700 });
+    if (user) chownSync(home, user.uid, user.gid);
+    const name = user?.name ?? (await succeed('/usr/bin/id', ['-un'])).trim();
+    const kdc = await startKdc([name]);
+    const [lines = []] = commands('Five minutes: for yourself, without root');
+    const env = shellEnvironment(home, {
+      KRB5_CONFIG: kdc.krb5Conf,
+      PASSWORD: kdc.password,
+      CCAPI_PORT: '1',
+      XDG_RUNTIME_DIR: home,
+    });
+    afterwards(() => endWorkersBelow(home));
+    const password = 'kinit() { echo "$PASSWORD" | command kinit "$@"; }';
+    const shown = await typed([password, ...lines, 'ccapi list'], await freshCopy(user), env, user);
+    expect(shown).toMatch(new RegExp(`Ticket cache: KCM:\\d+\nDefault principal: ${name}@TEST.EXAMPLE`));
+    expect(shown).toMatch(new RegExp(`Ticket cache: API:\\d+\nDefault principal: ${name}@TEST.EXAMPLE`));
+  }, 240_000);
+});
