@@ -19,6 +19,10 @@ function host(): { koffi: Koffi; libc: ReturnType<Koffi['load']> } | null {
   return loaded;
 }
 
+/** What is said, once, where koffi is missing. */
+export const withoutKoffi =
+  'koffi is missing: the kernel is not asked who connects, root launchers serve no front door, nothing reaches the system log';
+
 /** The addon itself, where it is to be found: what koffi's own module does around it takes longer than all the rest. */
 function loadKoffi(): Koffi {
   const addon = `@koromix/koffi-linux-${process.arch}/linux_${process.arch}/koffi.node`;

@@ -1,6 +1,7 @@
 import { writeSync } from 'node:fs';
 import { isIP } from 'node:net';
 import { join } from 'node:path';
+import { canAskForPeers, withoutKoffi } from '../etc/host.ts';
 import { CCAPIError } from '../proto/error.ts';
 import { type LauncherOptions, serveAddress } from './launcher.ts';
 import { isLoopback } from './loopback.ts';
@@ -13,6 +14,7 @@ type ListenOptions = LauncherOptions & { settings: { port: number | undefined };
  * type next.
  */
 export async function listenByHand(options: ListenOptions, addresses: string[]): Promise<void> {
+  if (process.platform === 'linux' && !canAskForPeers()) options.log.warning(withoutKoffi);
   const usual = String(options.settings.port ?? (options.launcherUid === 0 ? 789 : 7789));
   const whom = options.launcherUid === 0 ? 'every user' : `uid ${options.launcherUid}`;
   const steps: string[] = [];

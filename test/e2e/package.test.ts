@@ -1,9 +1,9 @@
 // The package that npm makes, installed where there is nothing but Node: no koffi, no development tools, no network.
 import { execFileSync } from 'node:child_process';
-import { chmodSync, chownSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
+import { chmodSync, chownSync, existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import { beforeAll, expect, inject, it } from 'vitest';
-import { afterwards, endWorkersBelow, temporaryDirectory } from '../setup/cleanup.ts';
-import { cleanEnvironment, run, succeed } from '../setup/programs.ts';
+import { afterwards, endWorkersBelow, eventually, start, temporaryDirectory } from '../setup/cleanup.ts';
+import { cleanEnvironment, freePort, run, succeed } from '../setup/programs.ts';
 
 const [user] = inject('users');
 const identity = user ? { uid: user.uid, gid: user.gid } : {};
@@ -36,8 +36,33 @@ const ccapi = (...args: string[]) => run(`${prefix}/bin/ccapi`, args, { ...ident
 it('has the three programs', async () => {
   expect(readdirSync(`${prefix}/bin`).sort()).toEqual(['ccapi', 'ccapi-launcher', 'ccapi-server']);
   expect(await ccapi('list', '-A', '--json')).toEqual({ code: 0, stdout: '[]\n', stderr: '' });
+  for (const page of ['man1/ccapi.1', 'man5/ccapi.conf.5', 'man8/ccapi-launcher.8', 'man8/ccapi-server.8']) {
+    expect(existsSync(`${prefix}/share/man/${page}`)).toBe(true);
+  }
+  for (const name of ['ccapi.bash', '_ccapi', 'ccapi.fish']) {
+    expect(existsSync(`${prefix}/lib/node_modules/ccapi/etc/completions/${name}`)).toBe(true);
+  }
   const printed = await succeed(`${prefix}/bin/ccapi-launcher`, ['--print-inetd-entry'], { env });
   expect(printed).toContain(`${prefix}/lib/node_modules/ccapi/dist/ccapi-launcher.js --wait`);
+});
+
+it('says once what is missed without koffi', async () => {
+  const findings = JSON.parse((await ccapi('doctor', '--json')).stdout);
+  const [missed] = findings.filter(({ what }: { what: string }) => what === 'system calls');
+  expect([missed.fine, missed.says]).toEqual([false, expect.stringContaining('koffi is missing: ')]);
+  const launcher = start(`${prefix}/bin/ccapi-launcher`, ['--listen', String(await freePort())], {
+    ...identity,
+    env: cleanEnvironment(env),
+  });
+  let [said, warned] = ['', ''];
+  launcher.stderr?.on('data', (chunk: Buffer) => {
+    warned += chunk;
+  });
+  launcher.stdout?.on('data', (chunk: Buffer) => {
+    said += chunk;
+  });
+  await eventually(() => said.includes('Now, in another terminal'));
+  expect(warned.match(/koffi/g)).toHaveLength(1);
 });
 
 it.each([
