@@ -121,6 +121,14 @@ static long walk(const char *type)
     return count;
 }
 
+static krb5_ccache empty(const char *name, krb5_principal client)
+{
+    krb5_ccache ccache;
+    check(krb5_cc_resolve(context, name, &ccache), "krb5_cc_resolve");
+    check(krb5_cc_initialize(context, ccache, client), "krb5_cc_initialize");
+    return ccache;
+}
+
 static void measure_walk(const char *pattern, krb5_principal client, long ccaches, double seconds)
 {
     krb5_ccache ccache;
@@ -130,9 +138,7 @@ static void measure_walk(const char *pattern, krb5_principal client, long ccache
     snprintf(type, sizeof type, "%.*s", (int)strcspn(pattern, ":"), pattern);
     for (began = now(); made < ccaches && now() - began < 10 * seconds; made++) {
         snprintf(name, sizeof name, pattern, (int)made);
-        check(krb5_cc_resolve(context, name, &ccache), "krb5_cc_resolve");
-        check(krb5_cc_initialize(context, ccache, client), "krb5_cc_initialize");
-        krb5_cc_close(context, ccache);
+        krb5_cc_close(context, empty(name, client));
     }
     for (began = now(); read == 0 || now() - began < seconds;) {
         long found = walk(type);
@@ -148,21 +154,19 @@ static void measure_walk(const char *pattern, krb5_principal client, long ccache
     }
 }
 
-static krb5_ccache fill(const char *name, krb5_principal client, long wanted, double seconds, long *stored)
+static long fill(krb5_ccache ccache, krb5_principal client, long wanted, double seconds)
 {
-    krb5_ccache ccache;
+    long stored = 0;
     double began = now();
-    check(krb5_cc_resolve(context, name, &ccache), "krb5_cc_resolve");
-    check(krb5_cc_initialize(context, ccache, client), "krb5_cc_initialize");
-    for (*stored = 0; *stored < wanted && now() - began < seconds; ++*stored)
-        store(ccache, client, *stored);
-    return ccache;
+    while (stored < wanted && now() - began < seconds)
+        store(ccache, client, stored++);
+    return stored;
 }
 
 static void measure_crowd(const char *name, krb5_principal client, long clients, double seconds)
 {
-    long stored, i, done = 0;
-    krb5_ccache ccache = fill(name, client, 100, 10 * seconds, &stored);
+    krb5_ccache ccache = empty(name, client);
+    long stored = fill(ccache, client, 100, 10 * seconds), i, done = 0;
     long *counts = mmap(NULL, clients * sizeof *counts, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     double began = now() + 0.05 + clients * 0.002;
     for (i = 0; i < clients; i++) {
@@ -188,9 +192,9 @@ static void measure_crowd(const char *name, krb5_principal client, long clients,
 
 static void measure(const char *name, krb5_principal client, long wanted, double seconds)
 {
-    long stored, done, read;
+    krb5_ccache ccache = empty(name, client);
     double began = now();
-    krb5_ccache ccache = fill(name, client, wanted, 10 * seconds, &stored);
+    long stored = fill(ccache, client, wanted, 10 * seconds), done, read;
     printf("{\"stored\": %ld, \"store\": %.0f", stored, stored / (now() - began));
 
     srand(1);
@@ -214,7 +218,6 @@ int main(int argc, char **argv)
     krb5_principal client;
     const char *what = argc > 1 && strncmp(argv[1], "--", 2) == 0 ? argv[1] : "";
     char **args = argv + 1 + (*what != 0);
-    long stored;
     if (argc != 4 + (*what != 0)) {
         fprintf(stderr, "usage: load [--walk | --crowd | --fill] CCACHE COUNT SECONDS\n");
         return 2;
@@ -226,7 +229,7 @@ int main(int argc, char **argv)
     else if (strcmp(what, "--crowd") == 0)
         measure_crowd(args[0], client, atol(args[1]), atof(args[2]));
     else if (strcmp(what, "--fill") == 0) {
-        fill(args[0], client, atol(args[1]), atof(args[2]), &stored);
+        long stored = fill(empty(args[0], client), client, atol(args[1]), atof(args[2]));
         printf("{\"stored\": %ld}\n", stored);
     } else
         measure(args[0], client, atol(args[1]), atof(args[2]));

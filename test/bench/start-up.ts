@@ -71,8 +71,14 @@ export async function startUp(rounds: number): Promise<Row[]> {
       return timed(launcher);
     },
     warmRunningLauncher: () => timed(launcher),
-    direct: () => timed(() => firstReply(path)),
-    echo: () => timed(() => firstReply(echo)),
+    direct: () => {
+      awake();
+      return timed(() => firstReply(path));
+    },
+    echo: () => {
+      awake();
+      return timed(() => firstReply(echo));
+    },
     wait: () => behind('wait'),
     nowait: () => behind('nowait'),
   });
