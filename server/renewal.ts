@@ -35,7 +35,9 @@ export class Renewal implements Holder {
   readonly #log: Log;
   readonly #failures = new WeakMap<CCache, Failure>();
   #timer: NodeJS.Timeout | undefined;
+  #lookAt = 0;
   #running: AbortController | undefined;
+  #isOn = false;
   #next: number | undefined;
 
   /** `renew` renews the ticket-granting ticket of a ccache, or rejects with the reason. */
@@ -58,20 +60,24 @@ export class Renewal implements Holder {
 
   /** Begins, or goes on. */
   start(): void {
-    if (this.holdings.size > 0) return;
+    if (this.#isOn) return;
+    this.#isOn = true;
     this.#waitForChange();
     this.#lookIn(0);
   }
 
   /** Renews nothing from here on, and breaks off what is being renewed. */
   stop(): void {
+    this.#isOn = false;
     for (const holding of [...this.holdings]) holding.abandon();
     clearTimeout(this.#timer);
+    this.#timer = undefined;
     this.#next = undefined;
     this.#running?.abort();
   }
 
   #waitForChange(): void {
+    if (!this.#isOn) return;
     this.#collection.waiters.add(this, (outcome) => {
       if ('error' in outcome) this.stop();
       else {
@@ -82,9 +88,19 @@ export class Renewal implements Holder {
     });
   }
 
+  /** Not later than it is looked anyway: changes that do not end must not put it off. */
   #lookIn(milliseconds: number): void {
+    const at = performance.now() + milliseconds;
+    if (this.#timer && at >= this.#lookAt) return;
     clearTimeout(this.#timer);
-    this.#timer = setTimeout(() => this.#look(), Math.min(milliseconds, LONGEST_TIMER));
+    this.#lookAt = at;
+    this.#timer = setTimeout(
+      () => {
+        this.#timer = undefined;
+        this.#look();
+      },
+      Math.min(milliseconds, LONGEST_TIMER),
+    );
   }
 
   /** One after the other: kinit is a program of its own, and nobody waits for it. */
@@ -97,7 +113,10 @@ export class Renewal implements Holder {
       if (due !== undefined && due <= this.#now() && !running.signal.aborted) await this.#try(ccache, running.signal);
     }
     this.#running = undefined;
-    if (running.signal.aborted) return;
+    if (running.signal.aborted) {
+      if (this.#isOn) this.#lookIn(0);
+      return;
+    }
     const times = [...this.#collection].flatMap((ccache) => this.#due(ccache) ?? []);
     this.#next = times.length > 0 ? Math.min(...times) : undefined;
     if (this.#next !== undefined) this.#lookIn(Math.max(SETTLED, (this.#next - this.#now()) * 1000));

@@ -117,3 +117,25 @@ it('renews one at a time, and breaks off when it is stopped', async () => {
   await vi.advanceTimersByTimeAsync(60_000);
   expect([aborted, renewal.next, logged]).toEqual([true, undefined, []]);
 });
+
+it('stays off when it is stopped in the turn of a change, and goes on when it is started again', async () => {
+  ccacheWith('one');
+  renewal.stop();
+  await vi.advanceTimersByTimeAsync(1_000);
+  expect([vi.getTimerCount(), collection.waiters.size, renewal.next]).toEqual([0, 0, undefined]);
+  renewal.start();
+  await vi.advanceTimersByTimeAsync(1_801_000);
+  expect(tried.map(({ name }) => name)).toEqual(['one']);
+});
+
+it('renews in time although changes do not end', async () => {
+  ccacheWith('one', { endtime: now() + 100 });
+  const other = collection.create('other', 2, 'bob@R');
+  for (let second = 0; second < 60; second++) {
+    collection.store(other, credential);
+    await vi.advanceTimersByTimeAsync(500);
+    collection.store(other, credential);
+    await vi.advanceTimersByTimeAsync(500);
+  }
+  expect(tried.map(({ name }) => name)).toEqual(['one']);
+});
