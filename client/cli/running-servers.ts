@@ -42,13 +42,17 @@ function inProc(pid: number): { uid: number; memory: number } | undefined {
   }
 }
 
-/** A launcher hands on all that leads there. */
+/** A launcher hands on all that leads there. Anybody may have started something that only looks like a server. */
 function socketOf(words: string[], uid: number): string | undefined {
   const given = (name: string) => words.find((word) => word.startsWith(`--${name}=`))?.slice(name.length + 3);
   const base = given('directory');
   if (base === undefined) return undefined;
   const template = given('path-template') ?? loadSettings().pathTemplate;
-  return `${sessionDirectory(userDirectory(template, base, uid), given('session'))}/${SOCKET_NAME}`;
+  try {
+    return `${sessionDirectory(userDirectory(template, base, uid), given('session'))}/${SOCKET_NAME}`;
+  } catch {
+    return undefined;
+  }
 }
 
 /** A server refuses root, and a user's directory is the user's to play with: root asks as the user. */

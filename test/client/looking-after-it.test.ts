@@ -4,7 +4,7 @@ import { beforeAll, describe, expect, inject, it } from 'vitest';
 import { Context } from '../../client/index.ts';
 import { settingNameInFile, settingsTable } from '../../etc/settings.ts';
 import { credentialFor } from '../server/model.ts';
-import { eventually, memory, temporaryDirectory, workersBelow } from '../setup/cleanup.ts';
+import { eventually, memory, start, temporaryDirectory, workersBelow } from '../setup/cleanup.ts';
 import { ccapi, cleanEnvironment, programs, type RunOptions, sendBytes, startLauncher } from '../setup/programs.ts';
 import { describeWith } from '../setup/requirements.ts';
 import type { TestUser } from '../setup/test-users.ts';
@@ -92,6 +92,21 @@ describeWith(['root', 'Linux'], "somebody else's server", () => {
     expect(await seen({ env })).toMatchObject({ path, status: { ccaches: 0 } });
     const others = await seen({ env, uid: bob.uid, gid: bob.gid });
     expect([others.pid > 0, others.status]).toEqual([true, undefined]);
+  });
+
+  it('may be something that only looks like one', async () => {
+    const [alice] = inject('users') as [TestUser, TestUser];
+    const args = ['-e', 'setInterval(() => {}, 1e6)', '/x/ccapi-server.js', '--directory=/x', '--path-template=x'];
+    const { pid } = start(process.execPath, args, {
+      uid: alice.uid,
+      gid: alice.gid,
+      env: cleanEnvironment(),
+      cwd: '/',
+    });
+    await eventually(async () => {
+      const servers = JSON.parse((await ccapi(['status', '--all-users', '--json'], { env })).stdout);
+      return servers.some((server: { pid: number; status?: object }) => server.pid === pid && !server.status);
+    });
   });
 });
 
