@@ -10,6 +10,9 @@ const BATCH = 256;
 /** How often it is begun anew where the server has ended meanwhile. */
 const ATTEMPTS = 3;
 
+/** How often a ccache may be begun anew while it is read. */
+const READINGS = 100;
+
 /** What a ccache holds, on its way from or to a server. */
 export interface Contents {
   principal: string;
@@ -19,11 +22,37 @@ export interface Contents {
 }
 
 /** Reads all of a ccache. */
-export async function contentsOf(ccache: CCache): Promise<Contents> {
-  const [principal, kdcOffset] = await Promise.all([ccache.getPrincipal(), offsetOf(ccache)]);
-  const credentials: CredentialV5[] = [];
-  for await (const { data } of ccache.credentials()) credentials.push(data);
-  return { principal, kdcOffset, credentials };
+export function contentsOf(ccache: CCache): Promise<Contents> {
+  return undisturbed(async () => {
+    const [principal, kdcOffset] = await Promise.all([ccache.getPrincipal(), offsetOf(ccache)]);
+    const credentials: CredentialV5[] = [];
+    for await (const { data } of ccache.credentials()) credentials.push(data);
+    return { principal, kdcOffset, credentials };
+  });
+}
+
+/** Does something with what a ccache holds, anew where the ccache itself is begun anew meanwhile, as kinit does. */
+export async function undisturbed<T>(act: () => Promise<T>): Promise<T> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await act();
+    } catch (error) {
+      const isAnew = (['ccErrInvalidCredentialsIterator', 'ccErrInvalidCredentials'] as const).some((name) =>
+        CCAPIError.is(error, name),
+      );
+      if (!isAnew || attempt === READINGS) throw error;
+    }
+  }
+}
+
+/** The same; undefined where the ccache is gone before that is done. */
+export async function unlessGone<T>(act: () => Promise<T>): Promise<T | undefined> {
+  try {
+    return await undisturbed(act);
+  } catch (error) {
+    if (CCAPIError.is(error, 'ccErrInvalidCCache')) return undefined;
+    throw error;
+  }
 }
 
 /**

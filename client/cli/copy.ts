@@ -2,7 +2,7 @@ import { parseArgs } from 'node:util';
 import { parseServerURI } from '../../etc/server-uri.ts';
 import { type CCache, Context } from '../index.ts';
 import { type Command, print, UsageError } from './command.ts';
-import { contentsOf, takeIn } from './contents.ts';
+import { contentsOf, takeIn, unlessGone } from './contents.ts';
 import { finishedCCaches, openNamed } from './open-named.ts';
 
 export const copy: Command = {
@@ -26,7 +26,8 @@ of the ccache of the same principal, or with -c of the same name, in one step: w
     await using source = new Context(at(from));
     await using destination = new Context(at(to));
     for (const ccache of await chosen(source, values)) {
-      const contents = await contentsOf(ccache);
+      const contents = values.all ? await unlessGone(() => contentsOf(ccache)) : await contentsOf(ccache);
+      if (!contents) continue;
       const arrived = await takeIn(destination, contents, values.cache);
       const { principal, credentials } = contents;
       print(`${principal}: ${credentials.length} credentials are now in API:${await arrived.getName()}`);

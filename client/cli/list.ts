@@ -2,6 +2,7 @@ import { parseArgs } from 'node:util';
 import { isConfigServer } from '../../proto/krb5-credential.ts';
 import { CCAPIError, type CCache, Context, type CredentialV5 } from '../index.ts';
 import { type Command, coloured, print, printable, UsageError } from './command.ts';
+import { contentsOf, unlessGone } from './contents.ts';
 import { finishedCCaches, NO_CCACHE, openNamed } from './open-named.ts';
 import { listSessions } from './sessions.ts';
 import { addressesText, enctypeText, flagsText, fromNow } from './ticket-text.ts';
@@ -55,10 +56,12 @@ Shows the tickets of the default ccache as klist does.
       process.exitCode = (await hasTicket(context, values.cache)) ? 0 : 1;
       return;
     }
-    const which = { every: values.every || values.short, cache: values.cache };
-    const listings = await Promise.all(
-      (await chosen(context, which)).map((ccache) => read(ccache, values.all ?? false)),
-    );
+    const every = values.every || values.short;
+    const read = (ccache: CCache) => listingOf(ccache, values.all ?? false);
+    const ccaches = await chosen(context, { every, cache: values.cache });
+    const listings = every
+      ? (await Promise.all(ccaches.map((ccache) => unlessGone(() => read(ccache))))).flatMap((found) => found ?? [])
+      : await Promise.all(ccaches.map(read));
     if (values.short && !values.json) {
       for (const line of shortList(listings)) print(line);
       return;
@@ -83,13 +86,9 @@ async function chosen(
   return ccaches;
 }
 
-async function read(ccache: CCache, notesToo: boolean): Promise<Listing> {
-  const [name, principal] = await Promise.all([ccache.getName(), ccache.getPrincipal()]);
-  const credentials: CredentialV5[] = [];
-  for await (const { data } of ccache.credentials()) {
-    if (notesToo || !isConfigServer(data.server)) credentials.push(data);
-  }
-  return { name, principal, credentials };
+async function listingOf(ccache: CCache, notesToo: boolean): Promise<Listing> {
+  const [name, { principal, credentials }] = await Promise.all([ccache.getName(), contentsOf(ccache)]);
+  return { name, principal, credentials: credentials.filter(({ server }) => notesToo || !isConfigServer(server)) };
 }
 
 /** What is shown of each ticket beside its times. */
@@ -145,7 +144,7 @@ function isOver(endtime: number, now: number): boolean {
 /** Whether a ccache has a ticket that has not expired, as `klist -s` says it; there need not be one. */
 async function hasTicket(context: Context, cache: string | undefined): Promise<boolean> {
   try {
-    const { credentials } = await read(await openNamed(context, cache), false);
+    const { credentials } = await listingOf(await openNamed(context, cache), false);
     return credentials.some(({ endtime }) => endtime > Date.now() / 1000);
   } catch (error) {
     if (CCAPIError.is(error, 'ccErrCCacheNotFound')) return false;

@@ -2,6 +2,7 @@ import { parseArgs } from 'node:util';
 import { isConfigServer } from '../../proto/krb5-credential.ts';
 import { type CCache, Context, type Credentials } from '../index.ts';
 import { type Command, print } from './command.ts';
+import { unlessGone } from './contents.ts';
 import { finishedCCaches } from './open-named.ts';
 
 export const purge: Command = {
@@ -17,8 +18,9 @@ later: see purge_expired.
     await using context = new Context();
     const ccaches: CCache[] = [];
     for await (const ccache of finishedCCaches(context)) ccaches.push(ccache);
-    const counts = await Promise.all(ccaches.map((ccache) => purged(ccache, Date.now() / 1000)));
-    const removed = counts.reduce((total, count) => total + count, 0);
+    const now = Date.now() / 1000;
+    const counts = await Promise.all(ccaches.map((ccache) => unlessGone(() => purged(ccache, now))));
+    const removed = counts.reduce<number>((total, count) => total + (count ?? 0), 0);
     print(`${removed} expired ${removed === 1 ? 'ticket' : 'tickets'} removed`);
   },
 };

@@ -1,11 +1,47 @@
-/** What the figures stand on; it is said with them, since a figure alone explains nothing. */
-export const floors = `## Where it ends
+// What the figures stand on: how fast Node itself is at what every request is made of. A figure alone explains nothing.
+import { existsSync } from 'node:fs';
+import { temporaryDirectory } from '../setup/cleanup.ts';
+import { cleanEnvironment, run } from '../setup/programs.ts';
+import { startEcho } from './echo.ts';
+import { median } from './table.ts';
 
-- Bare Node echoes 56,000 requests of a store's size in a second over a UNIX socket, client and server on one core. That is
-  the floor of everything that is one request: reading the principal is at it, storing and looking up are at half of it.
-  Heimdal's kcm, in C, answers twice as many; it is overtaken where its own lists get long.
+/** The bytes of a request with a ticket of 1,000, and of one without. */
+const [STORE, SMALL] = [1250, 60];
+
+/** What a server of bare Node does that only echoes, asked by the load program; client and server on one core. */
+export async function floors(load: string | undefined, quick: boolean): Promise<string> {
+  if (!load || !existsSync('/usr/bin/taskset')) return 'not measured: it needs a C compiler and taskset';
+  const path = await startEcho(`${temporaryDirectory()}/echo`, ['/usr/bin/taskset', '-c', '0']);
+  const rate = async (what: '--echo' | '--connect', bytes: number) => {
+    const rates: number[] = [];
+    for (let round = 0; round < (quick ? 1 : 5); round++) {
+      const args = ['-c', '0', load, what, path, String(bytes), quick ? '0.05' : '0.3'];
+      const { stdout } = await run('/usr/bin/taskset', args, { env: cleanEnvironment() });
+      rates.push(JSON.parse(stdout).rate);
+    }
+    return Math.round(median(rates)).toLocaleString('en');
+  };
+  // The first are those of a program that is not compiled yet.
+  await rate('--echo', SMALL);
+  await rate('--connect', SMALL);
+  return [
+    '| bare Node, client and server on one core | a second |',
+    '| --- | ---: |',
+    `| echoes of ${SMALL} bytes, as a principal or a look-up asks | ${await rate('--echo', SMALL)} |`,
+    `| echoes of ${STORE} bytes, as a store asks | ${await rate('--echo', STORE)} |`,
+    `| connections with two echoes each, as a step of a walk is | ${await rate('--connect', SMALL)} |`,
+    '',
+    explanation,
+  ].join('\n');
+}
+
+const explanation = `- That is the floor of everything that is one request. Reading a principal and looking up are close to it; a store is also
+  written to a file before it is answered. Heimdal's kcm, in C, is above what Node can do in the small, and is overtaken
+  where its own lists get long.
 - A walk over ccaches is a new connection for each in libkrb5, and a connection is what costs Node most.
 - MIT's client reads no reply above 10 MB: from some 9,000 credentials of this size on it lists them one by one.
-- A cold start is two starts of Node, the reading of two bundles (5 ms each), and koffi (10 ms in the worker, and as much in
-  a launcher of root's that is given pipes), by which the kernel is asked who is there.
-- A worker with nothing in it is 4 MB above bare Node: its program and koffi. What a busy while leaves is the engine's.`;
+- A cold start is two starts of Node with what a server needs of it (net, child_process, cluster): a launcher and a worker
+  of ten lines each come to 1.2 times two bare starts. The rest is the reading of two bundles (2 ms and 4 ms), of krb5.conf
+  and of the arguments, and koffi (2 ms each), by which the kernel is asked who is there. Node's own cache of compiled code
+  for our bundles would save another 3 ms, and would have to be made anew for each version of Node.
+- What a busy while leaves is given back some seconds after the last request.`;

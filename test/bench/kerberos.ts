@@ -34,7 +34,9 @@ const SECONDS = 0.1;
 const SECONDS_AT_MOST = 0.6;
 
 /** Runs every case on every peer, the rounds interleaved. */
-export async function kerberos(quick: boolean): Promise<{ cells: Cell[]; notes: string[]; programs: string }> {
+export async function kerberos(
+  quick: boolean,
+): Promise<{ cells: Cell[]; notes: string[]; programs: string; load?: string }> {
   const load = compiled();
   if (!load)
     return {
@@ -62,7 +64,7 @@ export async function kerberos(quick: boolean): Promise<{ cells: Cell[]; notes: 
   for (const size of quick ? [8] : [1, 8, 64]) {
     cells.push(...(await compared(load, peers, { size, pinned: false, rounds: quick ? 1 : 5, kind: 'crowd' })));
   }
-  return { cells, notes, programs: await wholePrograms(load, peers, quick) };
+  return { cells, notes, programs: await wholePrograms(load, peers, quick), load };
 }
 
 /** What a run of the load program gives. */

@@ -15,12 +15,20 @@
  *
  *     load --fill CCACHE CREDENTIALS SECONDS
  *
- * leaves a ccache there, of as many as could be stored. */
+ * leaves a ccache there, of as many as could be stored.
+ *
+ *     load --echo SOCKET BYTES SECONDS
+ *     load --connect SOCKET BYTES SECONDS
+ *
+ * what a server could do at best that only echoes: so many bytes sent and read again, on one connection, or twice on each
+ * of many. */
 #include <krb5.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -213,14 +221,60 @@ static void measure(const char *name, krb5_principal client, long wanted, double
     check(krb5_cc_destroy(context, ccache), "krb5_cc_destroy");
 }
 
+static int connected(const char *path)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    int s = socket(AF_UNIX, SOCK_STREAM, 0);
+    snprintf(address.sun_path, sizeof address.sun_path, "%s", path);
+    if (s < 0 || connect(s, (struct sockaddr *)&address, sizeof address) != 0) {
+        perror(path);
+        exit(1);
+    }
+    return s;
+}
+
+static void echo(int s, long bytes)
+{
+    static char buffer[65536];
+    long read_so_far = 0;
+    if (write(s, buffer, bytes) != bytes)
+        exit(1);
+    while (read_so_far < bytes) {
+        long n = read(s, buffer, sizeof buffer);
+        if (n <= 0)
+            exit(1);
+        read_so_far += n;
+    }
+}
+
+static void measure_echo(const char *path, long bytes, double seconds, int each_connects)
+{
+    long done;
+    int s = connected(path);
+    double began = now();
+    for (done = 0; done == 0 || now() - began < seconds; done++) {
+        echo(s, bytes);
+        if (each_connects) {
+            echo(s, bytes);
+            close(s);
+            s = connected(path);
+        }
+    }
+    printf("{\"stored\": 0, \"rate\": %.0f}\n", done / (now() - began));
+}
+
 int main(int argc, char **argv)
 {
     krb5_principal client;
     const char *what = argc > 1 && strncmp(argv[1], "--", 2) == 0 ? argv[1] : "";
     char **args = argv + 1 + (*what != 0);
     if (argc != 4 + (*what != 0)) {
-        fprintf(stderr, "usage: load [--walk | --crowd | --fill] CCACHE COUNT SECONDS\n");
+        fprintf(stderr, "usage: load [--walk | --crowd | --fill | --echo | --connect] CCACHE COUNT SECONDS\n");
         return 2;
+    }
+    if (strcmp(what, "--echo") == 0 || strcmp(what, "--connect") == 0) {
+        measure_echo(args[0], atol(args[1]), atof(args[2]), strcmp(what, "--connect") == 0);
+        return 0;
     }
     check(krb5_init_context(&context), "krb5_init_context");
     check(krb5_parse_name(context, "alice@EXAMPLE.TEST", &client), "krb5_parse_name");

@@ -19,7 +19,7 @@ async function main(): Promise<void> {
   try {
     if (!quick) installMissing('bench');
     const rows = [...(await startUp(quick ? 2 : 10)), ...(await roundTrips(quick ? 2 : 10, quick ? 500 : 5000))];
-    const { cells, notes, programs } = await kerberos(quick);
+    const { cells, notes, programs, load } = await kerberos(quick);
     const sections = [
       `# Figures\n\n\`npm run bench\`, ${asWhom()}, Node ${process.version}, ${cpus().length} × ${cpus()[0]?.model}. Medians of interleaved rounds.`,
       asTable(rows),
@@ -32,7 +32,8 @@ async function main(): Promise<void> {
       programs,
       '## What it costs to have it',
       await costs(quick),
-      floors,
+      '## Where it ends',
+      await floors(load, quick),
       await growth(),
     ];
     const text = `${sections.join('\n\n')}\n`;
