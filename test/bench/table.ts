@@ -30,21 +30,18 @@ export function median(samples: number[]): number {
     : ((sorted[middle - 1] as number) + (sorted[middle] as number)) / 2;
 }
 
-/** The rows as a Markdown table. */
-export function asTable(rows: Row[]): string {
-  const lines = rows.map(({ what, samples, against, baseline, unit, budget }) => {
-    const [value, base] = [median(samples), median(baseline)];
-    const cells = [
-      what,
-      `${value.toFixed(1)} ${unit}`,
-      against,
-      `${base.toFixed(1)} ${unit}`,
-      `${(value / base).toFixed(2)}×`,
-    ];
+/** The rows of several runs as a Markdown table: the medians of all samples, and the ratio of each run. */
+export function asTable(runs: Row[][]): string {
+  const lines = (runs[0] ?? []).map(({ what, against, unit, budget }, row) => {
+    const of = runs.map((rows) => rows[row] as Row);
+    const value = median(of.flatMap(({ samples }) => samples));
+    const base = median(of.flatMap(({ baseline }) => baseline));
+    const ratios = of.map(({ samples, baseline }) => `${(median(samples) / median(baseline)).toFixed(2)}×`);
+    const cells = [what, `${value.toFixed(1)} ${unit}`, against, `${base.toFixed(1)} ${unit}`, ratios.join(', ')];
     return `| ${[...cells, budget ? `≤ ${budget}×` : ''].join(' | ')} |`;
   });
   return [
-    '| case | median | against | median | ratio | budget |',
+    '| case | median | against | median | ratio in each run | budget |',
     '| --- | ---: | --- | ---: | ---: | ---: |',
     ...lines,
   ].join('\n');
