@@ -1,5 +1,6 @@
-// Bundles the library and each program into one file: nothing is resolved or read at start-up but that file.
-import { chmodSync } from 'node:fs';
+// Bundles the library and each program into one file: nothing is resolved or read at start-up but that.
+import { chmodSync, copyFileSync, readFileSync, writeFileSync } from 'node:fs';
+import { Script } from 'node:vm';
 import { build } from 'esbuild';
 
 const options = {
@@ -20,6 +21,17 @@ const programs = {
   'ccapi-launcher': 'launcher/main.ts',
   'ccapi-server': 'server/main.ts',
 };
-await build({ ...options, entryPoints: programs, banner: { js: '#!/usr/bin/env node' } });
+// As Node wraps a CommonJS module; run-compiled.cjs calls it.
+const wrapper = { banner: { js: '(function(exports,require,module,__filename,__dirname){' }, footer: { js: '})' } };
+await build({ ...options, ...wrapper, entryPoints: programs, entryNames: '[name].bundle' });
 await build({ ...options, entryPoints: { index: 'client/index.ts' } });
-for (const program of Object.keys(programs)) chmodSync(`dist/${program}.js`, 0o755);
+for (const program of Object.keys(programs)) {
+  const bundle = `dist/${program}.bundle.js`;
+  const text = readFileSync(bundle, 'latin1');
+  // Compiled code has no place for it: what is loaded late comes from the bundle, or from process.getBuiltinModule.
+  if (/\bimport\(/.test(text)) throw new Error(`${bundle}: a dynamic import that is not bundled`);
+  const script = new Script(text, { filename: bundle });
+  writeFileSync(`${bundle}.compiled`, script.createCachedData());
+  copyFileSync('run-compiled.cjs', `dist/${program}.js`);
+  chmodSync(`dist/${program}.js`, 0o755);
+}

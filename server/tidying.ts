@@ -2,7 +2,7 @@
 const AT_REST = 6000;
 
 /** How much more memory than after the last time is worth it, in bytes. */
-const WORTH_IT = 4 * 1024 * 1024;
+const WORTH_IT = 1 * 1024 * 1024;
 
 /** The engine gives up the room for new objects only where few were made in the five seconds before. */
 const PASSES = 2;
@@ -28,7 +28,7 @@ export class Tidying {
     setTimeout(() => this.#look(), Math.ceil(milliseconds)).unref();
   }
 
-  async #look(): Promise<void> {
+  #look(): void {
     const left = this.#lastRequest + AT_REST - performance.now();
     if (left > 0) {
       this.#passesLeft = 0;
@@ -39,7 +39,7 @@ export class Tidying {
     if (this.#passesLeft === 0 && held() > this.#held + WORTH_IT) this.#passesLeft = PASSES;
     if (this.#passesLeft === 0) return;
     this.#passesLeft--;
-    await collectGarbage();
+    collectGarbage();
     this.#held = held();
     if (this.#passesLeft > 0 && !this.#isWatching) this.#lookAgainIn(AT_REST);
   }
@@ -51,10 +51,10 @@ function held(): number {
   return heapTotal + external;
 }
 
-async function collectGarbage(): Promise<void> {
-  const [{ setFlagsFromString }, { runInNewContext }] = await Promise.all([import('node:v8'), import('node:vm')]);
-  setFlagsFromString('--expose-gc');
-  const collect = runInNewContext('gc') as (how: object) => void;
+function collectGarbage(): void {
+  // Loaded here, since a start does not need them.
+  process.getBuiltinModule('node:v8').setFlagsFromString('--expose-gc');
+  const collect = process.getBuiltinModule('node:vm').runInNewContext('gc') as (how: object) => void;
   // Engines from Node 22 on are told to give back all that they can; the one of Node 20 does not know the word.
   collect({ type: 'major', execution: 'sync', flavor: 'last-resort' });
 }

@@ -36,6 +36,9 @@ const FAREWELL = 100;
 /** How long a worker that was told to end waits for peers to read their last replies, in milliseconds. */
 const LAST_REPLIES = 5000;
 
+/** How long after its start a worker has been asked for the first time, in milliseconds. */
+const FIRST_ASKED = 100;
+
 /** How soon it is looked again whether another worker serves the directory by now, in milliseconds. */
 const LOOK_AGAIN = 10;
 
@@ -132,9 +135,11 @@ export class Worker {
   prepare(): void {
     this.#admission.prepare();
     keepOthersOut();
-    const { size = 0 } = this.#collection ?? {};
-    this.#log.info(`version ${version} begins for uid ${process.getuid?.()} in ${this.#directory}; ${size} ccaches`);
     this.#renewAsSet();
+    const { size = 0 } = this.#collection ?? {};
+    const begins = `version ${version} begins for uid ${process.getuid?.()} in ${this.#directory}; ${size} ccaches`;
+    // The first who asks is on the way, and does not wait for the log.
+    setTimeout(() => this.#log.info(begins), FIRST_ASKED);
   }
 
   /** Leaves nothing of a worker that is not needed. */
