@@ -22,7 +22,16 @@ function loginEnvironment(): { XDG_RUNTIME_DIR: string } {
 /** A checkout that belongs to the user, as if they had just cloned and installed it. */
 function ownCheckout(): string {
   const checkout = join(temporaryDirectory(), 'ccapi');
-  for (const name of ['proto', 'etc', 'server', 'launcher', 'client', 'package.json', 'build.mjs']) {
+  for (const name of [
+    'proto',
+    'etc',
+    'server',
+    'launcher',
+    'client',
+    'package.json',
+    'build.mjs',
+    'run-compiled.cjs',
+  ]) {
     cpSync(name, join(checkout, name), { recursive: true });
   }
   symlinkSync(join(process.cwd(), 'node_modules'), join(checkout, 'node_modules'));
