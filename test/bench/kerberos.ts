@@ -5,6 +5,7 @@ import { existsSync } from 'node:fs';
 import { temporaryDirectory } from '../setup/cleanup.ts';
 import { cleanEnvironment, run } from '../setup/programs.ts';
 import { type Peer, startPeers } from './peers.ts';
+import { pin } from './pin.ts';
 import { median } from './table.ts';
 import { wholePrograms } from './whole-programs.ts';
 
@@ -83,7 +84,7 @@ interface Case {
 
 async function compared(load: string, peers: Peer[], { size, pinned, rounds, kind }: Case): Promise<Cell[]> {
   const samples = new Map<Peer, Record<string, number>[]>(peers.map((peer) => [peer, []]));
-  for (const { pid } of peers) if (pid !== undefined) setAffinity(pid, pinned);
+  for (const { pid } of peers) if (pid !== undefined) pin(pid, pinned);
   for (let round = 0; round < rounds; round++) {
     for (const peer of peers) {
       const sample = await measured(load, peer, size, kind, size > 10_000 ? SECONDS_AT_MOST : SECONDS, pinned);
@@ -119,10 +120,6 @@ async function measured(
   const { code, stdout } = await run(program, args, { env: environment });
   const line = stdout.split('\n').find((text) => text.startsWith('{'));
   return code === 0 && line ? JSON.parse(line) : undefined;
-}
-
-function setAffinity(pid: number, pinned: boolean): void {
-  spawnSync('/usr/bin/taskset', ['-apc', pinned ? '0' : '0-1023', String(pid)], { stdio: 'ignore' });
 }
 
 function compiled(): string | undefined {
