@@ -1,6 +1,6 @@
 import { CCAPIError } from './error.ts';
 import type { Reader } from './reader.ts';
-import { bytesFromText, textFromBytes } from './text.ts';
+import { bytesFromText } from './text.ts';
 import type { Writer } from './writer.ts';
 
 /** How one kind of value travels. Reading throws 22 (`malformed`) where the bytes are not such a value. */
@@ -52,10 +52,12 @@ export const time: Field<number> = {
  */
 export const string: Field<string> = {
   read: (reader) => {
-    const bytes = reader.view(reader.u32());
-    if (bytes.length === 0 || bytes.indexOf(0) !== bytes.length - 1)
+    const length = reader.u32();
+    if (length === 0 || length > reader.remaining || reader.distanceTo(0) !== length - 1)
       throw reader.malformed('a string without its NUL, or with another');
-    return textFromBytes(bytes.subarray(0, -1));
+    const text = reader.text(length - 1);
+    reader.skip(1);
+    return text;
   },
   write: (writer, value) => {
     const bytes = bytesFromText(value);

@@ -34,6 +34,8 @@ export class FrameReader {
   /** Takes what the stream brought and returns the frames that it completed, without their length words. */
   push(chunk: Buffer): Buffer[] {
     if (this.#error) return [];
+    const whole = this.#buffered === 0 ? this.#wholeFrame(chunk) : undefined;
+    if (whole) return [whole];
     this.#chunks.push(chunk);
     this.#buffered += chunk.length;
     const frames: Buffer[] = [];
@@ -48,6 +50,13 @@ export class FrameReader {
       this.#keep(bytes.subarray(FRAME_HEADER + length));
     }
     return frames;
+  }
+
+  /** Most of what comes is one frame and nothing else. */
+  #wholeFrame(chunk: Buffer): Buffer | undefined {
+    const length = chunk.length - FRAME_HEADER;
+    const isWhole = length > 0 && length <= this.#limit && chunk.readUInt32BE(0) === length;
+    return isWhole ? chunk.subarray(FRAME_HEADER) : undefined;
   }
 
   #nextLength(): number | undefined {

@@ -9,7 +9,7 @@ import {
 } from './krb5-credential.ts';
 import { type Principal, readPrincipal, readPrincipalText, writePrincipal } from './principal.ts';
 import type { Reader } from './reader.ts';
-import { bytesFromText, textFromBytes } from './text.ts';
+import { bytesFromText } from './text.ts';
 import { Writer } from './writer.ts';
 
 /** The flags of RETRIEVE and REMOVE_CRED that decide what matches (KCM specification 4.1); the values are Heimdal's. */
@@ -42,9 +42,11 @@ export interface MatchingCredential extends Pick<Krb5Credential, ComparedFields 
 /** A name: its bytes, then NUL. */
 const name: Field<string> = {
   read: (reader) => {
-    const length = reader.peek().indexOf(0);
+    const length = reader.distanceTo(0);
     if (length < 0) throw reader.malformed('a name without its NUL');
-    return textFromBytes(reader.view(length + 1).subarray(0, -1));
+    const text = reader.text(length);
+    reader.skip(1);
+    return text;
   },
   write: (writer, value) => writer.bytes(bytesFromText(value)).u8(0),
 };
@@ -108,13 +110,13 @@ function readMatching(reader: Reader): MatchingCredential {
   const client = has(present.client) ? readPrincipalText(reader).text : undefined;
   const server = has(present.server) ? readPrincipalText(reader).text : undefined;
   const enctype = has(present.key) ? signed16(reader.u16()) : 0;
-  if (has(present.key)) reader.view(reader.u32());
+  if (has(present.key)) reader.skip(reader.u32());
   const { authtime, starttime, endtime, renewTill } = readTimes(reader);
   const isSkey = reader.u8();
   const ticketFlags = reader.u32();
   if (has(present.addresses)) readAddresses(reader);
   const authdata = has(present.authdata) ? readAuthdata(reader) : [];
-  if (has(present.ticket)) reader.view(reader.u32());
+  if (has(present.ticket)) reader.skip(reader.u32());
   const secondTicket = has(present.secondTicket) ? reader.view(reader.u32()) : nothing;
   const times = { authtime, starttime, endtime, renewTill };
   return { client, server, enctype, ...times, isSkey, ticketFlags, authdata, secondTicket };

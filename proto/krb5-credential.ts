@@ -60,18 +60,18 @@ export function takeMarshalled(reader: Reader): Buffer {
   for (let principals = 0; principals < 2; principals++) {
     reader.u32();
     const components = reader.count(4);
-    for (let texts = -1; texts < components; texts++) reader.view(reader.u32());
+    for (let texts = -1; texts < components; texts++) reader.skip(reader.u32());
   }
   reader.u16();
-  reader.view(reader.u32());
-  reader.view(4 * 4 + 1 + 4);
+  reader.skip(reader.u32());
+  reader.skip(4 * 4 + 1 + 4);
   for (let lists = 0; lists < 2; lists++) {
     for (let left = reader.count(6); left > 0; left--) {
       reader.u16();
-      reader.view(reader.u32());
+      reader.skip(reader.u32());
     }
   }
-  for (let tickets = 0; tickets < 2; tickets++) reader.view(reader.u32());
+  for (let tickets = 0; tickets < 2; tickets++) reader.skip(reader.u32());
   const copy = ownBytes(reader.offset - start);
   from.copy(copy);
   return copy;

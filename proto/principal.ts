@@ -1,6 +1,6 @@
 import { CCAPIError } from './error.ts';
 import type { Reader } from './reader.ts';
-import { bytesFromText, textFromBytes } from './text.ts';
+import { bytesFromText } from './text.ts';
 import type { Writer } from './writer.ts';
 
 /** A principal as libkrb5 has it. Realm and components may hold any byte; see `text.ts` for how bytes are text. */
@@ -120,5 +120,5 @@ function notAPrincipal(text: string, why: string): CCAPIError {
 }
 
 function readText(reader: Reader): string {
-  return textFromBytes(reader.view(reader.u32()));
+  return reader.text(reader.u32());
 }

@@ -1,5 +1,6 @@
 import { CCAPIError } from './error.ts';
 import { ownBytes } from './own-bytes.ts';
+import { textFromBytes } from './text.ts';
 
 /**
  * A cursor over the bytes of one message. Every read is checked against what remains before anything is allocated;
@@ -30,6 +31,23 @@ export class Reader {
   view(length: number): Buffer {
     const start = this.#take(length);
     return this.#bytes.subarray(start, start + length);
+  }
+
+  /** The next `length` bytes as text (`text.ts`). */
+  text(length: number): string {
+    const start = this.#take(length);
+    return textFromBytes(this.#bytes, start, start + length);
+  }
+
+  /** Passes over the next `length` bytes. */
+  skip(length: number): void {
+    this.#take(length);
+  }
+
+  /** How many bytes come before the next one of this value; -1 where there is none. */
+  distanceTo(value: number): number {
+    const at = this.#bytes.indexOf(value, this.#at);
+    return at < 0 ? -1 : at - this.#at;
   }
 
   /** All bytes that are left, as a view, without moving on. */

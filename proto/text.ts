@@ -3,9 +3,10 @@
  * surrogate U+DC00 + byte, and that surrogate becomes the byte again (the scheme of Python's PEP 383). So names and
  * principals are strings everywhere, compare as their bytes do, and a byte nobody can read still comes back.
  */
-export function textFromBytes(bytes: Buffer): string {
-  const latin1 = bytes.toString('latin1');
+export function textFromBytes(all: Buffer, start = 0, end = all.length): string {
+  const latin1 = all.toString('latin1', start, end);
   if (isAscii(latin1)) return latin1;
+  const bytes = all.subarray(start, end);
   const text = bytes.toString();
   // A replacement character may have been sent as such, so only a text that does not give the bytes back is escaped.
   return text.includes('\ufffd') && !Buffer.from(text).equals(bytes) ? escapedText(bytes) : text;

@@ -69,11 +69,13 @@ export class Connection {
     const socket = this.#socket;
     if (socket.destroyed) return;
     let taken = 0;
-    socket.cork();
+    // What answers several is one write; what answers one need not be gathered.
+    const isSeveral = this.#waiting.length > 1;
+    if (isSeveral) socket.cork();
     while (!this.#blocked && taken < this.#waiting.length && socket.writableLength <= this.#maxOutput)
       this.#answer(this.#waiting[taken++] as Buffer);
-    socket.uncork();
-    this.#waiting = this.#waiting.slice(taken);
+    if (isSeveral) socket.uncork();
+    this.#waiting = taken === this.#waiting.length ? [] : this.#waiting.slice(taken);
     if (this.#blocked) {
       if (this.#ended || tooMuch(this.#waiting)) socket.destroy();
       else socket.resume();

@@ -17,6 +17,12 @@ import { Reader } from '../proto/reader.ts';
 import type { Session } from './connection.ts';
 import { type KCMContext, kcmHandlers } from './kcm-handlers.ts';
 
+/** What requests are called beside those of the CCAPI. */
+const calledOut = Object.fromEntries(Object.keys(operations).map((name) => [name, `kcm ${name}`])) as Record<
+  OperationName,
+  string
+>;
+
 /** What a request is called whose number nobody knows. */
 const UNKNOWN = 'kcm unknown';
 
@@ -43,7 +49,7 @@ export class KCMSession implements Session {
   close(): void {}
 
   #answered(name: OperationName | undefined, reader: Reader): Buffer {
-    this.#onRequest(name === undefined ? UNKNOWN : `kcm ${name}`);
+    this.#onRequest(name === undefined ? UNKNOWN : calledOut[name]);
     try {
       if (name === undefined) throw new CCAPIError('KRB5_FCC_INTERNAL');
       const handler = kcmHandlers[name] as (

@@ -38,9 +38,10 @@ export class Lifetime {
     return Math.max(0, this.#lastRequest + this.idleTimeout - performance.now());
   }
 
-  requested = (): void => {
-    this.#lastRequest = performance.now();
-  };
+  /** There was a request, at this time of `performance`. */
+  requested(now: number): void {
+    this.#lastRequest = now;
+  }
 
   /** Whoever only looks whether somebody is there asks for nothing. */
   connected(): void {

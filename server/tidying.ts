@@ -17,9 +17,9 @@ export class Tidying {
   #isWatching = false;
   #passesLeft = 0;
 
-  /** To be told of each request: it costs no more than taking note of the time. */
-  requested(): void {
-    this.#lastRequest = performance.now();
+  /** There was a request, at this time of `performance`; it costs no more than taking note of that. */
+  requested(now: number): void {
+    this.#lastRequest = now;
     if (!this.#isWatching) this.#lookAgainIn(AT_REST);
   }
 

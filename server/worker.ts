@@ -64,7 +64,7 @@ export class Worker {
   readonly #admission: Admission;
   readonly #server: Server;
   readonly #connections = new Map<Socket, Connection>();
-  readonly #requests = new Map<string, number>();
+  readonly #requests = new Map<string, { count: number }>();
   readonly #lifetime: Lifetime;
   readonly #tidying = new Tidying();
   #place: { socket: PublicSocket; handOver: HandOver; ownership: Ownership } | undefined;
@@ -189,9 +189,12 @@ export class Worker {
     const names = new KCMNames(collection, process.getuid?.() as number);
     [this.#store, this.#collection] = [store, collection];
     const requested = (name: string) => {
-      this.#lifetime.requested();
-      this.#tidying.requested();
-      this.#requests.set(name, (this.#requests.get(name) ?? 0) + 1);
+      const now = performance.now();
+      this.#lifetime.requested(now);
+      this.#tidying.requested(now);
+      const asked = this.#requests.get(name);
+      if (asked) asked.count++;
+      else this.#requests.set(name, { count: 1 });
     };
     this.#house = new Housekeeping(collection, this.#log);
     this.#house.goBy(this.#settings);
@@ -233,7 +236,7 @@ export class Worker {
       ccaches: size,
       credentials: limits.held.credentials,
       connections: this.#lifetime.connections - 1,
-      requests: Object.fromEntries(this.#requests),
+      requests: Object.fromEntries([...this.#requests].map(([name, { count }]) => [name, count])),
       ...(keptIn !== undefined && { keptIn }),
       ...(leavesIn !== undefined && { leavesIn: Math.round(leavesIn / 1000) }),
       ...(renewsAt !== undefined && { renewsIn: Math.max(0, renewsAt - hostClock()) }),
