@@ -3,6 +3,12 @@ import { join } from 'node:path';
 import { RendezvousError } from '../proto/rendezvous.ts';
 
 /**
+ * What Node is told beside the program: one thread for what the engine does aside, and not four, of which each keeps memory
+ * of its own. It is no option of the engine's, so that what was compiled before is taken all the same.
+ */
+export const nodeOptions = ['--v8-pool-size=1'] as const;
+
+/**
  * Starts a worker for a uid and waits for its one line: that it listens, or that another one does, or why not. As
  * `identity`, where it is not to run as the launcher's own uid: without supplementary groups then, as libuv has it.
  */
@@ -12,7 +18,7 @@ export async function spawnWorker(
   args: string[],
   deadline: number,
 ): Promise<void> {
-  const child = spawn(process.execPath, [join(__dirname, 'ccapi-server.js'), ...args], {
+  const child = spawn(process.execPath, [...nodeOptions, join(__dirname, 'ccapi-server.js'), ...args], {
     // Node takes signed 32-bit numbers here and means the unsigned ones of the same bits.
     ...(identity && { uid: identity.uid | 0, gid: identity.gid | 0 }),
     cwd: '/',
