@@ -81,7 +81,7 @@ describeWith(['root', 'Linux', 'openbsd-inetd', 'xinetd'], 'the entries', () => 
   });
 });
 
-describeWith(['systemd'], 'systemd-tmpfiles', () => {
+describeWith(['root', 'systemd'], 'systemd-tmpfiles', () => {
   it('makes the base directory', async () => {
     const directory = temporaryDirectory();
     writeFileSync(`${directory}/ccapi.conf`, await printed('--print-tmpfiles-conf'));
