@@ -31,7 +31,6 @@ export class Tidying {
   #look(): void {
     const left = this.#lastRequest + AT_REST - performance.now();
     if (left > 0) {
-      this.#passesLeft = 0;
       this.#lookAgainIn(left);
       return;
     }
@@ -41,7 +40,7 @@ export class Tidying {
     this.#passesLeft--;
     collectGarbage();
     this.#held = held();
-    if (this.#passesLeft > 0 && !this.#isWatching) this.#lookAgainIn(AT_REST);
+    if (this.#passesLeft > 0) this.#lookAgainIn(AT_REST);
   }
 }
 
