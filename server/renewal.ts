@@ -1,6 +1,7 @@
 import type { Log } from '../etc/log.ts';
 import type { CredentialV5 } from '../proto/credential-v5.ts';
 import { splitRealm } from '../proto/principal.ts';
+import { isUnfinished } from '../proto/unfinished.ts';
 import type { CCache } from './ccache.ts';
 import type { Clock } from './change-time.ts';
 import type { Collection } from './collection.ts';
@@ -13,7 +14,7 @@ const RENEWABLE = 0x00800000;
 const SETTLED = 1000;
 
 /** The first pause after a renewal that failed, and the longest, in seconds. Each is twice the one before. */
-const PAUSE = { first: 60, longest: 3600 };
+const PAUSES = { first: 60, longest: 3600 };
 
 /** Node fires a longer timer at once, in milliseconds. */
 const LONGEST_TIMER = 2 ** 31 - 1;
@@ -117,19 +118,26 @@ export class Renewal implements Holder {
       if (this.#isOn) this.#lookIn(0);
       return;
     }
-    const times = [...this.#collection].flatMap((ccache) => this.#due(ccache) ?? []);
-    this.#next = times.length > 0 ? Math.min(...times) : undefined;
+    this.#next = undefined;
+    for (const ccache of this.#collection) {
+      const due = this.#due(ccache);
+      if (due !== undefined && due < (this.#next ?? Infinity)) this.#next = due;
+    }
     if (this.#next !== undefined) this.#lookIn(Math.max(SETTLED, (this.#next - this.#now()) * 1000));
   }
 
   /** When a ccache's ticket is to be renewed: at half its life, or after the pause of a failure. */
   #due(ccache: CCache): number | undefined {
-    const ticket = ccache.removed ? undefined : this.#renewable(ccache);
+    const ticket = ccache.removed || isUnfinished(ccache.name) ? undefined : this.#renewable(ccache);
     if (!ticket) return undefined;
     const from = ticket.starttime || ticket.authtime;
     const due = Math.ceil(from + (ticket.endtime - from) / 2);
+    return Math.max(due, this.#failureOf(ccache, ticket)?.again ?? 0);
+  }
+
+  #failureOf(ccache: CCache, { endtime }: CredentialV5): Failure | undefined {
     const failure = this.#failures.get(ccache);
-    return failure?.endtime === ticket.endtime ? Math.max(due, failure.again) : due;
+    return failure?.endtime === endtime ? failure : undefined;
   }
 
   /** The ticket-granting ticket, where a renewal makes it last longer. */
@@ -145,20 +153,18 @@ export class Renewal implements Holder {
 
   async #try(ccache: CCache, signal: AbortSignal): Promise<void> {
     const { name, contents } = ccache;
-    const { principal } = contents;
-    const endtime = this.#renewable(ccache)?.endtime ?? 0;
+    const before = this.#renewable(ccache) as CredentialV5;
+    const what = `the ticket of ${contents.principal} in ${name}`;
     try {
       await this.#renew(ccache, signal);
-      if (this.#renewable(ccache)?.endtime === endtime) throw new Error('it is the same as before');
-      this.#failures.delete(ccache);
-      this.#log.info(`the ticket of ${principal} in ${name} is renewed`);
+      if (this.#renewable(ccache)?.endtime === before.endtime) throw new Error('it is the same as before');
+      this.#log.info(`${what} is renewed`);
     } catch (error) {
       if (signal.aborted) return;
-      const before = this.#failures.get(ccache)?.pause ?? PAUSE.first / 2;
-      const pause = Math.min(before * 2, PAUSE.longest);
-      this.#failures.set(ccache, { endtime, pause, again: this.#now() + pause });
-      const why = (error as Error).message;
-      this.#log.warning(`the ticket of ${principal} in ${name} is not renewed: ${why}; tried again in ${pause} s`);
+      const last = this.#failureOf(ccache, before);
+      const pause = last ? Math.min(last.pause * 2, PAUSES.longest) : PAUSES.first;
+      this.#failures.set(ccache, { endtime: before.endtime, pause, again: this.#now() + pause });
+      this.#log.warning(`${what} is not renewed: ${(error as Error).message}; tried again in ${pause} s`);
     }
   }
 }

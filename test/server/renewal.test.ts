@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, expect, it, vi } from 'vitest';
+import { unfinishedName } from '../../proto/unfinished.ts';
 import type { CCache } from '../../server/ccache.ts';
 import { Collection } from '../../server/collection.ts';
 import { Identifiers } from '../../server/identifiers.ts';
@@ -97,6 +98,25 @@ it('begins anew with another ticket after one that failed', async () => {
   ccacheWith('one', { endtime: now() + 200 });
   await vi.advanceTimersByTimeAsync(102_000);
   expect(tried.at(-1)).toEqual({ name: 'one', at: 2090 });
+});
+
+it('begins with the first pause where another ticket fails', async () => {
+  outcome = async () => Promise.reject(new Error('no KDC'));
+  const ccache = ccacheWith('one');
+  await vi.advanceTimersByTimeAsync(1_990_000);
+  collection.replace('one', collection.emptyContents('alice@R'));
+  expect(ccache.removed).toBe(false);
+  const ticket = { client: 'alice@R', server: 'krbtgt/R@R', ticketFlags: RENEWABLE, authtime: now(), starttime: now() };
+  collection.store(ccache, { ...credential, ...ticket, endtime: now() + 400, renewTill: now() + 86_400 });
+  logged.length = 0;
+  await vi.advanceTimersByTimeAsync(210_000);
+  expect(logged).toEqual(['the ticket of alice@R in one is not renewed: no KDC; tried again in 60 s']);
+});
+
+it('leaves a ccache alone that is still being filled', async () => {
+  ccacheWith(unfinishedName());
+  await vi.advanceTimersByTimeAsync(3_600_000);
+  expect([tried, renewal.next]).toEqual([[], undefined]);
 });
 
 it('renews one at a time, and breaks off when it is stopped', async () => {
