@@ -1,34 +1,18 @@
 import { createServer, type Server, type Socket } from 'node:net';
 import { setTimeout as delay, setImmediate as nextTurn } from 'node:timers/promises';
-import { keptDirectoryIn, SOCKET_NAME } from '../etc/base-directory.ts';
+import { SOCKET_NAME } from '../etc/base-directory.ts';
 import { keepOthersOut } from '../etc/host.ts';
 import { isListening } from '../etc/is-listening.ts';
 import type { Log } from '../etc/log.ts';
 import type { Settings } from '../etc/settings.ts';
 import { version } from '../etc/version.ts';
-import type { WorkerStatus } from '../proto/status.ts';
 import { Admission } from './admission.ts';
-import type { CCache } from './ccache.ts';
-import { CCAPISession } from './ccapi-session.ts';
-import { hostClock } from './change-time.ts';
-import { Collection } from './collection.ts';
 import { Connection } from './connection.ts';
-import { EitherSession } from './either-session.ts';
 import { HandOver } from './hand-over.ts';
-import { Housekeeping, type HouseSettings } from './housekeeping.ts';
-import { Identifiers } from './identifiers.ts';
-import { Iterators } from './iterators.ts';
-import { KCMNames } from './kcm-names.ts';
-import { KCMSession } from './kcm-session.ts';
 import { Lifetime } from './lifetime.ts';
 import { Ownership } from './ownership.ts';
-import { keepsIn } from './persistence.ts';
 import { PublicSocket } from './public-socket.ts';
-import { Renewal } from './renewal.ts';
-import { StatusSession } from './status-session.ts';
-import { Store } from './store.ts';
-import { Tidying } from './tidying.ts';
-import { dropUnfinished } from './unfinished.ts';
+import { Service, type ServiceSettings } from './service.ts';
 
 /** How long a worker that has given up its name waits for those who had found it before, in milliseconds. */
 const FAREWELL = 100;
@@ -43,8 +27,8 @@ const FIRST_ASKED = 100;
 const LOOK_AGAIN = 10;
 
 /** What a worker reads of the settings. */
-export type WorkerSettings = HouseSettings &
-  Pick<Settings, 'idleTimeout' | 'rootAccess' | 'persist' | 'renew' | 'maxConnections' | 'maxFrame' | 'maxOutput'>;
+export type WorkerSettings = ServiceSettings &
+  Pick<Settings, 'idleTimeout' | 'rootAccess' | 'maxConnections' | 'maxFrame' | 'maxOutput'>;
 
 /** How a worker comes to its directory, and leaves it. */
 export interface StartOptions {
@@ -57,27 +41,21 @@ export interface StartOptions {
   vanishes?: boolean;
 }
 
-/** A user's worker: one collection behind one socket. */
+/** A user's worker: what is served, behind one socket, for as long as anybody wants it. */
 export class Worker {
   #settings: WorkerSettings;
   readonly #log: Log;
   readonly #admission: Admission;
   readonly #server: Server;
   readonly #connections = new Map<Socket, Connection>();
-  readonly #requests = new Map<string, { count: number }>();
   readonly #lifetime: Lifetime;
-  readonly #tidying = new Tidying();
   #place: { socket: PublicSocket; handOver: HandOver; ownership: Ownership } | undefined;
-  #store: Store | undefined;
-  #openSession: (() => EitherSession) | undefined;
-  #collection: Collection | undefined;
   #directory = '';
   #isPassed = false;
   #vanishes = false;
   #leaving = false;
   #isFull = false;
-  #house: Housekeeping | undefined;
-  #renewal: Renewal | undefined;
+  #service: Service | undefined;
 
   constructor(settings: WorkerSettings, log: Log) {
     this.#settings = settings;
@@ -85,7 +63,7 @@ export class Worker {
     this.#admission = new Admission(settings.rootAccess, log);
     this.#server = this.#newServer();
     this.#lifetime = new Lifetime(settings.idleTimeout * 1000, {
-      holdsSomething: () => this.#holdsSomething(),
+      holdsSomething: () => this.#service?.holdsSomething() ?? false,
       leave: () => this.#leaveWhenIdle(),
     });
   }
@@ -106,7 +84,7 @@ export class Worker {
       await delay(LOOK_AGAIN);
     }
     try {
-      this.#open(directory);
+      this.#service = new Service(directory, this.#settings, this.#lifetime, this.#log);
     } catch (error) {
       ownership.free();
       this.abandon();
@@ -119,25 +97,18 @@ export class Worker {
 
   /** Goes by other settings from here on; how ccaches are kept stays as it is. */
   reconfigure(settings: WorkerSettings): void {
-    this.#settings = { ...settings, persist: this.#settings.persist };
+    this.#settings = settings;
     this.#admission.rootAccess = settings.rootAccess;
     this.#lifetime.idleTimeout = settings.idleTimeout * 1000;
-    this.#house?.goBy(settings);
-    this.#renewAsSet();
-  }
-
-  #renewAsSet(): void {
-    if (this.#settings.renew) this.#renewal?.start();
-    else this.#renewal?.stop();
+    this.#service?.goBy(settings);
   }
 
   /** What the first connection needs and the first answer of the launcher need not wait for. */
   prepare(): void {
     this.#admission.prepare();
     keepOthersOut();
-    this.#renewAsSet();
-    const { size = 0 } = this.#collection ?? {};
-    const begins = `version ${version} begins for uid ${process.getuid?.()} in ${this.#directory}; ${size} ccaches`;
+    const holds = `${this.#service?.size} ccaches`;
+    const begins = `version ${version} begins for uid ${process.getuid?.()} in ${this.#directory}; ${holds}`;
     // The first who asks is on the way, and does not wait for the log.
     setTimeout(() => this.#log.info(begins), FIRST_ASKED);
   }
@@ -154,8 +125,7 @@ export class Worker {
     this.#leaving = true;
     this.#log.info(`leaves uid ${process.getuid?.()}: ${why}`);
     this.#withdraw();
-    this.#renewal?.stop();
-    this.#collection?.shutDown();
+    this.#service?.shutDown();
     for (const connection of this.#connections.values()) finishSoon(connection);
     setTimeout(() => this.#exit(), LAST_REPLIES);
     this.#exitWhenEmpty();
@@ -176,44 +146,13 @@ export class Worker {
     });
   }
 
-  #open(directory: string): void {
-    const keeps = keepsIn(directory, this.#settings.persist);
-    const store = keeps
-      ? new Store(keptDirectoryIn(directory), this.#settings.persist === 'always', this.#log)
-      : undefined;
-    const loaded = store?.load(hostClock);
-    const collection = new Collection(loaded?.identifiers ?? new Identifiers(), hostClock);
-    if (store && loaded) store.attach(collection, loaded.kept);
-    dropUnfinished(collection);
-    const iterators = new Iterators(collection);
-    const names = new KCMNames(collection, process.getuid?.() as number);
-    [this.#store, this.#collection] = [store, collection];
-    const requested = (name: string) => {
-      const now = performance.now();
-      this.#lifetime.requested(now);
-      this.#tidying.requested(now);
-      const asked = this.#requests.get(name);
-      if (asked) asked.count++;
-      else this.#requests.set(name, { count: 1 });
-    };
-    this.#house = new Housekeeping(collection, this.#log);
-    this.#house.goBy(this.#settings);
-    this.#renewal = new Renewal(collection, renewer(`${directory}/${SOCKET_NAME}`), hostClock, this.#log);
-    this.#openSession = () =>
-      new EitherSession({
-        ccapi: () => new CCAPISession(collection, iterators, this.#log, requested),
-        kcm: () => new KCMSession({ collection, names }, this.#log, requested),
-        status: () => new StatusSession(() => this.#status(collection, keeps ? keptDirectoryIn(directory) : undefined)),
-      });
-  }
-
   #serve(socket: Socket): void {
     // Until the directory is ours it is other workers who look whether we are there.
-    if (!this.#openSession || !this.#hasRoom()) {
+    if (!this.#service || !this.#hasRoom()) {
       socket.destroy();
       return;
     }
-    const connection = new Connection(socket, this.#openSession(), this.#settings);
+    const connection = new Connection(socket, this.#service.openSession(), this.#settings);
     this.#connections.set(socket, connection);
     this.#lifetime.connected();
     if (this.#leaving) finishSoon(connection);
@@ -222,25 +161,6 @@ export class Worker {
       this.#lifetime.disconnected();
       this.#exitWhenEmpty();
     });
-  }
-
-  /** The one who asks is not counted: that they are there keeps nobody. */
-  #status({ limits, size }: Collection, keptIn: string | undefined): WorkerStatus {
-    const leavesIn = this.#lifetime.leavesIn(1);
-    const renewsAt = this.#renewal?.next;
-    return {
-      version,
-      pid: process.pid,
-      started: Math.round(performance.timeOrigin / 1000),
-      memory: process.memoryUsage.rss(),
-      ccaches: size,
-      credentials: limits.held.credentials,
-      connections: this.#lifetime.connections - 1,
-      requests: Object.fromEntries([...this.#requests].map(([name, { count }]) => [name, count])),
-      ...(keptIn !== undefined && { keptIn }),
-      ...(leavesIn !== undefined && { leavesIn: Math.round(leavesIn / 1000) }),
-      ...(renewsAt !== undefined && { renewsIn: Math.max(0, renewsAt - hostClock()) }),
-    };
   }
 
   #hasRoom(): boolean {
@@ -267,7 +187,7 @@ export class Worker {
     this.#withdraw();
     setTimeout(() => {
       if (this.#leaving) return;
-      if (this.#lifetime.connections === 0 && !this.#holdsSomething())
+      if (this.#lifetime.connections === 0 && !this.#service?.holdsSomething())
         this.stop(`nobody has asked for ${this.#settings.idleTimeout} s`);
       else {
         this.#publish();
@@ -285,33 +205,13 @@ export class Worker {
 
   /** The directory is another's from here on, so nothing may happen behind it. */
   #exit(): never {
-    this.#store?.close();
-    const ends = this.#vanishes && this.#collection?.size === 0;
-    if (ends) this.#store?.remove();
-    else this.#place?.ownership.free();
+    const ends = this.#vanishes && this.#service?.size === 0;
+    this.#service?.close(ends);
+    if (!ends) this.#place?.ownership.free();
     this.abandon();
     if (ends) this.#place?.ownership.end();
     process.exit(0);
   }
-
-  /** Whether something would be lost with the process, or not be done. */
-  #holdsSomething(): boolean {
-    if (this.#renewal?.next !== undefined) return true;
-    if (this.#store || !this.#collection) return false;
-    const now = hostClock();
-    for (const ccache of this.#collection) {
-      for (const { value } of ccache.contents.credentials) if (value.endtime > now) return true;
-    }
-    return false;
-  }
-}
-
-/** kinit is loaded with what it needs when there is something to renew. */
-function renewer(socket: string): (ccache: CCache, signal: AbortSignal) => Promise<void> {
-  return async ({ name }, signal) => {
-    const { renewByKinit } = await import('./kinit.ts');
-    await renewByKinit(socket, name, signal);
-  };
 }
 
 /** Ends a connection when what the kernel has of it by now is answered; that comes with the next turns. */

@@ -1,0 +1,139 @@
+import { keptDirectoryIn, SOCKET_NAME } from '../etc/base-directory.ts';
+import type { Log } from '../etc/log.ts';
+import type { Settings } from '../etc/settings.ts';
+import { version } from '../etc/version.ts';
+import type { WorkerStatus } from '../proto/status.ts';
+import type { CCache } from './ccache.ts';
+import { CCAPISession } from './ccapi-session.ts';
+import { hostClock } from './change-time.ts';
+import { Collection } from './collection.ts';
+import type { Session } from './connection.ts';
+import { EitherSession } from './either-session.ts';
+import { Housekeeping, type HouseSettings } from './housekeeping.ts';
+import { Identifiers } from './identifiers.ts';
+import { Iterators } from './iterators.ts';
+import { KCMNames } from './kcm-names.ts';
+import { KCMSession } from './kcm-session.ts';
+import type { Lifetime } from './lifetime.ts';
+import { keepsIn } from './persistence.ts';
+import { Renewal } from './renewal.ts';
+import { StatusSession } from './status-session.ts';
+import { Store } from './store.ts';
+import { Tidying } from './tidying.ts';
+import { dropUnfinished } from './unfinished.ts';
+
+/** What a service reads of the settings. */
+export type ServiceSettings = HouseSettings & Pick<Settings, 'persist' | 'renew'>;
+
+/** What is served in a directory: one collection, kept where the settings have it so, and what is done for it unasked. */
+export class Service {
+  readonly #log: Log;
+  readonly #lifetime: Lifetime;
+  readonly #store: Store | undefined;
+  readonly #keptIn: string | undefined;
+  readonly #collection: Collection;
+  readonly #iterators: Iterators;
+  readonly #names: KCMNames;
+  readonly #house: Housekeeping;
+  readonly #renewal: Renewal;
+  readonly #tidying = new Tidying();
+  readonly #requests = new Map<string, { count: number }>();
+
+  /** Reads what is kept there; throws the system's error where that cannot be. `lifetime` is told of each request. */
+  constructor(directory: string, settings: ServiceSettings, lifetime: Lifetime, log: Log) {
+    this.#log = log;
+    this.#lifetime = lifetime;
+    this.#keptIn = keepsIn(directory, settings.persist) ? keptDirectoryIn(directory) : undefined;
+    this.#store = this.#keptIn === undefined ? undefined : new Store(this.#keptIn, settings.persist === 'always', log);
+    const loaded = this.#store?.load(hostClock);
+    const collection = new Collection(loaded?.identifiers ?? new Identifiers(), hostClock);
+    if (this.#store && loaded) this.#store.attach(collection, loaded.kept);
+    dropUnfinished(collection);
+    this.#collection = collection;
+    this.#iterators = new Iterators(collection);
+    this.#names = new KCMNames(collection, process.getuid?.() as number);
+    this.#house = new Housekeeping(collection, log);
+    this.#renewal = new Renewal(collection, renewer(`${directory}/${SOCKET_NAME}`), hostClock, log);
+    this.goBy(settings);
+  }
+
+  /** How many ccaches there are. */
+  get size(): number {
+    return this.#collection.size;
+  }
+
+  /** Goes by these settings from here on, also in what it does unasked; how ccaches are kept stays as it is. */
+  goBy(settings: ServiceSettings): void {
+    this.#house.goBy(settings);
+    if (settings.renew) this.#renewal.start();
+    else this.#renewal.stop();
+  }
+
+  /** What answers a new connection. */
+  openSession(): Session {
+    return new EitherSession({
+      ccapi: () => new CCAPISession(this.#collection, this.#iterators, this.#log, this.#requested),
+      kcm: () => new KCMSession({ collection: this.#collection, names: this.#names }, this.#log, this.#requested),
+      status: () => new StatusSession(() => this.#status()),
+    });
+  }
+
+  /** Whether something would be lost with the process, or not be done. */
+  holdsSomething(): boolean {
+    if (this.#renewal.next !== undefined) return true;
+    if (this.#store) return false;
+    const now = hostClock();
+    for (const ccache of this.#collection) {
+      for (const { value } of ccache.contents.credentials) if (value.endtime > now) return true;
+    }
+    return false;
+  }
+
+  /** Whoever waits is told that it is over, and nothing is done unasked any more. */
+  shutDown(): void {
+    this.#renewal.stop();
+    this.#collection.shutDown();
+  }
+
+  /** The directory is another's from here on; with `forGood` nothing is left in it that was kept. */
+  close(forGood: boolean): void {
+    this.#store?.close();
+    if (forGood) this.#store?.remove();
+  }
+
+  #requested = (name: string): void => {
+    const now = performance.now();
+    this.#lifetime.requested(now);
+    this.#tidying.requested(now);
+    const asked = this.#requests.get(name);
+    if (asked) asked.count++;
+    else this.#requests.set(name, { count: 1 });
+  };
+
+  /** The one who asks is not counted: that they are there keeps nobody. */
+  #status(): WorkerStatus {
+    const leavesIn = this.#lifetime.leavesIn(1);
+    const renewsAt = this.#renewal.next;
+    return {
+      version,
+      pid: process.pid,
+      started: Math.round(performance.timeOrigin / 1000),
+      memory: process.memoryUsage.rss(),
+      ccaches: this.#collection.size,
+      credentials: this.#collection.limits.held.credentials,
+      connections: this.#lifetime.connections - 1,
+      requests: Object.fromEntries([...this.#requests].map(([name, { count }]) => [name, count])),
+      ...(this.#keptIn !== undefined && { keptIn: this.#keptIn }),
+      ...(leavesIn !== undefined && { leavesIn: Math.round(leavesIn / 1000) }),
+      ...(renewsAt !== undefined && { renewsIn: Math.max(0, renewsAt - hostClock()) }),
+    };
+  }
+}
+
+/** kinit is loaded with what it needs when there is something to renew. */
+function renewer(socket: string): (ccache: CCache, signal: AbortSignal) => Promise<void> {
+  return async ({ name }, signal) => {
+    const { renewByKinit } = await import('./kinit.ts');
+    await renewByKinit(socket, name, signal);
+  };
+}
