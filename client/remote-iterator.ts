@@ -12,14 +12,15 @@ export interface IterationCalls<T extends { identifier: Identifier }> {
   release(iterator: Identifier): Promise<unknown>;
 }
 
-/** How many elements are asked for ahead of the one that is wanted, at the most. */
+/** How many elements are asked for ahead of the one that is wanted, at the most, and how fast it comes to that. */
 const MOST_AHEAD = 128;
+const GROWTH = 8;
 
 /** What a server says of an iterator that it does not know, the last one of ccaches' (CCAPI RPC specification 2.3). */
 const unknown = ['ccErrInvalidCredentialsIterator', 'ccErrInvalidCCacheIterator', 'ccErrInvalidCCache'] as const;
 
 /**
- * An iteration over what a server holds. Elements are asked for ahead of their use, twice as far with each step, so that
+ * An iteration over what a server holds. Elements are asked for ahead of their use, farther with each step, so that
  * a long iteration waits for the server only at its beginning. What is asked for ahead stays in its order: nothing is
  * lost when the end is reached and more is appended later, or when the iteration is cloned. Where the server is replaced
  * by another that goes on with the same collection, the iteration goes on too: with what it has not returned yet.
@@ -52,7 +53,7 @@ export class RemoteIterator<T extends { identifier: Identifier }> implements Asy
     for (;;) {
       if (!this.#identifier || this.#released) return { done: true, value: undefined };
       while (this.#ahead.length < this.#window) this.#ahead.push(settledLater(this.#calls.next(this.#identifier)));
-      this.#window = Math.min(this.#window * 2, MOST_AHEAD);
+      this.#window = Math.min(this.#window * GROWTH, MOST_AHEAD);
       try {
         const value = await (this.#ahead.shift() as Promise<T>);
         if (this.#isNew(value)) return { done: false, value };

@@ -1,6 +1,6 @@
 import { CREDENTIALS_V5, type CredentialV5 } from '../../proto/credential-v5.ts';
 import { unfinishedName } from '../../proto/unfinished.ts';
-import { CCAPIError, type CCache, type Context } from '../index.ts';
+import { CCAPIError, type CCache, type Context, type Credentials } from '../index.ts';
 import { nameOf, ofPrincipal, openIfThere } from './open-named.ts';
 import { Progress } from './progress.ts';
 
@@ -21,14 +21,24 @@ export interface Contents {
   credentials: CredentialV5[];
 }
 
-/** Reads all of a ccache. */
+/** Reads all of a ccache, as it was at one moment. */
 export function contentsOf(ccache: CCache): Promise<Contents> {
   return undisturbed(async () => {
-    const [principal, kdcOffset] = await Promise.all([ccache.getPrincipal(), offsetOf(ccache)]);
-    const credentials: CredentialV5[] = [];
-    for await (const { data } of ccache.credentials()) credentials.push(data);
+    // The iteration is over the credentials of this principal: it fails where the ccache is begun anew before its end.
+    await using iterator = await ccache.newCredentialsIterator();
+    const [principal, kdcOffset, credentials] = await Promise.all([
+      ccache.getPrincipal(),
+      offsetOf(ccache),
+      credentialsOf(iterator),
+    ]);
     return { principal, kdcOffset, credentials };
   });
+}
+
+async function credentialsOf(iterator: AsyncIterable<Credentials>): Promise<CredentialV5[]> {
+  const credentials: CredentialV5[] = [];
+  for await (const { data } of iterator) credentials.push(data);
+  return credentials;
 }
 
 /** Does something with what a ccache holds, anew where the ccache itself is begun anew meanwhile, as kinit does. */
