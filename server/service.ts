@@ -2,6 +2,7 @@ import { keptDirectoryIn, SOCKET_NAME } from '../etc/base-directory.ts';
 import type { Log } from '../etc/log.ts';
 import type { Settings } from '../etc/settings.ts';
 import { version } from '../etc/version.ts';
+import { isConfigServer } from '../proto/krb5-credential.ts';
 import type { WorkerStatus } from '../proto/status.ts';
 import type { CCache } from './ccache.ts';
 import { CCAPISession } from './ccapi-session.ts';
@@ -84,7 +85,9 @@ export class Service {
     if (this.#store) return false;
     const now = hostClock();
     for (const ccache of this.#collection) {
-      for (const { value } of ccache.contents.credentials) if (value.endtime > now) return true;
+      for (const { value } of ccache.contents.credentials) {
+        if (value.endtime > now || (value.endtime === 0 && !isConfigServer(value.server))) return true;
+      }
     }
     return false;
   }

@@ -68,6 +68,27 @@ describe('a worker', () => {
     expect(Date.now() / 1000).toBeGreaterThan(soon);
   });
 
+  it('stays for a credential that has no end, and not for a note of libkrb5', async () => {
+    const { worker } = await startWorker('--idle-timeout=1');
+    await using context = openContext();
+    const ccache = await context.createNewCCache('alice@R');
+    await ccache.storeCredentials(credentialFor('krb5_ccache_conf_data/pa_type@X-CACHECONF:', 0));
+    await ccache.storeCredentials(credentialFor('s@R', 0));
+    await context.close();
+    // Another worker tells when this one's time would have been up.
+    const stays = base;
+    makeDirectory();
+    await gone((await startWorker('--idle-timeout=2')).worker);
+    expect(worker.exitCode).toBeNull();
+    base = stays;
+    await using again = openContext();
+    for await (const credential of (await again.openDefaultCCache()).credentials()) {
+      if (credential.data.server === 's@R') await (await again.openDefaultCCache()).removeCredentials(credential);
+    }
+    await again.close();
+    expect(await gone(worker)).toBe(0);
+  });
+
   it('stays for as long as somebody is connected', async () => {
     const { worker } = await startWorker('--idle-timeout=1');
     const socket = connect(`${directory}/S.ccapi`);
