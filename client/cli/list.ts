@@ -122,18 +122,24 @@ function asText({ name, principal, credentials }: Listing, shown: Details): stri
 /** The ccaches, each with the time that is left to its ticket-granting ticket, or else to the last of its tickets. */
 function shortList(listings: Listing[]): string[] {
   const now = Date.now() / 1000;
-  const width = Math.max(20, ...listings.map(({ principal }) => principal.length)) + 2;
+  const width = listings.reduce((widest, { principal }) => Math.max(widest, principal.length), 20) + 2;
   return [
     `${'Principal'.padEnd(width)}${'Expires'.padEnd(14)}Ccache`,
     ...listings.map(({ name, principal, credentials }, i) => {
-      const granting = credentials.filter(({ server }) => server.startsWith('krbtgt/'));
-      const ends = (granting.length > 0 ? granting : credentials).map(({ endtime }) => endtime);
-      const end = Math.max(...ends);
-      const left = ends.length === 0 ? 'no ticket' : fromNow(end, now);
+      const end = lastEnd(credentials);
+      const left = end === undefined ? 'no ticket' : end === 0 ? 'no end' : fromNow(end, now);
       const line = printable(`${principal.padEnd(width)}${left.padEnd(14)}API:${name}${i === 0 ? '  (default)' : ''}`);
-      return ends.length > 0 && isOver(end, now) ? coloured('red', line) : line;
+      return end !== undefined && isOver(end, now) ? coloured('red', line) : line;
     }),
   ];
+}
+
+/** When the last of them ends, of ticket-granting tickets where there are any; 0 for none that ends. */
+function lastEnd(credentials: CredentialV5[]): number | undefined {
+  const granting = credentials.filter(({ server }) => server.startsWith('krbtgt/'));
+  const those = granting.length > 0 ? granting : credentials;
+  if (those.length === 0) return undefined;
+  return those.reduce((last, { endtime }) => Math.max(last, endtime), 0);
 }
 
 /** Whether that time is past; 0 is none. */

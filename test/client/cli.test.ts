@@ -162,6 +162,13 @@ describe('list and destroy', () => {
     expect((await command('list', '-l')).stdout).toMatch(
       /^Principal +Expires +Ccache\nalice@R +in \d+ d +API:one {2}\(default\)\nbob@R +no ticket +API:two\n$/,
     );
+    await command(
+      'import',
+      '-c',
+      'three',
+      write('three', 'carol@R', [{ ...ticket('krbtgt/R@R'), authtime: 0, endtime: 0 }]),
+    );
+    expect((await command('list', '-l')).stdout).toMatch(/\ncarol@R +no end +API:three\n$/);
   });
 
   it('say by the exit code alone whether there is a ticket', async () => {
