@@ -1,6 +1,7 @@
 import { lchownSync, lstatSync, mkdirSync, type Stats } from 'node:fs';
 import { dirname } from 'node:path';
 import { checkUnreplaceable } from '../etc/private-directory.ts';
+import { withRightsOf } from '../etc/rights.ts';
 import { CCAPIError } from '../proto/error.ts';
 import { RendezvousError } from '../proto/rendezvous.ts';
 
@@ -35,8 +36,7 @@ export function prepareBaseDirectory(base: string, launcherUid: number): void {
  */
 export function prepareUserDirectory(path: string, owner: Owner, launcherUid: number): void {
   refusingAsInsecure(path, () => {
-    if (launcherUid === 0 && owner.uid !== 0 && !isRootsPlace(path))
-      asUser(owner, () => makeOwn(path, owner, owner.uid));
+    if (launcherUid === 0 && !isRootsPlace(path)) withRightsOf(owner, () => makeOwn(path, owner, owner.uid));
     else makeOwn(path, owner, launcherUid);
   });
 }
@@ -72,21 +72,6 @@ function makeOwn(path: string, owner: Owner, as: number): void {
       'ccErrServerInsecure',
       `${path} is not a directory of mode 700 of uid ${owner.uid}; remove it, so that it can be made`,
     );
-  }
-}
-
-/** Does something with no more rights than a user has. It has to be done at once: the whole process has them. */
-function asUser<T>({ uid, gid }: Owner, action: () => T): T {
-  const groups = process.getgroups?.() ?? [];
-  process.setgroups?.([gid]);
-  process.setegid?.(gid);
-  process.seteuid?.(uid);
-  try {
-    return action();
-  } finally {
-    process.seteuid?.(0);
-    process.setegid?.(0);
-    process.setgroups?.(groups);
   }
 }
 

@@ -4,6 +4,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { decideAccess } from '../etc/access-rules.ts';
 import { MAX_SOCKET_PATH, SOCKET_NAME, sessionDirectory, sessionNamed, userDirectory } from '../etc/base-directory.ts';
 import type { User } from '../etc/passwd.ts';
+import { withRightsOf } from '../etc/rights.ts';
 import { NO_SESSION } from '../etc/session.ts';
 import { type Settings, type SettingTexts, settingArguments } from '../etc/settings.ts';
 import { RendezvousError, type Whose } from '../proto/rendezvous.ts';
@@ -95,7 +96,8 @@ export class Workers {
   connectTo = (whose: Whose, name: string): Promise<Socket> =>
     new Promise((resolve, reject) => {
       const path = `${this.#directory(whose)}/${name}`;
-      const socket = this.#as(whose.uid, () => connect({ path, allowHalfOpen: true }));
+      // A user's directory is the user's to play with, so root goes into it with no more rights than the user has.
+      const socket = withRightsOf({ uid: whose.uid }, () => connect({ path, allowHalfOpen: true }));
       socket.once('connect', () => resolve(socket.off('error', reject)));
       socket.once('error', reject);
     });
@@ -119,23 +121,12 @@ export class Workers {
   async #isServing(whose: Whose): Promise<boolean> {
     const path = `${this.#directory(whose)}/${SOCKET_NAME}`;
     // Before a first start there is nothing to connect to, and this is the quicker way to know.
-    if (!this.#as(whose.uid, () => existsSync(path))) return false;
+    if (!withRightsOf({ uid: whose.uid }, () => existsSync(path))) return false;
     try {
       (await this.connectTo(whose, SOCKET_NAME)).destroy();
       return true;
     } catch {
       return false;
-    }
-  }
-
-  /** A user's directory is the user's to play with, so root goes into it with no more rights than the user has. */
-  #as<T>(uid: number, look: () => T): T {
-    const become = this.#launcherUid === 0 && uid !== 0;
-    if (become) process.seteuid?.(uid);
-    try {
-      return look();
-    } finally {
-      if (become) process.seteuid?.(0);
     }
   }
 

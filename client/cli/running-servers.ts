@@ -1,5 +1,6 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { SOCKET_NAME, sessionDirectory, userDirectory } from '../../etc/base-directory.ts';
+import { withRightsOf } from '../../etc/rights.ts';
 import { loadSettings } from '../../etc/settings.ts';
 import type { WorkerStatus } from '../../proto/status.ts';
 import { connected } from '../connect-to-path.ts';
@@ -18,6 +19,7 @@ export interface RunningServer {
 
 /** All servers of this host, by what anybody can see of a process; the owner and root are told more. */
 export function runningServers(): Promise<RunningServer[]> {
+  const { pathTemplate } = loadSettings();
   const found = readdirSync('/proc')
     .filter((name) => /^[0-9]+$/.test(name))
     .map(Number)
@@ -25,7 +27,7 @@ export function runningServers(): Promise<RunningServer[]> {
       const words = commandOf(pid);
       if (!words[0]?.endsWith('node') || !words.some((word) => word.endsWith('/ccapi-server.js'))) return [];
       const process = inProc(pid);
-      return process ? [{ pid, ...process, path: socketOf(words, process.uid) }] : [];
+      return process ? [{ pid, ...process, path: socketOf(words, process.uid, pathTemplate) }] : [];
     })
     .sort((one, other) => one.uid - other.uid || one.pid - other.pid);
   return Promise.all(found.map(async (server) => ({ ...server, status: await asked(server) })));
@@ -43,11 +45,11 @@ function inProc(pid: number): { uid: number; memory: number } | undefined {
 }
 
 /** A launcher hands on all that leads there. Anybody may have started something that only looks like a server. */
-function socketOf(words: string[], uid: number): string | undefined {
+function socketOf(words: string[], uid: number, pathTemplate: string | undefined): string | undefined {
   const given = (name: string) => words.find((word) => word.startsWith(`--${name}=`))?.slice(name.length + 3);
   const base = given('directory');
   if (base === undefined) return undefined;
-  const template = given('path-template') ?? loadSettings().pathTemplate;
+  const template = given('path-template') ?? pathTemplate;
   try {
     return `${sessionDirectory(userDirectory(template, base, uid), given('session'))}/${SOCKET_NAME}`;
   } catch {
@@ -59,13 +61,9 @@ function socketOf(words: string[], uid: number): string | undefined {
 async function asked({ uid, path, pid }: Omit<RunningServer, 'status'>): Promise<WorkerStatus | undefined> {
   const own = process.geteuid?.() as number;
   if (path === undefined || (own !== 0 && own !== uid)) return undefined;
-  const become = own === 0 && uid !== 0;
-  if (become) process.seteuid?.(uid);
-  // The system is asked at once; what is awaited is its answer.
-  const connecting = connected(path);
-  if (become) process.seteuid?.(0);
   try {
-    const status = await statusOf({ socket: await connecting, path });
+    const socket = await withRightsOf({ uid }, () => connected(path));
+    const status = await statusOf({ socket, path });
     return status.pid === pid ? status : undefined;
   } catch {
     return undefined;
