@@ -1,7 +1,14 @@
 import { spawn } from 'node:child_process';
 import { connect } from 'node:net';
 import type { Readable, Writable } from 'node:stream';
-import { MAX_LINE, parseReplyLine, RendezvousError, requestLine, type Whose } from '../proto/rendezvous.ts';
+import {
+  MAX_LINE,
+  NO_LAUNCHER,
+  parseReplyLine,
+  RendezvousError,
+  requestLine,
+  type Whose,
+} from '../proto/rendezvous.ts';
 
 /** How long a launcher may take for its answer, in milliseconds; it may have to start a worker on a busy machine. */
 const ANSWER_DEADLINE = 30_000;
@@ -24,7 +31,7 @@ export async function askChild(
   const [program, ...args] = command;
   const child = spawn(program, args, { env: forLauncher(env), stdio: ['pipe', 'pipe', 'ignore'] });
   const failed = new Promise<never>((_, reject) => {
-    child.once('error', (error) => reject(new RendezvousError('launcher', `${program}: ${error.message}`)));
+    child.once('error', (error) => reject(new RendezvousError(NO_LAUNCHER, `${program}: ${error.message}`)));
   });
   try {
     return await Promise.race([exchange(child.stdout, child.stdin, whose), failed]);
@@ -41,7 +48,7 @@ function forLauncher(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
   return Object.fromEntries(Object.entries(env).filter(([name]) => wanted.test(name)));
 }
 
-/** Asks the launcher at an address; rejects with the system's error where nothing listens there. */
+/** Asks the launcher at an address for the path of a worker; undefined where nothing listens there. */
 export async function askAddress(host: string, port: number, whose: Whose): Promise<string | undefined> {
   const socket = connect({ host, port });
   try {
@@ -61,7 +68,7 @@ export async function askAddress(host: string, port: number, whose: Whose): Prom
 function exchange(input: Readable, output: Writable, whose: Whose): Promise<string> {
   return new Promise((resolve, reject) => {
     let received = '';
-    const fail = (message: string) => reject(new RendezvousError('launcher', message));
+    const fail = (message: string) => reject(new RendezvousError(NO_LAUNCHER, message));
     const deadline = setTimeout(() => fail(`no answer within ${ANSWER_DEADLINE / 1000} s`), ANSWER_DEADLINE);
     input.setEncoding('latin1');
     input.on('data', (chunk: string) => {

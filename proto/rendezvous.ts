@@ -32,6 +32,9 @@ export type RendezvousErrorCode =
   | 'worker'
   | 'internal';
 
+/** The code of a client's own, where what is asked does not answer as a launcher does. */
+export const NO_LAUNCHER = 'launcher';
+
 /** A refusal as it travels: a code, and a message a person can act on. */
 export class RendezvousError extends Error {
   readonly code: string;
@@ -92,13 +95,16 @@ export function replyLine(bare: boolean, answer: { path: string } | RendezvousEr
   return bare ? `error: ${text}\n` : `CCAPI/1 error code=${answer.code} message=${text}\n`;
 }
 
-/** The path in a reply line without its newline; throws the {@link RendezvousError} that the launcher answered. */
+/**
+ * The path in a reply line without its newline; throws the {@link RendezvousError} that the launcher answered, or one of
+ * code {@link NO_LAUNCHER} for a line that no launcher writes.
+ */
 export function parseReplyLine(line: string): string {
   const path = /^CCAPI\/1 ok path=(\/.*)$/.exec(line)?.[1];
   if (path !== undefined) return path;
   const [, code, message] = /^CCAPI\/1 error code=([a-z-]+) message=(.*)$/.exec(line) ?? [];
   if (code !== undefined) throw new RendezvousError(code, message || code);
-  throw new RendezvousError('syntax', `the launcher answered ${JSON.stringify(line.slice(0, 100))}`);
+  throw new RendezvousError(NO_LAUNCHER, `the launcher answered ${JSON.stringify(line.slice(0, 100))}`);
 }
 
 function parseUid(text: string): number {

@@ -7,6 +7,7 @@ import { krb5ConfPaths, readSection } from '../../etc/krb5-conf.ts';
 import { checkPrivateDirectory } from '../../etc/private-directory.ts';
 import { loadSettings, type Settings } from '../../etc/settings.ts';
 import { version } from '../../etc/version.ts';
+import { NO_LAUNCHER, RendezvousError } from '../../proto/rendezvous.ts';
 import type { WorkerStatus } from '../../proto/status.ts';
 import { askPort } from '../ask-launcher.ts';
 import { connected } from '../connect-to-path.ts';
@@ -101,7 +102,7 @@ async function launcher({ uid, settings, env }: Patient): Promise<Finding[]> {
     return [{ what, fine: false, says: 'nothing listens there, and autostart = no', todo }];
   } catch (error) {
     const says = (error as Error).message;
-    const isOurs = !says.startsWith('the launcher answered') && !says.startsWith('the launcher closed');
+    const isOurs = error instanceof RendezvousError && error.code !== NO_LAUNCHER;
     const todo = isOurs
       ? 'see the system log, and allow, deny and unknown_uids in krb5.conf'
       : `see who listens: ss -ltnp sport = :${port}`;

@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import {
   MAX_LINE,
+  NO_LAUNCHER,
   parseReplyLine,
   parseRequestLine,
   RendezvousError,
@@ -87,6 +88,8 @@ describe('a reply line', () => {
   });
 
   it.each(['', 'CCAPI/1 ok path=relative', 'CCAPI/1 ok', 'HTTP/1.1 400 Bad Request'])('%j is no answer', (text) => {
-    expect(() => parseReplyLine(text)).toThrow('the launcher answered');
+    expect(() => parseReplyLine(text)).toThrow(
+      expect.objectContaining({ code: NO_LAUNCHER, message: expect.stringContaining('the launcher answered') }),
+    );
   });
 });
