@@ -76,6 +76,17 @@ describe.each(['launcher', 'server'] as const)('the page of ccapi-%s', (name) =>
   });
 });
 
+describe('ccapi-launcher(8)', () => {
+  it('has every name by which a client is refused, and no other', () => {
+    const source = readFileSync(`${import.meta.dirname}/../../proto/rendezvous.ts`, 'utf8');
+    const [, union = ''] = /type RendezvousErrorCode =([^;]+);/.exec(source) ?? [];
+    const names = [...union.matchAll(/'([a-z-]+)'/g)].map(([, name]) => name);
+    const diagnostics = page('launcher').slice(page('launcher').indexOf('.Sh DIAGNOSTICS'));
+    const said = [...diagnostics.matchAll(/^\.It Sy (.+)$/gm)].flatMap(([, line]) => (line as string).split(' , '));
+    expect(said.sort()).toEqual(names.sort());
+  });
+});
+
 describeWith(['mandoc'], 'mandoc', () => {
   it.each(Object.values(pages))('finds nothing wrong with %s', async (file) => {
     expect(await run('/usr/bin/mandoc', ['-T', 'lint', '-W', 'warning', `${directory}/${file}`])).toEqual({
