@@ -6,20 +6,15 @@ import { unpackedPrograms } from '../setup/debian-packages.ts';
 import { isListening, startInetd } from '../setup/inetd.ts';
 import { ccapi, cleanEnvironment, freePort, programs, run, sendBytes, succeed } from '../setup/programs.ts';
 import { describeWith } from '../setup/requirements.ts';
+import { printedUnits } from '../setup/systemd.ts';
 import type { TestUser } from '../setup/test-users.ts';
 
 const printed = (option: string) => succeed(process.execPath, [programs.launcher, option]);
 
-/** The files of a text in which each begins with its path in a comment. */
-function filesIn(text: string): { path: string; content: string }[] {
-  const [, ...parts] = text.split(/^# For (\S+?)[.:](?: .*)?$/m);
-  return parts.flatMap((path, i) => (i % 2 === 0 ? [{ path, content: parts[i + 1] as string }] : []));
-}
-
 describeWith(['systemd'], 'systemd', () => {
   it('finds nothing wrong with the units', async () => {
     const directory = temporaryDirectory();
-    const files = filesIn(await printed('--print-systemd-units'));
+    const files = await printedUnits();
     expect(files.map(({ path }) => path)).toEqual([
       '/etc/systemd/system/ccapi.socket',
       '/etc/systemd/system/ccapi.service',

@@ -1,0 +1,137 @@
+// systemd itself, as the first process of a machine, with our units as they are printed and hardened.
+import { beforeAll, expect, inject, it } from 'vitest';
+import { eventually } from '../setup/cleanup.ts';
+import { type Kdc, startKdc } from '../setup/kdc.ts';
+import { programs } from '../setup/programs.ts';
+import { describeWith } from '../setup/requirements.ts';
+import { printedUnits, type SystemdMachine, startSystemd, there } from '../setup/systemd.ts';
+import type { TestUser } from '../setup/test-users.ts';
+
+const needs = ['root', 'Linux', 'systemd', 'krb5-kdc', 'krb5-admin-server', 'krb5-user', 'netcat-openbsd'] as const;
+
+describeWith([...needs, 'iproute2'], 'under systemd', () => {
+  const [alice, bob] = inject('users') as [TestUser, TestUser];
+  let kdc: Kdc;
+  let machine: SystemdMachine;
+
+  /** What a line prints, which has to succeed. */
+  const typed = async (line: string, user?: TestUser, env: NodeJS.ProcessEnv = {}) => {
+    const identity = user ? { uid: user.uid } : {};
+    const { code, stdout, stderr } = await machine.run(line, { ...identity, env });
+    expect(code, `${line}: ${stdout}${stderr}`).toBe(0);
+    return stdout;
+  };
+  const property = async (name: string) => (await typed(`systemctl show --value -p ${name} ccapi.service`)).trim();
+  const kinit = (options: string) => `echo '${kdc.password}' | kinit ${options}`;
+  const ccapi = `${process.execPath} ${programs.ccapi}`;
+  const workerOf = async ({ uid }: TestUser) => (await typed(`pgrep -u ${uid} -f ccapi-server.js`)).trim();
+  const write = (path: string, content: string) =>
+    typed(`mkdir -p $(dirname ${path}) && cat > ${path} <<'END'\n${content}\nEND`);
+
+  beforeAll(async () => {
+    kdc = await startKdc(['alice', 'bob', 'host/a.test.example']);
+    machine = await startSystemd(kdc);
+    for (const { path, content } of await printedUnits()) {
+      if (path.startsWith('/etc/')) await write(path, there(content));
+    }
+    const settings = ['[libdefaults]', ' default_ccache_name = KCM:', '[ccapi]', ' launcher_idle = 1s', ' renew = yes'];
+    await write('/run/settings', settings.join('\n'));
+    await typed('cat /run/settings >> /etc/krb5.conf');
+    await typed('systemctl daemon-reload && systemctl enable --now ccapi.socket');
+  });
+
+  it('nothing runs until somebody asks', async () => {
+    expect(await property('ActiveState')).toBe('inactive');
+    expect(await typed('pgrep -cf [c]capi- || :')).toBe('0\n');
+  });
+
+  it('stock programs find their server by the front door, ours by the port, and each user only their own', async () => {
+    await typed(kinit('alice'), alice);
+    await typed('kvno host/a.test.example', alice);
+    expect(await typed('klist', alice)).toContain('Default principal: alice@TEST.EXAMPLE');
+    expect(await typed(`echo ${alice.uid} | nc 127.0.0.1 789`, alice)).toBe(`/run/ccapi/${alice.uid}/S.ccapi\n`);
+    expect(await typed(`${ccapi} list`, alice)).toContain('host/a.test.example@TEST.EXAMPLE');
+    expect((await machine.run('klist', { uid: bob.uid })).code).toBe(1);
+  });
+
+  it('the doctor finds nothing wrong', async () => {
+    expect(await typed(`${ccapi} doctor`, alice)).not.toContain('WRONG');
+  });
+
+  it('the journal has who was turned away, as a warning under our name', async () => {
+    expect(await typed(`echo ${alice.uid} | nc 127.0.0.1 789`, bob)).toContain('may not ask for');
+    const entry = await eventually(async () => typed('journalctl -u ccapi -t ccapi-launcher -p warning -o cat || :'));
+    expect(entry).toMatch(new RegExp(`uid ${bob.uid}\\b.*not-yours`));
+  });
+
+  it('launcher and server can do no more than the unit lets them', async () => {
+    await typed(kinit('alice'), alice);
+    await typed(`echo ${alice.uid} | nc 127.0.0.1 789`, alice);
+    const launcher = await property('MainPID');
+    for (const pid of [launcher, await workerOf(alice)]) {
+      expect(await typed(`cat /proc/${pid}/status`)).toMatch(/^NoNewPrivs:\t1\nSeccomp:\t2$/m);
+    }
+    const bounds = /^CapBnd:\t(\w+)$/m.exec(await typed(`cat /proc/${launcher}/status`))?.[1];
+    // CHOWN, DAC_READ_SEARCH, SETGID, SETUID.
+    expect(Number.parseInt(bounds as string, 16)).toBe((1 << 0) | (1 << 2) | (1 << 6) | (1 << 7));
+    expect(await typed(`cat /proc/${await workerOf(alice)}/status`)).toMatch(/^CapEff:\t0+$/m);
+  });
+
+  it('a server stays when the launcher leaves or is stopped, and the next launcher finds it', async () => {
+    await typed(kinit('alice'), alice);
+    const worker = await workerOf(alice);
+    await eventually(async () => (await property('ActiveState')) === 'inactive');
+    expect(await typed('klist', alice)).toContain('alice@TEST.EXAMPLE');
+    expect(await property('ActiveState')).toBe('active');
+    await typed('systemctl stop ccapi.service');
+    expect(await typed('klist', alice)).toContain('alice@TEST.EXAMPLE');
+    expect(await workerOf(alice)).toBe(worker);
+  });
+
+  it('tickets are renewed there too', async () => {
+    await typed(kinit('-l 6s -r 1h alice'), alice);
+    const expires = async () => JSON.parse(await typed(`${ccapi} list --json`, alice))[0].credentials[0].endtime;
+    const before = await expires();
+    await eventually(async () => (await expires()) > before);
+  });
+
+  it("a user's own units serve without root and without a launcher", async () => {
+    const run = `/run/user/${bob.uid}`;
+    const units = `${run}/.config/systemd/user`;
+    const env = { XDG_RUNTIME_DIR: run, KRB5_CONFIG: '/run/elsewhere.conf', HOME: run };
+    await typed(`systemctl disable --now ccapi.socket; pkill -u ${bob.uid} -f ccapi-server.js`);
+    await eventually(async () => (await machine.run(`pgrep -u ${bob.uid}`)).code === 1);
+    await typed(`grep -v KCM: /etc/krb5.conf > ${env.KRB5_CONFIG}`);
+    for (const { path, content } of await printedUnits()) {
+      if (path.startsWith('~/')) await write(path.replace(/^.*\//, `${units}/`), there(content));
+    }
+    await typed(`cd /lib/systemd/user && cp basic.target sockets.target shutdown.target ${units}`);
+    await typed(`chown -R ${bob.uid}:${bob.gid} ${run} && chmod 700 ${run}`);
+    await write(
+      '/etc/systemd/system/of-bob.service',
+      userManager(bob, `HOME=${run} XDG_RUNTIME_DIR=${run} SYSTEMD_UNIT_PATH=${units}`),
+    );
+    await typed('systemctl daemon-reload && systemctl start of-bob.service');
+    await typed('systemctl --user enable --now ccapi.socket', bob, env);
+    const by = await typed(`${ccapi} env`, bob, env);
+    await typed(`eval "${by.trim()}"; ${kinit('bob')} && klist`, bob, env);
+    expect(await typed(`${ccapi} path`, bob, env)).toBe(`${run}/ccapi/${bob.uid}/S.ccapi\n`);
+    expect(await typed(`${ccapi} list`, bob, env)).toContain('bob@TEST.EXAMPLE');
+    const pid = await typed('systemctl --user show --value -p MainPID ccapi.service', bob, env);
+    expect(JSON.parse(await typed(`${ccapi} status --json`, bob, env)).pid).toBe(Number(pid));
+    await typed(`${ccapi} stop`, bob, env);
+    expect(await typed(`${ccapi} list`, bob, env)).toContain('bob@TEST.EXAMPLE');
+  });
+});
+
+/** What user@.service is where PAM and logind are. */
+function userManager({ uid }: TestUser, environment: string): string {
+  return [
+    '[Service]',
+    `User=${uid}`,
+    'Type=notify',
+    'Delegate=yes',
+    `Environment=${environment}`,
+    'ExecStart=/lib/systemd/systemd --user --unit=basic.target',
+  ].join('\n');
+}
