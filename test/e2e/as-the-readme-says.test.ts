@@ -5,23 +5,11 @@ import { beforeAll, expect, inject, it } from 'vitest';
 import { afterwards, endWorkersBelow, temporaryDirectory } from '../setup/cleanup.ts';
 import { type Kdc, startKdc } from '../setup/kdc.ts';
 import { programs, run, succeed } from '../setup/programs.ts';
+import { linesBelow } from '../setup/readme.ts';
 import { describeWith } from '../setup/requirements.ts';
 import type { TestUser } from '../setup/test-users.ts';
 
 const root = join(import.meta.dirname, '../..');
-const readme = readFileSync(join(root, 'README.md'), 'utf8');
-
-/** The commands below a heading, each paragraph of them apart, without what stands behind them. */
-function commands(heading: string): string[][] {
-  const [, text = ''] = readme.split(`\n## ${heading}\n`);
-  const [section = ''] = text.split('\n## ');
-  return [...section.matchAll(/(?:^ {4}\S.*\n)+/gm)].map(([block]) =>
-    block
-      .trimEnd()
-      .split('\n')
-      .map((line) => line.trim()),
-  );
-}
 
 /** A copy of the repository with nothing installed and nothing built. */
 async function freshCopy(owner?: TestUser): Promise<string> {
@@ -59,7 +47,7 @@ describeWith(
   'an admin',
   () => {
     const [alice, bob] = inject('users') as [TestUser, TestUser];
-    const [install = [], use = [], entries = [], krb5Conf = []] = commands(
+    const [install = [], use = [], entries = [], krb5Conf = []] = linesBelow(
       'Five minutes: for everybody on a machine, by inetd',
     );
     let kdc: Kdc;
@@ -149,7 +137,7 @@ describeWith(['krb5-kdc', 'krb5-admin-server', 'krb5-user'], 'a user without roo
     if (user) chownSync(home, user.uid, user.gid);
     const name = user?.name ?? (await succeed('/usr/bin/id', ['-un'])).trim();
     const kdc = await startKdc([name]);
-    const [lines = []] = commands('Five minutes: for yourself, without root');
+    const [lines = []] = linesBelow('Five minutes: for yourself, without root');
     const env = shellEnvironment(home, {
       KRB5_CONFIG: kdc.krb5Conf,
       PASSWORD: kdc.password,

@@ -3,17 +3,19 @@ import { join } from 'node:path';
 import { eventually, start, temporaryDirectory } from './cleanup.ts';
 import { cleanEnvironment, freePort, isPortOpen, succeed } from './programs.ts';
 
-/** A real sshd on loopback, run by root; resolves with its port. `lines` add to its configuration. */
-export async function startSshd(lines: string[], env: NodeJS.ProcessEnv = {}): Promise<number> {
+/** A real sshd on loopback, run by root, as the last words of `wrapper`; resolves with its port. `lines` configure it. */
+export async function startSshd(lines: string[], env: NodeJS.ProcessEnv = {}, wrapper: string[] = []): Promise<number> {
   const directory = temporaryDirectory();
   const port = await freePort();
   const hostKey = join(directory, 'host_key');
   await succeed('/usr/bin/ssh-keygen', ['-q', '-t', 'ed25519', '-N', '', '-f', hostKey]);
   const configuration = join(directory, 'sshd_config');
+  // Of two lines with a word the first counts.
   const common = [`Port ${port}`, 'ListenAddress 127.0.0.1', `HostKey ${hostKey}`, `PidFile ${directory}/pid`];
-  writeFileSync(configuration, [...common, 'UsePAM no', 'UseDNS no', 'StrictModes no', ...lines, ''].join('\n'));
+  writeFileSync(configuration, [...common, ...lines, 'UsePAM no', 'UseDNS no', 'StrictModes no', ''].join('\n'));
   mkdirSync('/run/sshd', { recursive: true, mode: 0o755 });
-  start('/usr/sbin/sshd', ['-D', '-e', '-f', configuration], { env: cleanEnvironment(env), stdio: 'ignore' });
+  const [program = '', ...args] = [...wrapper, '/usr/sbin/sshd', '-D', '-e', '-f', configuration];
+  start(program, args, { env: cleanEnvironment(env), stdio: 'ignore' });
   await eventually(() => isPortOpen(port));
   return port;
 }
