@@ -2,6 +2,7 @@ import { lstatSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import { MAX_SOCKET_PATH } from '../etc/base-directory.ts';
+import { withRightsOf } from '../etc/rights.ts';
 import { CCAPIError } from '../proto/error.ts';
 
 /** Connects to a UNIX socket that somebody has named: it has to be the user's own, or root's. Throws 223, 224. */
@@ -27,20 +28,23 @@ export async function connectToPath(path: string, uid: number): Promise<Socket> 
 const QUEUE_DEADLINE = 10_000;
 const LOOK_AGAIN = 20;
 
-/** A connection to a UNIX socket; rejects with the system's error. Where too many are on their way to it, waits. */
-export async function connected(path: string): Promise<Socket> {
+/**
+ * A connection to a UNIX socket; rejects with the system's error. Where too many are on their way to it, waits. With `uid`
+ * root goes there with no more rights than that user has.
+ */
+export async function connected(path: string, uid?: number): Promise<Socket> {
   for (const deadline = performance.now() + QUEUE_DEADLINE; ; await delay(LOOK_AGAIN)) {
     try {
-      return await connectedAtOnce(path);
+      return await connectedAtOnce(path, uid);
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== 'EAGAIN' || performance.now() > deadline) throw error;
     }
   }
 }
 
-function connectedAtOnce(path: string): Promise<Socket> {
+function connectedAtOnce(path: string, uid: number | undefined): Promise<Socket> {
   return new Promise((resolve, reject) => {
-    const socket = connect(path);
+    const socket = uid === undefined ? connect(path) : withRightsOf({ uid }, () => connect(path));
     socket.once('connect', () => resolve(socket.off('error', reject)));
     socket.once('error', reject);
   });

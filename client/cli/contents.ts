@@ -21,7 +21,7 @@ export interface Contents {
   credentials: CredentialV5[];
 }
 
-/** Reads all of a ccache, as it was at one moment. */
+/** Reads all of a ccache: the credentials are those of the principal, whoever begins it anew meanwhile. */
 export function contentsOf(ccache: CCache): Promise<Contents> {
   return undisturbed(async () => {
     // The iteration is over the credentials of this principal: it fails where the ccache is begun anew before its end.

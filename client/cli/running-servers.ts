@@ -1,6 +1,5 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { SOCKET_NAME, sessionDirectory, userDirectory } from '../../etc/base-directory.ts';
-import { withRightsOf } from '../../etc/rights.ts';
 import { loadSettings } from '../../etc/settings.ts';
 import type { WorkerStatus } from '../../proto/status.ts';
 import { connected } from '../connect-to-path.ts';
@@ -62,8 +61,7 @@ async function asked({ uid, path, pid }: Omit<RunningServer, 'status'>): Promise
   const own = process.geteuid?.() as number;
   if (path === undefined || (own !== 0 && own !== uid)) return undefined;
   try {
-    const socket = await withRightsOf({ uid }, () => connected(path));
-    const status = await statusOf({ socket, path });
+    const status = await statusOf({ socket: await connected(path, uid), path });
     return status.pid === pid ? status : undefined;
   } catch {
     return undefined;
