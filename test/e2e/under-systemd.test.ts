@@ -1,6 +1,7 @@
 // systemd itself, as the first process of a machine, with our units as they are printed and hardened.
-import { beforeAll, expect, inject, it } from 'vitest';
+import { beforeAll, describe, expect, inject, it } from 'vitest';
 import { eventually } from '../setup/cleanup.ts';
+import { unpackedPrograms } from '../setup/debian-packages.ts';
 import { type Kdc, startKdc } from '../setup/kdc.ts';
 import { programs } from '../setup/programs.ts';
 import { describeWith } from '../setup/requirements.ts';
@@ -9,7 +10,10 @@ import type { TestUser } from '../setup/test-users.ts';
 
 const needs = ['root', 'Linux', 'systemd', 'krb5-kdc', 'krb5-admin-server', 'krb5-user', 'netcat-openbsd'] as const;
 
-describeWith([...needs, 'iproute2'], 'under systemd', () => {
+/** Where Heimdal's kinit notes how it was called. */
+const RENEWED = '/run/renewed';
+
+describeWith([...needs, 'heimdal', 'iproute2'], 'under systemd', () => {
   const [alice, bob] = inject('users') as [TestUser, TestUser];
   let kdc: Kdc;
   let machine: SystemdMachine;
@@ -88,11 +92,27 @@ describeWith([...needs, 'iproute2'], 'under systemd', () => {
     expect(await workerOf(alice)).toBe(worker);
   });
 
-  it('tickets are renewed there too', async () => {
-    await typed(kinit('-l 6s -r 1h alice'), alice);
+  describe('tickets are renewed there too', () => {
     const expires = async () => JSON.parse(await typed(`${ccapi} list --json`, alice))[0].credentials[0].endtime;
-    const before = await expires();
-    await eventually(async () => (await expires()) > before);
+
+    const isRenewed = async () => {
+      const before = await expires();
+      await eventually(async () => (await expires()) > before);
+    };
+
+    it("by MIT's kinit", async () => {
+      await typed(kinit('-l 6s -r 1h alice'), alice);
+      await isRenewed();
+    });
+
+    it("by Heimdal's", async () => {
+      await typed(kinit('-l 6s -r 1h alice'), alice);
+      await typed(`cp /usr/bin/kinit /run/mit && touch ${RENEWED} && chmod 666 ${RENEWED}`);
+      await write('/usr/bin/kinit', there(heimdalKinit()));
+      await isRenewed();
+      await typed('cat /run/mit > /usr/bin/kinit');
+      expect(await typed(`cat ${RENEWED}`)).toMatch(/^-R -c KCM:/);
+    });
   });
 
   it("a user's own units serve without root and without a launcher", async () => {
@@ -123,6 +143,13 @@ describeWith([...needs, 'iproute2'], 'under systemd', () => {
     expect(await typed(`${ccapi} list`, bob, env)).toContain('bob@TEST.EXAMPLE');
   });
 });
+
+function heimdalKinit(): string {
+  const { directory, libraries } = unpackedPrograms('heimdal');
+  return `#!/bin/sh
+echo "$*" >> ${RENEWED}
+LD_LIBRARY_PATH=${libraries} exec ${directory}/usr/bin/kinit.heimdal "$@"`;
+}
 
 /** What user@.service is where PAM and logind are. */
 function userManager({ uid }: TestUser, environment: string): string {

@@ -11,7 +11,7 @@ const INSTALLED = '/opt/ccapi';
 
 const PATH = '/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 
-/** A machine whose first process is systemd, with its own /run, /etc, /tmp and network; programs are those of this one. */
+/** A machine whose first process is systemd, with its own /run, /etc, /tmp and network; programs are those of this one, but for kinit, which may be overwritten. */
 export interface SystemdMachine {
   /** Runs lines for a shell there, as root or as somebody else. */
   run(lines: string, options?: { uid?: number; env?: NodeJS.ProcessEnv }): Promise<Outcome>;
@@ -110,6 +110,8 @@ mkdir "$INSTALLED"
 mount --bind "$REPOSITORY" "$INSTALLED"
 mount -t tmpfs -o mode=1777 tmpfs /tmp
 mount -t tmpfs -o mode=1777 tmpfs /var/tmp
+cp -a /usr/bin/kinit /run/kinit
+mount --bind /run/kinit /usr/bin/kinit
 mkdir -p "$KDC"
 mount --bind /run/kept "$KDC"
 cp "$KRB5_CONF" /etc/krb5.conf
