@@ -25,6 +25,12 @@ export interface KeptCollection {
   awaitedDefault: string | undefined;
 }
 
+/** What is about to be changed: it has to be there still when room has been made for the change. */
+interface Subject {
+  ccache: CCache;
+  credentials: Iterable<StoredCredential>;
+}
+
 /**
  * All ccaches of a user: an ordered list, of which the first is the default. It knows nothing of bytes, sockets or
  * clients. Each operation is one step: it is kept first, then it happens wholly; or it throws and changes nothing. How
@@ -201,7 +207,8 @@ export class Collection {
 
   /** Appends a credential, in one step with the removal of those that it replaces; `marshalled` is what it came as. */
   store(ccache: CCache, value: CredentialV5, replaced: readonly StoredCredential[] = [], marshalled?: Buffer): void {
-    this.#makeRoom({ credentials: 1 - replaced.length, bytes: sizeOf(value) });
+    const bytes = replaced.reduce((more, old) => more - sizeOf(old.value), sizeOf(value));
+    this.#makeRoom({ credentials: 1 - replaced.length, bytes }, { ccache, credentials: replaced });
     const kept = this.#keeper.stored(ccache, { value, marshalled }, replaced);
     this.#change(ccache.contents.credentials, (list) => {
       for (const old of replaced) list.remove(old);
@@ -230,13 +237,7 @@ export class Collection {
    * left by that. Those that have no end time stay.
    */
   purge(time: number): void {
-    for (const ccache of [...this]) {
-      const tickets = [...ccache.contents.credentials].filter(({ value }) => !isConfigServer(value.server));
-      const expired = tickets.filter(({ value }) => value.endtime !== 0 && value.endtime < time);
-      if (expired.length === 0) continue;
-      if (expired.length === tickets.length) this.destroy(ccache);
-      else this.#remove(ccache, expired);
-    }
+    this.#purge(time);
   }
 
   /** The server ends in order: whoever waits is told that what they wait for is gone (5.8). */
@@ -249,11 +250,25 @@ export class Collection {
     this.waiters.discard('ccErrInvalidContext');
   }
 
+  #purge(time: number, subject?: Subject): void {
+    const staying = new Set(subject?.credentials);
+    for (const ccache of [...this]) {
+      const tickets = [...ccache.contents.credentials].filter(({ value }) => !isConfigServer(value.server));
+      const expired = tickets.filter((ticket) => {
+        const { endtime } = ticket.value;
+        return endtime !== 0 && endtime < time && !staying.has(ticket);
+      });
+      if (expired.length === 0) continue;
+      if (expired.length === tickets.length && ccache !== subject?.ccache) this.destroy(ccache);
+      else this.#remove(ccache, expired);
+    }
+  }
+
   /** What has expired goes before anything is refused. Throws 203 (`ccErrNoMem`) where that does not make room. */
-  #makeRoom(more: Partial<Amounts>): void {
+  #makeRoom(more: Partial<Amounts>, subject?: Subject): void {
     if (this.limits.hasRoomFor(more)) return;
     // Nothing more has expired within the same second, and looking takes a while where there is much.
-    if (this.#purged !== this.#now()) this.purge(this.#now());
+    if (this.#purged !== this.#now()) this.#purge(this.#now(), subject);
     this.#purged = this.#now();
     this.limits.require(more);
   }
@@ -305,10 +320,12 @@ export class Collection {
   }
 
   #replaced(ccache: CCache, contents: Contents): CCache {
-    this.#makeRoom(amountsOf(contents.credentials));
+    const [old, come] = [ccache.contents.credentials, contents.credentials];
+    const more = { credentials: come.size - old.size, bytes: come.bytes - old.bytes };
+    this.#makeRoom(more, { ccache, credentials: old });
     this.#keeper.replaced(ccache, contents);
-    this.limits.gone(ccache.contents.credentials);
-    this.limits.come(contents.credentials);
+    this.limits.gone(old);
+    this.limits.come(come);
     ccache.replaceContents(contents);
     this.#ccacheChanged(ccache);
     return ccache;

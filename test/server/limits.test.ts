@@ -1,4 +1,5 @@
 // What happens when a collection is as large as it may be, and what goes when it has expired.
+import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { CredentialV5 } from '../../proto/credential-v5.ts';
 import type { Collection } from '../../server/collection.ts';
@@ -81,7 +82,87 @@ describe('a limit', () => {
     expect(collection.named('b')).toBeUndefined();
     expect(told).toEqual([]);
   });
+
+  it('has room for what takes the place of as much', () => {
+    const { collection } = limited({ credentials: 1, bytes: 1000 });
+    const a = collection.create('a', 2, 'a@R');
+    collection.store(a, large('first@R'));
+    collection.store(a, large('second@R'), [...a.contents.credentials]);
+    const contents = collection.emptyContents('a@R');
+    contents.credentials.append(large('third@R'));
+    collection.replace('a', contents);
+    expect(services(collection, 'a')).toEqual(['third@R']);
+  });
+
+  it('takes nothing away from a ccache that is being changed but what has expired in it', () => {
+    const { collection } = limited({ credentials: 1 });
+    const a = collection.create('a', 2, 'a@R');
+    collection.store(a, expiring('expired@R', NOW - 1));
+    collection.store(a, expiring('new@R', NOW + 1));
+    expect(services(collection, 'a')).toEqual(['new@R']);
+    expect(collection.named('a')).toBe(a);
+  });
+
+  it('keeps count, and loses nothing that it has taken, whatever comes and expires', () => {
+    const name = fc.constantFrom('a', 'b', 'c');
+    const endtime = fc.integer({ min: NOW, max: NOW + 10 });
+    const step = fc.record({ name, endtime, how: fc.constantFrom('store', 'store over', 'replace', 'later') });
+    const most = fc.record({ caches: fc.constantFrom(2, 3), credentials: fc.integer({ min: 1, max: 6 }) });
+    fc.assert(
+      fc.property(most, fc.array(step, { maxLength: 40 }), (limits, steps) => {
+        const { collection, clock } = collectionAt(NOW);
+        collection.limits.most = { ...collection.limits.most, ...limits };
+        for (const [i, one] of steps.entries()) {
+          if (one.how === 'later') clock.now++;
+          else if (changed(collection, one, `${i}@R`)) expect(services(collection, one.name)).toContain(`${i}@R`);
+          expect(collection.limits.held).toEqual(counted(collection));
+        }
+      }),
+    );
+  });
 });
+
+const large = (server: string): CredentialV5 => ({
+  ...credentialFor(server),
+  ticket: { type: 0, data: Buffer.alloc(500) },
+});
+
+/** Has a credential come in one of the ways; false where there was no room for it. */
+function changed(
+  collection: Collection,
+  { name, endtime, how }: { name: string; endtime: number; how: string },
+  server: string,
+): boolean {
+  const value = expiring(server, endtime);
+  try {
+    if (how === 'replace') {
+      const contents = collection.emptyContents('a@R');
+      contents.credentials.append(value);
+      collection.replace(name, contents);
+    } else {
+      const ccache = collection.named(name) ?? collection.create(name, 2, 'a@R');
+      const [first] = ccache.contents.credentials;
+      collection.store(ccache, value, how === 'store over' && first ? [first] : []);
+    }
+    return true;
+  } catch (error) {
+    expect(error).toMatchObject({ code: 203 });
+    return false;
+  }
+}
+
+/** What a collection really holds. */
+function counted(collection: Collection): Collection['limits']['held'] {
+  const lists = [...collection].map(({ contents }) => contents.credentials);
+  return lists.reduce(
+    (held, { size, bytes }) => ({
+      caches: held.caches + 1,
+      credentials: held.credentials + size,
+      bytes: held.bytes + bytes,
+    }),
+    { caches: 0, credentials: 0, bytes: 0 },
+  );
+}
 
 describe('what has expired', () => {
   it('goes by its end time, a ccache with the last of its tickets, notes and what has no end time do not', () => {
