@@ -132,7 +132,13 @@ export class Collection {
 
   /** Makes a ccache under a name of its own: the first one's is fixed, later ones are counted. */
   createNew(version: number, principal: string): CCache {
-    return this.create(this.#hasFinished() ? this.#uniqueName() : DEFAULT_NAME, version, principal);
+    const before = this.#nextUnique;
+    try {
+      return this.create(this.#hasFinished() ? this.#uniqueName() : DEFAULT_NAME, version, principal);
+    } catch (error) {
+      this.#nextUnique = before;
+      throw error;
+    }
   }
 
   /** Gives a ccache new contents in one step, or makes it with them. It keeps its identifier and its place. */
