@@ -1,5 +1,6 @@
 // Bundles the library and each program into one file: nothing is resolved or read at start-up but that.
 import { chmodSync, copyFileSync, readFileSync, writeFileSync } from 'node:fs';
+import { setFlagsFromString } from 'node:v8';
 import { Script } from 'node:vm';
 import { build } from 'esbuild';
 
@@ -30,8 +31,18 @@ for (const program of Object.keys(programs)) {
   const text = readFileSync(bundle, 'latin1');
   // Compiled code has no place for it: what is loaded late comes from the bundle, or from process.getBuiltinModule.
   if (/\bimport\(/.test(text)) throw new Error(`${bundle}: a dynamic import that is not bundled`);
-  const script = new Script(text, { filename: bundle });
-  writeFileSync(`${bundle}.compiled`, script.createCachedData());
+  writeFileSync(`${bundle}.compiled`, compiled(text, bundle));
   copyFileSync('run-compiled.cjs', `dist/${program}.js`);
   chmodSync(`dist/${program}.js`, 0o755);
+}
+
+/** All of it: what is compiled only when it is first called is compiled at each start. */
+function compiled(text, filename) {
+  setFlagsFromString('--no-lazy');
+  const script = new Script(text, { filename });
+  // V8 takes back what it has made by the same options alone.
+  setFlagsFromString('--lazy');
+  const cachedData = script.createCachedData();
+  if (new Script(text, { filename, cachedData }).cachedDataRejected) throw new Error(`${filename}: compiled in vain`);
+  return cachedData;
 }
