@@ -130,15 +130,9 @@ export class Collection {
     return this.create(this.default?.name ?? DEFAULT_NAME, version, principal);
   }
 
-  /** Makes a ccache under a name of its own: the first one's is fixed, later ones are counted. */
+  /** Makes a ccache under a name of its own: the first one's is fixed, later ones are counted, also those not made (4.3). */
   createNew(version: number, principal: string): CCache {
-    const before = this.#nextUnique;
-    try {
-      return this.create(this.#hasFinished() ? this.#uniqueName() : DEFAULT_NAME, version, principal);
-    } catch (error) {
-      this.#nextUnique = before;
-      throw error;
-    }
+    return this.create(this.#hasFinished() ? this.#uniqueName() : DEFAULT_NAME, version, principal);
   }
 
   /** Gives a ccache new contents in one step, or makes it with them. It keeps its identifier and its place. */
