@@ -2,7 +2,7 @@ import { lstatSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import { MAX_SOCKET_PATH } from '../etc/base-directory.ts';
-import { withRightsOf } from '../etc/rights.ts';
+import { asUser } from '../etc/identity.ts';
 import { CCAPIError } from '../proto/error.ts';
 
 /** Connects to a UNIX socket that somebody has named: it has to be the user's own, or root's. Throws 223, 224. */
@@ -44,7 +44,7 @@ export async function connected(path: string, uid?: number): Promise<Socket> {
 
 function connectedAtOnce(path: string, uid: number | undefined): Promise<Socket> {
   return new Promise((resolve, reject) => {
-    const socket = uid === undefined ? connect(path) : withRightsOf({ uid }, () => connect(path));
+    const socket = uid === undefined ? connect(path) : asUser({ uid }, () => connect(path));
     socket.once('connect', () => resolve(socket.off('error', reject)));
     socket.once('error', reject);
   });

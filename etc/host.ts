@@ -1,37 +1,9 @@
-/** The few calls of the C library that Node lacks. koffi is loaded at the first of them, never before. */
+/** What Node lacks of sockets, descriptors and the system log. */
 
 import type { Socket } from 'node:net';
+import { type Libc, libc } from './libc.ts';
 
-type Koffi = typeof import('koffi');
-
-let loaded: { koffi: Koffi; libc: ReturnType<Koffi['load']> } | null | undefined;
-
-function host(): { koffi: Koffi; libc: ReturnType<Koffi['load']> } | null {
-  if (loaded === undefined) {
-    try {
-      const koffi = loadKoffi();
-      loaded = { koffi, libc: koffi.load(null) };
-    } catch {
-      // Not installed, or not for this machine: what needs it says so, or does without.
-      loaded = null;
-    }
-  }
-  return loaded;
-}
-
-/** What is said, once, where koffi is missing. */
-export const withoutKoffi =
-  'koffi is missing: the kernel is not asked who connects, root launchers serve no front door, nothing reaches the system log';
-
-/** The addon itself, where it is to be found: what koffi's own module does around it takes longer than all the rest. */
-function loadKoffi(): Koffi {
-  const addon = `@koromix/koffi-linux-${process.arch}/linux_${process.arch}/koffi.node`;
-  try {
-    return require(addon);
-  } catch {
-    return require('koffi');
-  }
-}
+export { withoutKoffi } from './libc.ts';
 
 const SOL_SOCKET = 1;
 const SO_PEERCRED = 17;
@@ -41,9 +13,9 @@ let getsockopt: ((socket: number, level: number, option: number, value: Buffer, 
 
 /** Whether {@link peerCredentials} can be asked here at all: this is Linux, and koffi is there. Loads it. */
 export function canAskForPeers(): boolean {
-  const calls = process.platform === 'linux' ? host() : null;
-  if (calls) getsockopt ??= calls.libc.func('int getsockopt(int, int, int, void *, void *)');
-  return calls !== null;
+  const calls = process.platform === 'linux' ? libc() : undefined;
+  if (calls) getsockopt ??= calls.library.func('int getsockopt(int, int, int, void *, void *)');
+  return calls !== undefined;
 }
 
 /**
@@ -103,17 +75,6 @@ export function readOn(socket: Socket): void {
   handle.readStart();
 }
 
-const PR_SET_DUMPABLE = 4;
-
-/**
- * Has this process leave no core, and nobody of the same uid look into it: only root may then. False where there is no
- * way to. Source: prctl(2), PR_SET_DUMPABLE.
- */
-export function keepOthersOut(): boolean {
-  const calls = process.platform === 'linux' ? host() : null;
-  return calls?.libc.func('int prctl(int, ulong, ulong, ulong, ulong)')(PR_SET_DUMPABLE, 0, 0, 0, 0) === 0;
-}
-
 const SCM_RIGHTS = 1;
 const MSG_DONTWAIT = 0x40;
 const MSG_NOSIGNAL = 0x4000;
@@ -124,7 +85,7 @@ const DESCRIPTOR_MESSAGE = 20;
 
 let descriptorCalls: ReturnType<typeof declareDescriptorCalls> | undefined;
 
-function declareDescriptorCalls(koffi: Koffi, libc: ReturnType<Koffi['load']>) {
+function declareDescriptorCalls({ koffi, library }: Libc) {
   koffi.struct('iovec', { base: 'void *', length: 'size_t' });
   koffi.struct('msghdr', {
     name: 'void *',
@@ -136,14 +97,14 @@ function declareDescriptorCalls(koffi: Koffi, libc: ReturnType<Koffi['load']>) {
     flags: 'int',
   });
   return {
-    sendmsg: libc.func('long sendmsg(int, const msghdr *, int)'),
-    recvmsg: libc.func('long recvmsg(int, msghdr *, int)'),
+    sendmsg: library.func('long sendmsg(int, const msghdr *, int)'),
+    recvmsg: library.func('long recvmsg(int, msghdr *, int)'),
   };
 }
 
 function descriptorHost(): ReturnType<typeof declareDescriptorCalls> | undefined {
-  const calls = process.platform === 'linux' && ['x64', 'arm64'].includes(process.arch) ? host() : null;
-  if (calls) descriptorCalls ??= declareDescriptorCalls(calls.koffi, calls.libc);
+  const calls = process.platform === 'linux' && ['x64', 'arm64'].includes(process.arch) ? libc() : undefined;
+  if (calls) descriptorCalls ??= declareDescriptorCalls(calls);
   return descriptorCalls;
 }
 
@@ -197,13 +158,13 @@ let identity: Buffer | undefined;
 
 /** Writes one line to the system log under a program's name; false where there is no way to. */
 export function syslog(program: string, priority: number, message: string): boolean {
-  const calls = host();
+  const calls = libc();
   if (!calls) return false;
   if (!identity) {
     // The C library keeps the pointer, so the name must stay where it is.
     identity = Buffer.from(`${program}\0`);
-    calls.libc.func('void openlog(void *, int, int)')(identity, LOG_PID, syslogFacility.daemon);
+    calls.library.func('void openlog(void *, int, int)')(identity, LOG_PID, syslogFacility.daemon);
   }
-  calls.libc.func('void syslog(int, const char *, ...)')(priority, '%s', 'const char *', message);
+  calls.library.func('void syslog(int, const char *, ...)')(priority, '%s', 'const char *', message);
   return true;
 }

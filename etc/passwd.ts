@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import type { NameService } from './access-rules.ts';
+import type { Membership, NameService } from './access-rules.ts';
 
 /** A user as the passwd database knows it. */
 export interface User {
@@ -9,36 +9,65 @@ export interface User {
   home: string;
 }
 
-/** The user with this uid: from /etc/passwd, else from wherever the name service switch looks (`getent`). */
-export function userWithUid(uid: number): User | undefined {
-  const found = entry('passwd', String(uid), (fields) => fields[2] === String(uid)) ?? [];
-  const [name = '', , , gid, , home = ''] = found;
-  return gid !== undefined && /^[0-9]+$/.test(gid) ? { uid, gid: Number(gid), name, home } : undefined;
+/** A group as the group database knows it. */
+export interface Group {
+  gid: number;
+  name: string;
+  members: string[];
 }
 
-/** Users and groups by name, from /etc/passwd and /etc/group, else from where the name service switch looks. */
-export const nameService: NameService = {
-  isUser: (uid, name) => entry('passwd', name, (fields) => fields[0] === name)?.[2] === String(uid),
-  isInGroup(uid, group) {
-    const [, , gid, members] = entry('group', group, (fields) => fields[0] === group) ?? [];
-    if (gid === undefined) return false;
-    if (userWithUid(uid)?.gid === Number(gid)) return true;
-    return (members ?? '').split(',').some((name) => name !== '' && this.isUser(uid, name));
+/** Both databases, and how a line of each is read; undefined for a line that is no entry. Source: passwd(5), group(5). */
+export const databases = {
+  passwd: {
+    path: '/etc/passwd',
+    parse: (line: string): User | undefined => {
+      const [name = '', , uid = '', gid = '', , home = ''] = line.split(':');
+      return isNumber(uid) && isNumber(gid) ? { uid: Number(uid), gid: Number(gid), name, home } : undefined;
+    },
+  },
+  group: {
+    path: '/etc/group',
+    parse: (line: string): Group | undefined => {
+      const [name = '', , gid = '', members = ''] = line.split(':');
+      const names = members.split(',').filter((member) => member !== '');
+      return isNumber(gid) ? { gid: Number(gid), name, members: names } : undefined;
+    },
   },
 };
 
-/** The fields of an entry of a database. */
-function entry(database: 'passwd' | 'group', key: string, is: (fields: string[]) => boolean): string[] | undefined {
-  const found = (text: string) =>
-    text
-      .split('\n')
-      .map((line) => line.split(':'))
-      .find((fields) => fields.length >= 4 && is(fields));
-  return found(readFileSync(`/etc/${database}`, 'utf8')) ?? found(getent(database, key));
+/** The user with this uid: from /etc/passwd, else from the name service switch (`getent`), for which this waits. */
+export function userWithUid(uid: number): User | undefined {
+  const { path, parse } = databases.passwd;
+  const is = (user: User) => user.uid === uid;
+  return find(readFileSync(path, 'utf8'), parse, is) ?? find(getent('passwd', String(uid)), parse, is);
+}
+
+/** Users and groups by name, from the files, else from the name service switch, for which this waits. */
+export const nameService: NameService<Membership> = {
+  isUser(uid, name) {
+    const { path, parse } = databases.passwd;
+    const is = (user: User) => user.name === name;
+    return (find(readFileSync(path, 'utf8'), parse, is) ?? find(getent('passwd', name), parse, is))?.uid === uid;
+  },
+  isInGroup(uid, name) {
+    const { path, parse } = databases.group;
+    const is = (group: Group) => group.name === name;
+    const group = find(readFileSync(path, 'utf8'), parse, is) ?? find(getent('group', name), parse, is);
+    if (!group) return undefined;
+    return userWithUid(uid)?.gid === group.gid || group.members.some((member) => this.isUser(uid, member) === true);
+  },
+};
+
+function find<T>(text: string, parse: (line: string) => T | undefined, is: (entry: T) => boolean): T | undefined {
+  for (const line of text.split('\n')) {
+    const entry = parse(line);
+    if (entry && is(entry)) return entry;
+  }
+  return undefined;
 }
 
 function getent(database: string, key: string): string {
-  // Loading it costs a start some milliseconds, and hardly anybody's entry is elsewhere.
+  // Loaded late: it costs a start some milliseconds, and most entries are in the files.
   const { execFileSync } = process.getBuiltinModule('node:child_process');
   try {
     return execFileSync('/usr/bin/getent', [database, key], {
@@ -51,4 +80,8 @@ function getent(database: string, key: string): string {
     // Its exit code for "no such entry"; a system without getent has no more than its files.
     return '';
   }
+}
+
+function isNumber(text: string): boolean {
+  return /^[0-9]{1,10}$/.test(text);
 }

@@ -1,5 +1,5 @@
 import { CCAPIError } from '../proto/error.ts';
-import { userWithUid } from './passwd.ts';
+import { type User, userWithUid } from './passwd.ts';
 
 /** Whether a text is an absolute path without empty parts, "." and "..". */
 export function isPlainPath(text: string): boolean {
@@ -18,11 +18,15 @@ export function isPathTemplate(text: string): boolean {
 
 /**
  * The directory of a uid: `%u` is its number, `%n` the user's name, `~` at the beginning the home directory, `%%` a
- * percent sign. Throws 202 where the passwd database does not know what is asked for.
+ * percent sign. `findUser` is called where the template needs the user's entry. Throws 202 where there is none.
  */
-export function expandPathTemplate(template: string, uid: number): string {
+export function expandPathTemplate(
+  template: string,
+  uid: number,
+  findUser: () => User | undefined = () => userWithUid(uid),
+): string {
   const user = () => {
-    const found = userWithUid(uid);
+    const found = findUser();
     if (found) return found;
     throw new CCAPIError('ccErrBadParam', `path_template = ${template}: the passwd database has no uid ${uid}`);
   };

@@ -1,11 +1,11 @@
-import { type NameService, parseWhom, type Whom, whomMeans } from './access-rules.ts';
+import { type Membership, matchesUid, type NameService, parseUidPatterns, type UidPattern } from './access-rules.ts';
 import { parseServerURIs, type ServerURI } from './server-uri.ts';
 
 /** A rule that sends some clients elsewhere. */
 export interface Redirect {
   /** The rule as it was written. */
   text: string;
-  whom: Whom[];
+  patterns: UidPattern[];
   /** The names of services, as programs give them. */
   services: string[];
   /** Where to; undefined for where clients go without a rule. */
@@ -21,17 +21,19 @@ export function parseRedirect(text: string): Redirect | undefined {
   const words = clients.split(/[\s,]+/).filter((word) => word !== '');
   const services = words.flatMap((word) => /^service:([A-Za-z0-9_.-]+)$/.exec(word)?.[1] ?? []);
   const others = words.filter((word) => !word.startsWith('service:'));
-  const whom = others.length === 0 ? [] : parseWhom(others.join(' '));
+  const patterns = others.length === 0 ? [] : parseUidPatterns(others.join(' '));
   const uris = target === USUAL ? undefined : parseServerURIs(target);
-  const isWhole = words.length > 0 && whom && services.length + others.length === words.length;
-  return isWhole && (uris || target === USUAL) ? { text: text.trim(), whom, services, uris } : undefined;
+  const isWhole = words.length > 0 && patterns && services.length + others.length === words.length;
+  return isWhole && (uris || target === USUAL) ? { text: text.trim(), patterns, services, uris } : undefined;
 }
 
 /** Whether a rule means a client: by its uid, or by the service that its program says it is. */
 export function redirects(
-  { whom, services }: Redirect,
+  { patterns, services }: Redirect,
   { uid, service }: { uid: number; service: string | undefined },
-  names: NameService,
+  names: NameService<Membership>,
 ): boolean {
-  return (service !== undefined && services.includes(service)) || whom.some((one) => whomMeans(one, uid, names));
+  return (
+    (service !== undefined && services.includes(service)) || patterns.some((pattern) => matchesUid(pattern, uid, names))
+  );
 }

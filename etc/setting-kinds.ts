@@ -1,4 +1,4 @@
-import { type AccessRule, parseWhom } from './access-rules.ts';
+import { type AccessRule, parseUidPatterns } from './access-rules.ts';
 import { isPathTemplate, isPlainPath } from './path-template.ts';
 import { parseRedirect, type Redirect } from './redirect.ts';
 import { parseServerURI, parseServerURIs, type ServerURI } from './server-uri.ts';
@@ -58,8 +58,8 @@ export function bytes(min: number, max: number): Kind<number> {
 
 /** Rules of who is served; each line adds to those before it. */
 export const accessRules: Kind<AccessRule[]> = {
-  expected: 'users, @groups and ranges of uids, such as "alice @staff 1000-60000 *"',
-  parse: (text, order) => parseWhom(text)?.map((whom) => ({ whom, order })),
+  expected: 'users, @groups and ranges of uids, such as: alice @staff @domain\\ users 1000-60000 *',
+  parse: (text, order) => parseUidPatterns(text)?.map((pattern) => ({ pattern, order })),
   join: (values) => values.flat(),
 };
 

@@ -1,5 +1,5 @@
 import { CCAPIError } from '../proto/error.ts';
-import { type AccessRule, whomAsText } from './access-rules.ts';
+import { type AccessRule, uidPatternText } from './access-rules.ts';
 import { krb5ConfPaths, readSection } from './krb5-conf.ts';
 import {
   absolutePath,
@@ -62,15 +62,20 @@ export const settingsTable = {
   allow: setting(
     accessRules,
     [],
-    'whom the launcher serves; of allow and deny the first line that means somebody decides',
+    'who is served: users, @groups, ranges of uids; the first matching allow or deny line wins',
   ),
-  deny: setting(accessRules, [], 'whom it does not serve; on a command line and in the environment this goes first'),
+  deny: setting(accessRules, [], 'who is not served; on a command line and in the environment this goes first'),
   unknownUids: setting(choice('refuse', 'allow'), 'refuse', 'what is done for a uid that the passwd database lacks'),
   rootAccess: setting(boolean, false, 'whether a worker serves root beside its owner'),
   maxCaches: setting(integer(1, 1_000_000), 10_000, 'ccaches that a worker holds'),
   maxCredentials: setting(integer(1, 100_000_000), 1_000_000, 'credentials in all of them together'),
   maxBytes: setting(bytes(65_536, 2 ** 40), 2 ** 30, 'bytes of all credentials together'),
   maxConnections: setting(integer(1, 1_000_000), 4096, 'connections that a worker has at once'),
+  maxSessions: setting(
+    integer(1, 10_000),
+    32,
+    'login sessions of a user that have a worker at once, with scope = session',
+  ),
   maxFrame: setting(bytes(65_536, 2 ** 28), 2 ** 24, 'bytes of one request; whoever sends a longer one is cut off'),
   maxOutput: setting(
     bytes(65_536, 2 ** 30),
@@ -216,7 +221,7 @@ export function settingText(value: unknown): string {
   if (typeof value === 'boolean') return value ? 'yes' : 'no';
   if (Array.isArray(value)) return value.map(settingText).join(' ');
   if (value !== null && typeof value === 'object')
-    return 'text' in value ? String(value.text) : whomAsText((value as AccessRule).whom);
+    return 'text' in value ? String(value.text) : uidPatternText((value as AccessRule).pattern);
   return value === undefined ? '' : String(value);
 }
 

@@ -3,26 +3,26 @@ import { isIP } from 'node:net';
 import { join } from 'node:path';
 import { canAskForPeers, withoutKoffi } from '../etc/host.ts';
 import { CCAPIError } from '../proto/error.ts';
-import { type LauncherOptions, serveAddress } from './launcher.ts';
+import { type LauncherContext, serveAddress } from './launcher.ts';
 import { isLoopback } from './loopback.ts';
 import { listenAtPath } from './socket-path.ts';
 
-type ListenOptions = LauncherOptions & { settings: { port: number | undefined }; base: string };
+type ListenOptions = LauncherContext & { settings: { port: number | undefined }; base: string };
 
 /**
  * Listens on loopback addresses and UNIX sockets until it is told to stop, and tells the person at the terminal what to
  * type next.
  */
-export async function listenByHand(options: ListenOptions, addresses: string[]): Promise<void> {
-  if (process.platform === 'linux' && !canAskForPeers()) options.log.warning(withoutKoffi);
-  const usual = String(options.settings.port ?? (options.launcherUid === 0 ? 789 : 7789));
-  const whom = options.launcherUid === 0 ? 'every user' : `uid ${options.launcherUid}`;
+export async function listenByHand(context: ListenOptions, addresses: string[]): Promise<void> {
+  if (process.platform === 'linux' && !canAskForPeers()) context.log.warning(withoutKoffi);
+  const usual = String(context.settings.port ?? (context.launcherUid === 0 ? 789 : 7789));
+  const whom = context.launcherUid === 0 ? 'every user' : `uid ${context.launcherUid}`;
   const steps: string[] = [];
   for (const address of addresses.length === 0 ? [usual] : addresses) {
     const path = address.startsWith('/') ? address : undefined;
     const port = path === undefined ? parseAddress(address) : undefined;
-    const listening = port ? await listenOnPort(port, options) : await listenAtPath(address, options);
-    options.log.info(`listening ${listening}, for ${whom}; sockets are below ${options.base}`);
+    const listening = port ? await listenOnPort(port, context) : await listenAtPath(address, context);
+    context.log.info(`listening ${listening}, for ${whom}; sockets are below ${context.base}`);
     steps.push(port ? nextSteps(port.port) : nextStepsAtPath(address));
   }
   writeSync(1, `\nNow, in another terminal:\n\n${steps.join('\n')}\n`);
@@ -33,11 +33,11 @@ interface Address {
   port: number;
 }
 
-async function listenOnPort({ host, port }: Address, options: ListenOptions): Promise<string> {
+async function listenOnPort({ host, port }: Address, context: ListenOptions): Promise<string> {
   const listening: string[] = [];
   for (const at of host === undefined ? ['127.0.0.1', '::1'] : [host]) {
     try {
-      await serveAddress({ host: at, port }, options);
+      await serveAddress({ host: at, port }, context);
       listening.push(at);
     } catch (error) {
       const { code } = error as NodeJS.ErrnoException;

@@ -1,22 +1,19 @@
-import { lchownSync, lstatSync, mkdirSync, type Stats } from 'node:fs';
-import { dirname } from 'node:path';
+import { randomBytes } from 'node:crypto';
+import { fstatSync, lchownSync, lstatSync, mkdirSync, renameSync, rmdirSync, type Stats, statSync } from 'node:fs';
+import { basename, dirname } from 'node:path';
+import { useBeneath } from '../etc/beneath.ts';
+import type { Identity } from '../etc/identity.ts';
 import { checkUnreplaceable } from '../etc/private-directory.ts';
-import { withRightsOf } from '../etc/rights.ts';
 import { CCAPIError } from '../proto/error.ts';
 import { RendezvousError } from '../proto/rendezvous.ts';
-
-/** Who a directory is made for. */
-interface Owner {
-  uid: number;
-  gid: number;
-}
+import type { Place } from './place.ts';
 
 /**
- * Makes the base directory where it is missing, and makes sure that nobody but the launcher's own uid can put anything
- * into it: whatever stands below it was then made by a launcher, and no link in it was planted.
+ * Makes the base directory where it is missing, and makes sure that only the launcher's own uid can put anything into it:
+ * what stands below it was then made by a launcher, and no link in it was planted.
  */
 export function prepareBaseDirectory(base: string, launcherUid: number): void {
-  refusingAsInsecure(base, () => {
+  refuseAsInsecure(base, () => {
     const made = makeDirectory(base, launcherUid === 0 ? 0o755 : 0o700);
     const found = lstatSync(base);
     if (!made && (found.uid !== launcherUid || (found.mode & 0o022) !== 0)) {
@@ -31,29 +28,30 @@ export function prepareBaseDirectory(base: string, launcherUid: number): void {
 
 /**
  * Makes a user's directory, mode 700 and the user's own, or finds it so. Anything else that stands in its place is left
- * alone and refused. Where others than root can put things beside it, as in a home, root has no more rights there than
- * the user.
+ * alone and refused. Where others than root can put things beside it, as in a home, it is made with the user's rights.
  */
-export function prepareUserDirectory(path: string, owner: Owner, launcherUid: number): void {
-  refusingAsInsecure(path, () => {
-    if (launcherUid === 0 && !isRootsPlace(path)) withRightsOf(owner, () => makeOwn(path, owner, owner.uid));
-    else makeOwn(path, owner, launcherUid);
+export function prepareUserDirectory(place: Place, owner: Identity, launcherUid: number): void {
+  refuseAsInsecure(place.path, () => {
+    if (launcherUid !== 0 || owner.uid === 0) {
+      makeDirectory(place.path, 0o700);
+      checkOwn(place.path, lstatSync(place.path), owner.uid);
+    } else if (isRootsPlace(place)) makeForUser(place.path, owner);
+    else makeAsUser(place, owner);
   });
 }
 
-/**
- * Whether nobody but root can put anything beside a path or replace anything on the way to it, a link that somebody else
- * has planted included.
- */
-export function isRootsPlace(path: string): boolean {
-  const parent = dirname(path);
-  for (let at = parent; at !== '/'; at = dirname(at)) {
+/** Whether only root can put anything beside a user's directory, or replace anything on the way to it. */
+export function isRootsPlace({ root, relative }: Place): boolean {
+  if (relative.includes('/')) return false;
+  for (let at = root; at !== '/'; at = dirname(at)) {
     const found = lstatSync(at);
     const isOpen = (found.mode & 0o022) !== 0 && (found.mode & 0o1000) === 0 && !found.isSymbolicLink();
     if (found.uid !== 0 || isOpen) return false;
   }
+  // In a sticky directory others cannot replace what is there, and can be there first.
+  if ((statSync(root).mode & 0o022) !== 0) return false;
   try {
-    checkUnreplaceable(parent, 0);
+    checkUnreplaceable(root, 0);
     return true;
   } catch (error) {
     if (error instanceof CCAPIError) return false;
@@ -61,18 +59,37 @@ export function isRootsPlace(path: string): boolean {
   }
 }
 
-function makeOwn(path: string, owner: Owner, as: number): void {
-  makeDirectory(path, 0o700);
-  const found = lstatSync(path);
-  const wellMade = found.isDirectory() && (found.mode & 0o7777) === 0o700;
-  // A launcher that was interrupted here has left it as its own; only a launcher can have.
-  if (wellMade && found.uid === as && as !== owner.uid) lchownSync(path, owner.uid, owner.gid);
-  else if (!wellMade || found.uid !== owner.uid) {
-    throw new CCAPIError(
-      'ccErrServerInsecure',
-      `${path} is not a directory of mode 700 of uid ${owner.uid}; remove it, so that it can be made`,
-    );
+/**
+ * Gives a new directory to its user before it gets its name: one that was there before, which may be root's own, is never
+ * given away, and a launcher that is killed in between leaves none of that name.
+ */
+function makeForUser(path: string, { uid, gid }: Identity): void {
+  if (!lstatSync(path, { throwIfNoEntry: false })) {
+    const unnamed = `${dirname(path)}/.${basename(path)}.${randomBytes(6).toString('hex')}`;
+    mkdirSync(unnamed, { mode: 0o700 });
+    try {
+      lchownSync(unnamed, uid, gid);
+      // Where another launcher was faster, its directory is empty yet and makes room, or is used and stays.
+      renameSync(unnamed, path);
+    } catch (error) {
+      rmdirSync(unnamed);
+      if ((error as NodeJS.ErrnoException).code !== 'ENOTEMPTY') throw error;
+    }
   }
+  checkOwn(path, lstatSync(path), uid);
+}
+
+function makeAsUser({ root, relative, path }: Place, owner: Identity): void {
+  useBeneath(owner, root, dirname(relative), (at) => makeDirectory(`${at}/${basename(relative)}`, 0o700));
+  useBeneath(owner, root, relative, (_, descriptor) => checkOwn(path, fstatSync(descriptor), owner.uid));
+}
+
+function checkOwn(path: string, found: Stats, uid: number): void {
+  if (found.isDirectory() && (found.mode & 0o777) === 0o700 && found.uid === uid) return;
+  throw new CCAPIError(
+    'ccErrServerInsecure',
+    `${path} is not a directory of mode 700 of uid ${uid}; remove it, so that it can be made`,
+  );
 }
 
 /** Makes a directory; false if something of that name is there. */
@@ -86,13 +103,20 @@ function makeDirectory(path: string, mode: number): boolean {
   }
 }
 
-function refusingAsInsecure(path: string, prepare: () => void): void {
+/** What the kernel answers where a link stands in the way, or another file system is mounted there. */
+const planted: Record<string, string> = { ENOTDIR: 'leads over a link or a file', EXDEV: 'leads over a mount' };
+
+function refuseAsInsecure(path: string, prepare: () => void): void {
   try {
     prepare();
   } catch (error) {
     if (error instanceof CCAPIError) throw new RendezvousError('insecure', error.message, { cause: error });
-    const { code } = error as NodeJS.ErrnoException;
-    throw new RendezvousError('internal', `${path} cannot be made ready: ${code}`, { cause: error });
+    const { code = '' } = error as NodeJS.ErrnoException;
+    const reason = planted[code];
+    if (reason) throw new RendezvousError('insecure', `${path} ${reason}; it is not used`, { cause: error });
+    throw new RendezvousError('internal', `${path} cannot be made: ${code || (error as Error).message}`, {
+      cause: error,
+    });
   }
 }
 

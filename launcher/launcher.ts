@@ -4,89 +4,100 @@ import { descriptorOf } from '../etc/host.ts';
 import type { Log } from '../etc/log.ts';
 import type { Settings } from '../etc/settings.ts';
 import type { Whose } from '../proto/rendezvous.ts';
-import type { Crowd } from './crowd.ts';
-import { enteredFrontDoor } from './front-door.ts';
+import type { ConnectionQuota } from './connection-quota.ts';
+import { enterFrontDoor } from './front-door.ts';
 import { stdoutIsApart } from './mode.ts';
 import { ownPeer, type Peer, tcpPeer, unixPeer, unixPeerAtStdin, unixPeerOfPipes } from './peer.ts';
+import { type Refusals, refusalKey } from './refusals.ts';
 import { rendezvous } from './rendezvous.ts';
 
-/** What serves the connections, however they come. */
-export interface LauncherOptions {
+/** What the parts of a launcher share. */
+export interface LauncherContext {
   settings: Pick<Settings, 'verifyUid' | 'launcherIdle'>;
-  crowd: Crowd;
+  /** Whether each login session has a worker of its own. */
+  isPerSession: boolean;
+  quota: ConnectionQuota;
+  refusals: Refusals;
   launcherUid: number;
   log: Log;
-  socketOf(whose: Whose): Promise<string>;
+  /** Whether the passwd database has a uid, as far as it is known at once. */
+  isKnown(uid: number): boolean;
+  socketOf(key: Whose): Promise<string>;
   /** A connection to one of the sockets of a worker, made with the rights of its uid. */
-  connectTo(whose: Whose, name: string): Promise<Socket>;
-  /** Whether the launcher has to stay although nobody is connected. */
-  isNeeded(): Promise<boolean>;
+  connectTo(key: Whose, name: string): Promise<Socket>;
+  /** Whether the launcher has to stay although no peer is connected. */
+  isNeeded(): boolean;
 }
 
-/** Serves one connection: a peer of another host is dropped without a byte. */
-async function serve(socket: Socket, peer: Peer | undefined, options: LauncherOptions): Promise<void> {
-  const { settings, log, socketOf } = options;
-  if (!peer) {
-    log.refusal(`${socket.remoteAddress}: dropped: not an address of this host`);
-    socket.destroy();
-    return;
-  }
+/** Serves one connection. */
+async function serve(socket: Socket, peer: Peer, context: LauncherContext): Promise<void> {
+  const { settings, log, socketOf, refusals } = context;
   const verifyUid = settings.verifyUid && process.platform === 'linux';
-  if (isUnix(socket) && (await enteredFrontDoor(socket, peer, options))) return;
-  await rendezvous({ input: socket, output: socket }, peer, { verifyUid, socketOf, log });
+  if (isUnix(socket) && (await enterFrontDoor(socket, peer, context))) return;
+  const onLine = () => context.quota.spoke(socket);
+  await rendezvous({ input: socket, output: socket }, peer, { verifyUid, socketOf, onLine, refusals, log });
 }
 
 function isUnix(socket: Socket): boolean {
   return socket.remoteAddress === undefined;
 }
 
-/** Nobody gets so many connections that there are none left for others. */
-function entered(socket: Socket, { uid, description }: Peer, { crowd, log }: LauncherOptions): boolean {
-  if (crowd.enter(uid)) {
-    socket.once('close', () => crowd.leave(uid));
+/** The peer of a connection; one of another host is dropped without a byte. */
+function admit(socket: Socket, peer: Peer | undefined, { refusals }: LauncherContext): Peer | undefined {
+  if (peer) return peer;
+  refusals.add('other hosts', () => `${socket.remoteAddress}: dropped: not an address of this host`);
+  socket.destroy();
+  return undefined;
+}
+
+/** Counts a connection; where there is no room for it, it is closed. */
+function count(socket: Socket, peer: Peer, { quota, refusals, isKnown }: LauncherContext): boolean {
+  const { uid } = peer;
+  const key = uid === undefined ? 'unidentified' : isKnown(uid) ? uid : 'unknown uid';
+  if (quota.acquire(socket, key)) {
+    socket.once('close', () => quota.release(socket));
     return true;
   }
-  if (crowd.isNews(uid)) log.refusal(`${description()}: too many connections at once; further ones are dropped`);
+  refusals.add(refusalKey(peer), () => `${peer.describe()}: too many connections at once; dropped`);
   socket.destroy();
   return false;
 }
 
 /**
  * A descriptor is the connection (`nowait`), or 0 and 1 are its two directions. Resolves once it is served. Without root
- * the launcher serves nobody but the uid it runs as, whoever asks, so that pipes need no proof.
+ * the launcher serves only the uid it runs as, so that pipes need no proof.
  */
-export function serveConnection(descriptor: number, options: LauncherOptions): Promise<void> {
-  const { launcherUid, log, socketOf } = options;
+export async function serveConnection(descriptor: number, context: LauncherContext): Promise<void> {
+  const { launcherUid, log, socketOf, refusals } = context;
   const apart = descriptor === 0 && stdoutIsApart();
   // Half-open: a peer that closes its sending side behind its line is answered all the same.
   const socket = new Socket({ fd: descriptor, readable: true, writable: !apart, allowHalfOpen: true });
   if (apart) {
     const output = new Socket({ fd: 1, readable: false, writable: true });
     const peer = launcherUid === 0 ? unixPeerOfPipes() : ownPeer(launcherUid);
-    return rendezvous({ input: socket, output }, peer, { verifyUid: true, socketOf, log });
+    return rendezvous({ input: socket, output }, peer, { verifyUid: true, socketOf, refusals, log });
   }
   const unix = () => (descriptor === 0 ? unixPeerAtStdin(process.env) : unixPeer(descriptor));
-  return serve(socket, isUnix(socket) ? unix() : tcpPeer(socket), options);
+  const peer = admit(socket, isUnix(socket) ? unix() : tcpPeer(socket), context);
+  if (peer) await serve(socket, peer, context);
 }
 
 /**
  * Descriptors that listen (`wait`). Resolves to true after they have been idle for the time that the settings say, to
  * false at once where one turns out to be no listening socket.
  */
-export function serveListeners(descriptors: readonly number[], options: LauncherOptions): Promise<boolean> {
+export function serveListeners(descriptors: readonly number[], context: LauncherContext): Promise<boolean> {
   return new Promise((resolve) => {
-    const wait = () => setTimeout(leave, options.settings.launcherIdle * 1000);
+    const wait = () => setTimeout(leave, context.settings.launcherIdle * 1000);
     let open = 0;
     let idle = wait();
-    async function leave(): Promise<void> {
-      // inetd listens on: whoever connects from here on starts the next launcher. The socket must not be shut down.
-      const isNeeded = await options.isNeeded();
-      if (open > 0) return;
-      if (!isNeeded) resolve(true);
-      else idle = wait();
+    function leave(): void {
+      // inetd listens on: a connection from here on starts the next launcher. The socket must not be shut down.
+      if (context.isNeeded()) idle = wait();
+      else resolve(true);
     }
     for (const fd of descriptors) {
-      const server = listener(options);
+      const server = listener(context);
       server.on('connection', (socket: Socket) => {
         open++;
         clearTimeout(idle);
@@ -106,19 +117,19 @@ export function serveListeners(descriptors: readonly number[], options: Launcher
 /** Listens on an address of this host until the process ends. Rejects where it cannot, with the system's error. */
 export function serveAddress(
   address: { host: string; port: number } | { path: string },
-  options: LauncherOptions,
+  context: LauncherContext,
 ): Promise<Server> {
   return new Promise((resolve, reject) => {
-    const server = listener(options);
+    const server = listener(context);
     server.once('error', reject);
     server.listen({ ...address, ipv6Only: true, backlog: LISTEN_BACKLOG }, () => resolve(server));
   });
 }
 
-function listener(options: LauncherOptions): Server {
+function listener(context: LauncherContext): Server {
   return createServer({ allowHalfOpen: true }, (socket) => {
-    const peer = isUnix(socket) ? unixPeer(descriptorOf(socket)) : tcpPeer(socket);
-    if (peer && !entered(socket, peer, options)) return;
-    serve(socket, peer, options).catch((error: Error) => options.log.error(`internal error: ${error.stack}`));
+    const peer = admit(socket, isUnix(socket) ? unixPeer(descriptorOf(socket)) : tcpPeer(socket), context);
+    if (!peer || !count(socket, peer, context)) return;
+    serve(socket, peer, context).catch((error: Error) => context.log.error(`internal error: ${error.stack}`));
   });
 }

@@ -1,18 +1,27 @@
 import { closeSync, openSync, writeSync } from 'node:fs';
 import { parseArgs } from 'node:util';
-import { isListeningSocket } from '../etc/host.ts';
+import { canAskForPeers, isListeningSocket } from '../etc/host.ts';
 import { openLog } from '../etc/log.ts';
 import { passedDescriptors } from '../etc/passed-descriptors.ts';
-import { loadSettings, settingOptions, settingsFromOptions, settingsUsage } from '../etc/settings.ts';
+import {
+  loadSettings,
+  type Settings,
+  type SettingTexts,
+  settingOptions,
+  settingsFromOptions,
+  settingsUsage,
+} from '../etc/settings.ts';
 import { CCAPIError } from '../proto/error.ts';
 import { RendezvousError, type Whose } from '../proto/rendezvous.ts';
 import { chooseBase } from './base.ts';
 import { listenByHand } from './by-hand.ts';
-import { Crowd } from './crowd.ts';
-import { type LauncherOptions, serveConnection, serveListeners } from './launcher.ts';
+import { ConnectionQuota } from './connection-quota.ts';
+import { type LauncherContext, serveConnection, serveListeners } from './launcher.ts';
 import { type Mode, startedAs, stdinIsSocket, stdoutIsApart } from './mode.ts';
+import { NameService } from './name-service.ts';
+import { Refusals } from './refusals.ts';
 import { sample, sampleOptions } from './samples.ts';
-import { Workers } from './worker.ts';
+import { WorkerRegistry } from './worker-registry.ts';
 
 const usage = `usage: ccapi-launcher [--listen [ADDRESS...] | --wait | --inetd] [options]
 
@@ -52,6 +61,14 @@ function silence(): void {
   }
 }
 
+const rootWithoutKoffi =
+  'koffi is missing, or this is not Linux: a launcher of root serves no user; npm install -g --include=optional ccapi';
+
+/** Whether a launcher of root can do all that keeps users apart; half of it would be worse than nothing. */
+function canServeUsers(): boolean {
+  return canAskForPeers();
+}
+
 /** The sample that was asked for. */
 function askedSample(flags: Record<string, unknown>): string | undefined {
   const name = sampleOptions.find((option) => flags[option]);
@@ -85,51 +102,89 @@ async function main(): Promise<void> {
   const passed = passedDescriptors();
   const mode = startedAs(flags as { listen?: boolean; wait?: boolean; inetd?: boolean }, passed);
   const printed = flags.help ? usage : askedSample(flags);
+  if (printed !== undefined && !flags.help && !canServeUsers()) log.warning(rootWithoutKoffi);
   if (printed !== undefined) {
     writeSync(1, printed);
     return;
   }
   const launcherUid = process.geteuid?.() as number;
-  const ready = () => {
-    const settings = loadSettings({ commandLine: given });
-    const { path: base, isHeld } = chooseBase(settings, launcherUid, mode === 'wait' || mode === 'listen', log);
-    const workers = new Workers(base, settings, given, launcherUid);
-    const isNeeded = async () => isHeld && (await workers.anyServes());
-    const socketOf = (whose: Whose) => workers.socketOf(whose);
-    const crowd = new Crowd({ inAll: settings.maxLauncherConnections, perUid: settings.maxLauncherConnectionsPerUid });
-    return { settings, crowd, base, launcherUid, log, socketOf, connectTo: workers.connectTo, isNeeded };
+  const prepare = () => {
+    const context = prepareContext(given, launcherUid, mode === 'wait' || mode === 'listen');
+    process.on('exit', () => context.refusals.flush());
+    return context;
   };
-  if (mode === 'listen') await listenByHand(ready(), addresses);
-  else await serveGiven(mode, passed.length > 0 ? passed : [0], answeringConfigErrors(ready, launcherUid));
+  if (mode === 'listen') await listenByHand(prepare(), addresses);
+  else await serveGiven(mode, passed.length > 0 ? passed : [0], answeringConfigErrors(prepare, launcherUid));
+}
+
+/** `stays` is false for a launcher of one connection. Throws 202 (`ccErrBadParam`) where it cannot serve any client. */
+function prepareContext(given: SettingTexts, launcherUid: number, stays: boolean) {
+  if (launcherUid === 0 && !canServeUsers()) throw new CCAPIError('ccErrBadParam', rootWithoutKoffi);
+  const settings = loadSettings({ commandLine: given });
+  const { path: base, isHeld } = chooseBase(settings, launcherUid, stays, log);
+  const names = new NameService();
+  const keepsSpare = stays && launcherUid === 0;
+  const registry = new WorkerRegistry({ base, settings, given, launcherUid, names, keepsSpare });
+  logMissingNames(names, settings);
+  const most = { inAll: settings.maxLauncherConnections, perUid: settings.maxLauncherConnectionsPerUid };
+  return {
+    settings,
+    isPerSession: settings.scope === 'session',
+    quota: new ConnectionQuota(most),
+    refusals: new Refusals(log),
+    base,
+    launcherUid,
+    log,
+    isKnown: (uid: number) => names.isKnown(uid),
+    socketOf: (key: Whose) => registry.socketOf(key),
+    connectTo: registry.connectTo,
+    isNeeded: () => isHeld && registry.running > 0,
+  };
+}
+
+/** A rule cannot mean what it says where no database has its name; the admin is told so, and the name service is not waited for. */
+async function logMissingNames(names: NameService, { allow, deny }: Settings): Promise<void> {
+  for (const name of await names.missingNames([...allow, ...deny])) {
+    log.error(`allow or deny: ${name}: no database has this name; correct it in krb5.conf`);
+  }
 }
 
 /** Serves what a super-server has given: descriptor 0, or those that systemd passes. */
-async function serveGiven(mode: Mode, descriptors: number[], options: LauncherOptions): Promise<void> {
+async function serveGiven(mode: Mode, descriptors: number[], context: LauncherContext): Promise<void> {
   const [first = 0, ...more] = descriptors;
   // A descriptor above 2 is closed where it is tried and does not listen.
   const isConnection = mode === 'inetd' || (mode === 'socket' && first > 2 && isListeningSocket(first) === false);
-  if (!isConnection && (await serveListeners(descriptors, options))) process.exit(0);
+  if (!isConnection && (await serveListeners(descriptors, context))) process.exit(0);
   if (mode === 'wait' || more.length > 0) {
     const which = more.length > 0 ? 'one of the descriptors' : `descriptor ${first}`;
     throw new CCAPIError('ccErrBadParam', `${which} is no listening socket: say --inetd, for one connection`);
   }
-  await serveConnection(first, options);
+  await serveConnection(first, context);
   // Node does not close descriptors 0 to 2; the process's end does.
   process.exit(0);
 }
 
-/** Where krb5.conf is wrong, whoever asks is told so, and so is the log. */
-function answeringConfigErrors(ready: () => LauncherOptions, launcherUid: number): LauncherOptions {
+/** Where no client can be served, as with a wrong krb5.conf, each is answered why, and so is the log. */
+function answeringConfigErrors(prepare: () => LauncherContext, launcherUid: number): LauncherContext {
   try {
-    return ready();
+    return prepare();
   } catch (error) {
     if (!(error instanceof CCAPIError)) throw error;
     log.error(error.message);
     const refusal = new RendezvousError('config', error.message);
-    const settings = { verifyUid: true, launcherIdle: 1 };
     const refuse = () => Promise.reject(refusal);
-    const crowd = new Crowd({ inAll: 100, perUid: 10 });
-    return { settings, crowd, launcherUid, log, socketOf: refuse, connectTo: refuse, isNeeded: async () => false };
+    return {
+      settings: { verifyUid: true, launcherIdle: 1 },
+      isPerSession: false,
+      quota: new ConnectionQuota({ inAll: 100, perUid: 10 }),
+      refusals: new Refusals(log),
+      launcherUid,
+      log,
+      isKnown: () => true,
+      socketOf: refuse,
+      connectTo: refuse,
+      isNeeded: () => false,
+    };
   }
 }
 

@@ -2,53 +2,70 @@ import { statSync } from 'node:fs';
 import type { Socket } from 'node:net';
 import { canAskForPeers, peerCredentials } from '../etc/host.ts';
 import { auditSession } from '../etc/session.ts';
+import { type Endpoint, socketOwner } from '../etc/socket-diag.ts';
 import { whoIs } from '../etc/who-is.ts';
 import { isLoopback } from './loopback.ts';
 import { ownerOfPeer } from './socket-table.ts';
 
-/** Who is at the other end of a connection, as far as the kernel says. */
+/** The other end of a connection, as far as the kernel tells of it. */
 export interface Peer {
+  /** The uid, where the kernel tells it at once. */
   uid: number | undefined;
+  /** The uid, also where to find it costs more the more connections the machine has: for a peer that has sent its line. */
+  identify(): number | undefined;
   /** Whether the kernel's word is beyond doubt, so that no setting turns the check off. */
   certain: boolean;
-  /** The login session, where the kernel says which process is there. */
-  session?: string;
+  /** The login session, where the kernel tells which process it is. */
+  session(): string | undefined;
   /** For the log; nothing is looked up where nothing is logged. */
-  description(): string;
+  describe(): string;
 }
 
 /** The peer of a TCP connection; undefined where it comes from another host. */
 export function tcpPeer(socket: Socket): Peer | undefined {
   const { remoteAddress, remotePort, localAddress, localPort } = socket;
   if (!isLoopback(remoteAddress) || !remoteAddress || !remotePort || !localAddress || !localPort) return undefined;
-  const remote = { address: remoteAddress, port: remotePort };
-  const uid = ownerOfPeer(remote, { address: localAddress, port: localPort });
-  const description = () => `${remoteAddress} port ${remotePort} (uid ${uid ?? 'unknown'})`;
-  return { uid, certain: false, description };
+  const remote: Endpoint = { address: remoteAddress, port: remotePort };
+  const own: Endpoint = { address: localAddress, port: localPort };
+  const answer = socketOwner(remote, own);
+  let uid = answer === false ? undefined : answer;
+  return {
+    uid,
+    identify: () => {
+      // Where the kernel takes no question about one socket, its table of all of them is what is left.
+      if (answer === false) uid ??= ownerOfPeer(remote, own);
+      return uid;
+    },
+    certain: false,
+    session: () => undefined,
+    describe: () => `${remoteAddress} port ${remotePort} (uid ${uid ?? 'unknown'})`,
+  };
 }
 
-/** Whoever made the pipes, or whoever the super-server has connected us with, where that need not be known. */
+/** The maker of the pipes, or the client of a super-server, where it need not be known. */
 export function ownPeer(launcherUid: number): Peer {
-  return { uid: launcherUid, certain: true, description: () => 'descriptor 0' };
+  return knownPeer(launcherUid, () => 'descriptor 0');
 }
 
 /** The peer of a UNIX socket, by the kernel's word. */
 export function unixPeer(descriptor: number): Peer {
   const credentials = peerCredentials(descriptor);
-  const session = credentials && { session: auditSession(credentials.pid) };
-  const description = () => `a UNIX socket (${credentials ? whoIs(credentials) : 'unknown'})`;
-  return { uid: credentials?.uid, certain: true, ...session, description };
+  const describe = () => `a UNIX socket (${credentials ? whoIs(credentials) : 'unknown'})`;
+  return { ...knownPeer(credentials?.uid, describe), session: () => credentials && auditSession(credentials.pid) };
 }
 
-/** Whoever gave a launcher of root's two pipes. Where the kernel cannot be asked, whoever started it stands for them. */
+/** The maker of the two pipes that a launcher of root's has. Where the kernel cannot be asked, its parent stands for it. */
 export function unixPeerOfPipes(): Peer {
   if (canAskForPeers()) return unixPeer(0);
   const uid = statSync(`/proc/${process.ppid}`, { throwIfNoEntry: false })?.uid;
-  const description = () => `the parent, pid ${process.ppid} (uid ${uid ?? 'unknown'})`;
-  return { uid, certain: true, description };
+  return knownPeer(uid, () => `the parent, pid ${process.ppid} (uid ${uid ?? 'unknown'})`);
 }
 
-/** What each of them sets, all of it or it was somebody else; the first says who the peer is. */
+function knownPeer(uid: number | undefined, describe: () => string): Peer {
+  return { uid, identify: () => uid, certain: true, session: () => undefined, describe };
+}
+
+/** What each of them sets, all of it or it was another program; the first names the peer. */
 const families = {
   unixserver: ['UNIXREMOTEEUID', 'UNIXREMOTEEGID', 'UNIXREMOTEPID', 'UNIXLOCALPATH', 'UNIXLOCALUID'],
   's6-ipcserver': ['IPCREMOTEEUID', 'IPCREMOTEEGID', 'IPCREMOTEPATH', 'IPCCONNNUM'],
@@ -56,8 +73,8 @@ const families = {
 const protocols = { unixserver: 'UNIX', 's6-ipcserver': 'IPC' } as const;
 
 /**
- * The peer of the UNIX socket on descriptor 0. Where ucspi's unixserver or s6-ipcserver has started us and says who that
- * is, it has to be who the kernel says: else somebody has set the variables who had no business to.
+ * The peer of the UNIX socket on descriptor 0. Where ucspi's unixserver or s6-ipcserver has started us and names the peer,
+ * the kernel has to name the same one: else the variables are not theirs.
  */
 export function unixPeerAtStdin(env: NodeJS.ProcessEnv): Peer {
   const peer = unixPeer(0);
@@ -65,10 +82,7 @@ export function unixPeerAtStdin(env: NodeJS.ProcessEnv): Peer {
     const family = families[server];
     if (env.PROTO !== protocols[server] || !family.every((name) => env[name] !== undefined)) continue;
     const said = env[family[0]];
-    if (said !== String(peer.uid)) {
-      const description = () => `${peer.description()}, of whom ${server} says uid ${said}`;
-      return { ...peer, uid: undefined, description };
-    }
+    if (said !== String(peer.uid)) return knownPeer(undefined, () => `${peer.describe()}, uid ${said} by ${server}`);
   }
   return peer;
 }

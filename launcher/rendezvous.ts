@@ -11,6 +11,7 @@ import {
   type Whose,
 } from '../proto/rendezvous.ts';
 import type { Peer } from './peer.ts';
+import { type Refusals, refusalKey } from './refusals.ts';
 
 /** The two directions of a connection: one socket, or two pipes. */
 export interface Stream {
@@ -20,9 +21,12 @@ export interface Stream {
 
 /** What a rendezvous needs beside its stream. */
 export interface RendezvousOptions {
-  /** Whether claims are held against what the kernel says of the peer. */
+  /** Whether claims are held against what the kernel tells of the peer. */
   verifyUid: boolean;
-  socketOf(whose: Whose): Promise<string>;
+  socketOf(key: Whose): Promise<string>;
+  /** Called when the whole line has come. */
+  onLine?(): void;
+  refusals: Refusals;
   log: Log;
 }
 
@@ -32,14 +36,17 @@ export async function rendezvous(stream: Stream, peer: Peer, options: Rendezvous
   let answer: { path: string } | RendezvousError;
   try {
     const line = await readLine(stream.input);
+    options.onLine?.();
     bare = isBare(line);
     const request = parseRequestLine(line);
     checkClaim(request, peer, options.verifyUid);
-    answer = { path: await options.socketOf({ uid: request.uid, session: request.session ?? peer.session }) };
+    answer = { path: await options.socketOf({ uid: request.uid, session: request.session ?? peer.session() }) };
   } catch (error) {
-    answer = asRefusal(error, options.log);
-    // What is wrong with the settings has been logged when they were read.
-    if (answer.code !== 'config') options.log.refusal(`${peer.description()}: ${answer.code}: ${answer.message}`);
+    const refusal = asRefusal(error, options.log);
+    // A fault in the settings has been logged when they were read.
+    if (refusal.code !== 'config')
+      options.refusals.add(refusalKey(peer), () => `${peer.describe()}: ${refusal.code}: ${refusal.message}`);
+    answer = refusal;
   }
   await closed(stream, replyLine(bare, answer));
 }
@@ -58,11 +65,12 @@ async function closed({ input, output }: Stream, lastLine: string): Promise<void
 
 function checkClaim({ uid }: RendezvousRequest, peer: Peer, verify: boolean): void {
   if (!verify && !peer.certain) return;
-  if (peer.uid === undefined) {
-    throw new RendezvousError('unidentified', 'the kernel does not say who is asking; keep the connection open');
+  const owner = peer.identify();
+  if (owner === undefined) {
+    throw new RendezvousError('unidentified', 'the kernel does not name the owner of this connection; keep it open');
   }
-  if (peer.uid !== uid && peer.uid !== 0) {
-    throw new RendezvousError('not-yours', `uid ${peer.uid} may not ask for uid ${uid}`);
+  if (owner !== uid && owner !== 0) {
+    throw new RendezvousError('not-yours', `uid ${owner} may not ask for uid ${uid}`);
   }
 }
 

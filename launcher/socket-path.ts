@@ -4,14 +4,14 @@ import { MAX_SOCKET_PATH } from '../etc/base-directory.ts';
 import { isListening } from '../etc/is-listening.ts';
 import { checkUnreplaceable } from '../etc/private-directory.ts';
 import { CCAPIError } from '../proto/error.ts';
-import { type LauncherOptions, serveAddress } from './launcher.ts';
+import { type LauncherContext, serveAddress } from './launcher.ts';
 
 /**
  * Listens on a UNIX socket of its own: everybody's where root listens, else the launcher's own uid's alone. A socket that
  * nobody listens on any more is taken away first; anything else that stands there is refused. The socket is removed when
  * the launcher is told to end.
  */
-export async function listenAtPath(path: string, options: LauncherOptions): Promise<string> {
+export async function listenAtPath(path: string, context: LauncherContext): Promise<string> {
   if (Buffer.byteLength(path) > MAX_SOCKET_PATH) {
     throw new CCAPIError(
       'ccErrBadParam',
@@ -19,15 +19,15 @@ export async function listenAtPath(path: string, options: LauncherOptions): Prom
     );
   }
   try {
-    checkUnreplaceable(dirname(path), options.launcherUid);
+    checkUnreplaceable(dirname(path), context.launcherUid);
     await clearAbandoned(path);
-    await serveAddress({ path }, options);
+    await serveAddress({ path }, context);
   } catch (error) {
     if (error instanceof CCAPIError) throw error;
     const { code } = error as NodeJS.ErrnoException;
     throw new CCAPIError('ccErrServerUnavailable', `cannot listen at ${path}: ${code}`, { cause: error });
   }
-  chmodSync(path, options.launcherUid === 0 ? 0o666 : 0o600);
+  chmodSync(path, context.launcherUid === 0 ? 0o666 : 0o600);
   removeAtEnd(path);
   return `at ${path}`;
 }

@@ -1,16 +1,11 @@
 import { readFileSync } from 'node:fs';
 import { isIPv4 } from 'node:net';
-
-/** One end of a TCP connection. */
-export interface Endpoint {
-  address: string;
-  port: number;
-}
+import type { Endpoint } from '../etc/socket-diag.ts';
 
 /**
- * The uid that owns the peer's end of a connection on this host, from the kernel's socket table; undefined where that
- * does not say. Only an established connection that still has its inode is believed: once the peer has closed, the
- * kernel shows uid 0 for it, which is nobody's word for root (measured on Linux 5 and 6).
+ * The uid that owns the peer's end of a connection on this host, from the kernel's table of all sockets; undefined where
+ * it has none. Only a connection that still has its inode counts: once the peer has closed, the kernel shows uid 0 for
+ * it, which does not mean root (measured on Linux 5 and 6).
  */
 export function ownerOfPeer(peer: Endpoint, own: Endpoint): number | undefined {
   if (process.platform !== 'linux') return undefined;
@@ -19,13 +14,15 @@ export function ownerOfPeer(peer: Endpoint, own: Endpoint): number | undefined {
     const remote = entry(encode, own);
     for (const line of readTable(table)) {
       const [, localText, remoteText, state, , , , uid, , inode] = line.trim().split(/\s+/);
-      if (localText === local && remoteText === remote && state === ESTABLISHED && inode !== '0') return Number(uid);
+      if (localText === local && remoteText === remote && openStates.has(state ?? '') && inode !== '0')
+        return Number(uid);
     }
   }
   return undefined;
 }
 
-const ESTABLISHED = '01';
+/** ESTABLISHED, FIN_WAIT1 and FIN_WAIT2: its process still has it open. */
+const openStates: ReadonlySet<string> = new Set(['01', '04', '05']);
 
 type Encode = (address: string) => string;
 

@@ -1,5 +1,7 @@
-import { spawn } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
 import { join } from 'node:path';
+import type { Readable } from 'node:stream';
+import { asUser, isolateChildren } from '../etc/identity.ts';
 import { RendezvousError } from '../proto/rendezvous.ts';
 
 /**
@@ -8,49 +10,103 @@ import { RendezvousError } from '../proto/rendezvous.ts';
  */
 export const nodeOptions = ['--v8-pool-size=1'] as const;
 
+/** The longest line that a worker may answer with, in bytes; the rest is not read. */
+const MAX_ANSWER = 512;
+
+/** What a worker is told that waits for its user: one line of JSON on its standard input. */
+export interface Assignment {
+  uid: number;
+  gid: number;
+}
+
+let areChildrenIsolated = false;
+
 /**
- * Starts a worker for a uid and waits for its one line: that it listens, or that another one does, or why not. As
- * `identity`, where it is not to run as the launcher's own uid: without supplementary groups then, as libuv has it.
+ * A worker that has been started and waits to be told its user. Until it is told, it is the launcher's own uid's: no
+ * process of the user's exists before it has dropped root, by itself, and so the user cannot stop it earlier.
  */
-export async function spawnWorker(
-  uid: number,
-  identity: { uid: number; gid: number } | undefined,
-  args: string[],
-  deadline: number,
-): Promise<void> {
-  const child = spawn(process.execPath, [...nodeOptions, join(__dirname, 'ccapi-server.js'), ...args], {
-    // Node takes signed 32-bit numbers here and means the unsigned ones of the same bits.
-    ...(identity && { uid: identity.uid | 0, gid: identity.gid | 0 }),
-    cwd: '/',
-    detached: true,
-    env: scrubbedEnvironment(process.env),
-    stdio: ['ignore', 'pipe', 'ignore'],
-  });
-  child.unref();
-  let said = '';
-  let timer: NodeJS.Timeout | undefined;
-  try {
-    await new Promise<void>((resolve, reject) => {
-      timer = setTimeout(() => reject(failed(uid, 'it did not say that it listens')), deadline);
-      child.once('error', (error) => reject(failed(uid, error.message)));
-      child.stdout.setEncoding('utf8').on('data', (chunk: string) => {
-        said += chunk;
-      });
-      child.stdout.once('close', () => resolve());
+export class WaitingWorker {
+  /** Resolves when the process has ended. */
+  readonly exited: Promise<void>;
+  readonly #child: ChildProcess;
+  #uid: number | undefined;
+
+  /** Starts it with the arguments of a worker. */
+  constructor(args: string[]) {
+    if (!areChildrenIsolated) isolateChildren();
+    areChildrenIsolated = true;
+    const program = [...nodeOptions, join(__dirname, 'ccapi-server.js'), '--assigned', ...args];
+    this.#child = spawn(process.execPath, program, {
+      cwd: '/',
+      detached: true,
+      env: scrubEnvironment(process.env),
+      stdio: ['pipe', 'pipe', 'ignore'],
     });
-    if (said !== 'ok\n') throw failed(uid, said.replace(/^error |\n/g, '') || 'it ended at once');
-  } finally {
-    clearTimeout(timer);
-    child.stdout.destroy();
+    this.exited = new Promise((resolve) => {
+      this.#child.once('exit', () => resolve());
+      this.#child.once('error', () => resolve());
+    });
+    this.#child.stdin?.on('error', () => {});
+    this.#child.unref();
+    for (const stream of [this.#child.stdin, this.#child.stdout]) (stream as unknown as { unref?(): void })?.unref?.();
+  }
+
+  /**
+   * Tells it its user and waits for its one line: that it listens, or that another one does. What misses the deadline, in
+   * milliseconds, or answers otherwise is ended. Rejects with a {@link RendezvousError} that says why.
+   */
+  async assign({ uid, gid }: Assignment, deadline: number): Promise<void> {
+    this.#uid = uid;
+    const said = readLine(this.#child, deadline);
+    this.#child.stdin?.end(`${JSON.stringify({ uid, gid })}\n`);
+    try {
+      const line = await said;
+      if (line !== 'ok') throw new Error(line.replace(/^error /, '') || 'it ended at once');
+    } catch (error) {
+      this.end();
+      throw new RendezvousError('worker', `the worker of uid ${uid} could not be started: ${(error as Error).message}`);
+    } finally {
+      this.#child.stdout?.destroy();
+    }
+  }
+
+  /** Ends it. A launcher that may not send signals to other users' processes does so as the user. */
+  end(): void {
+    const { pid, exitCode, signalCode } = this.#child;
+    if (pid === undefined || exitCode !== null || signalCode !== null) return;
+    try {
+      this.#child.kill('SIGKILL');
+      if (this.#uid !== undefined) asUser({ uid: this.#uid }, () => process.kill(pid, 'SIGKILL'));
+    } catch {
+      // It has ended by itself.
+    }
   }
 }
 
-/** What a program of ours needs of the environment, and nothing that could change how Node runs it. */
-function scrubbedEnvironment(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
-  const kept = Object.entries(env).filter(([name]) => name === 'KRB5_CONFIG' || name.startsWith('CCAPI_'));
-  return { PATH: '/usr/sbin:/usr/bin:/sbin:/bin', ...Object.fromEntries(kept) };
+/** The first line that a child prints, without its newline; rejects where none is complete in time, or it is too long. */
+function readLine(child: ChildProcess, deadline: number): Promise<string> {
+  const output = child.stdout as Readable;
+  return new Promise((resolve, reject) => {
+    let said = '';
+    const timer = setTimeout(() => reject(new Error(`it did not answer within ${deadline / 1000} s`)), deadline);
+    const settle = (error: Error | undefined) => {
+      clearTimeout(timer);
+      if (error) reject(error);
+      else resolve(said.split('\n')[0] as string);
+    };
+    child.once('error', settle);
+    output.setEncoding('utf8').on('data', (chunk: string) => {
+      said += chunk;
+      if (said.includes('\n')) settle(undefined);
+      else if (said.length >= MAX_ANSWER) settle(new Error(`its answer is longer than ${MAX_ANSWER} bytes`));
+    });
+    output.once('close', () => settle(undefined));
+  });
 }
 
-function failed(uid: number, why: string): RendezvousError {
-  return new RendezvousError('worker', `the worker of uid ${uid} could not be started: ${why}`);
+/** What a program of ours needs of the environment, and nothing that could change how Node runs it. */
+function scrubEnvironment(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
+  const kept = Object.entries(env).filter(([name]) => name === 'KRB5_CONFIG' || name.startsWith('CCAPI_'));
+  // The kernel's threads of io_uring would keep root's rights after the drop.
+  return { PATH: '/usr/sbin:/usr/bin:/sbin:/bin', UV_USE_IO_URING: '0', ...Object.fromEntries(kept) };
 }

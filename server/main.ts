@@ -1,6 +1,8 @@
-import { closeSync, mkdirSync, openSync, writeSync } from 'node:fs';
+import { closeSync, mkdirSync, openSync, readSync, writeSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { launcherBaseDirectory, sessionDirectory, userDirectory } from '../etc/base-directory.ts';
+import { becomeUser, disableTracing } from '../etc/identity.ts';
+import { libc } from '../etc/libc.ts';
 import { openLog } from '../etc/log.ts';
 import { passedDescriptors } from '../etc/passed-descriptors.ts';
 import { checkPrivateDirectory } from '../etc/private-directory.ts';
@@ -8,6 +10,8 @@ import { loadSettings, settingOptions, settingsFromOptions, settingsUsage } from
 import { CCAPIError } from '../proto/error.ts';
 import { isSessionName } from '../proto/rendezvous.ts';
 import { Worker } from './worker.ts';
+
+const NEWLINE = 0x0a;
 
 const usage = `usage: ccapi-server [options]
 
@@ -20,8 +24,9 @@ ${settingsUsage()}
 
 async function main(): Promise<void> {
   process.umask(0o077);
-  const own = { help: { type: 'boolean' }, session: { type: 'string' } } as const;
+  const own = { help: { type: 'boolean' }, session: { type: 'string' }, assigned: { type: 'boolean' } } as const;
   const { values } = parseArgs({ options: { ...settingOptions(), ...own } });
+  if (values.assigned && !takeAssignment()) return;
   if (values.help) {
     writeSync(1, usage);
     return;
@@ -54,6 +59,29 @@ async function main(): Promise<void> {
     worker.abandon();
     process.exit(0);
   }
+}
+
+/**
+ * Waits for the launcher's line that names the user, and becomes that user: before this process is the user's, it reads
+ * and does nothing else. False where the launcher ends without a line.
+ */
+function takeAssignment(): boolean {
+  // What comes later would otherwise be loaded while the user waits.
+  libc();
+  const line = Buffer.alloc(512);
+  let length = 0;
+  while (length < line.length && !line.subarray(0, length).includes(NEWLINE)) {
+    const read = readSync(0, line, length, line.length - length, null);
+    if (read === 0) break;
+    length += read;
+  }
+  if (length === 0) return false;
+  const { uid, gid } = JSON.parse(line.toString('utf8', 0, length));
+  if (process.geteuid?.() !== uid) becomeUser({ uid, gid });
+  disableTracing();
+  closeSync(0);
+  openSync('/dev/null', 'r');
+  return true;
 }
 
 /** The directory to serve in: the user's, which has to be safe, or a login session's in that. */

@@ -1,7 +1,7 @@
 import { createServer, type Server, type Socket } from 'node:net';
 import { setTimeout as delay, setImmediate as nextTurn } from 'node:timers/promises';
 import { SOCKET_NAME } from '../etc/base-directory.ts';
-import { keepOthersOut } from '../etc/host.ts';
+import { disableTracing } from '../etc/identity.ts';
 import { isListening } from '../etc/is-listening.ts';
 import type { Log } from '../etc/log.ts';
 import type { Settings } from '../etc/settings.ts';
@@ -106,7 +106,7 @@ export class Worker {
   /** What the first connection needs and the first answer of the launcher need not wait for. */
   prepare(): void {
     this.#admission.prepare();
-    keepOthersOut();
+    disableTracing();
     const holds = `${this.#service?.size} ccaches`;
     const begins = `version ${version} begins for uid ${process.getuid?.()} in ${this.#directory}; ${holds}`;
     // The first who asks is on the way, and does not wait for the log.

@@ -71,9 +71,8 @@ it('silence is ended after 5 s, and holds nobody up meanwhile', async () => {
   );
 });
 
-it('is in the log, a line for each, with nothing in it that a terminal would obey', async () => {
-  expect(await send('CCAPI/1 uid=0 session=\x1b[2J\n')).toContain('code=session');
+it('is in the log, ten lines a minute at the most, with nothing in it that a terminal would obey', async () => {
   const lines = log().trimEnd().split('\n');
-  expect(lines.filter((line) => line.includes('timeout'))).toHaveLength(50);
+  expect(lines.filter((line) => line.includes(': warning: '))).toHaveLength(10);
   for (const line of lines) expect(line).toMatch(/^ccapi-launcher: [\x20-\x7e]+$/);
 });

@@ -61,6 +61,7 @@ describeWith(['root', 'Linux', 'openbsd-inetd', 'socat', 'netcat-openbsd'], 'und
     const { stdout } = await run('/bin/cat', [`/proc/${worker}/environ`]);
     expect(stdout.split('\0').filter(Boolean)).toEqual([
       'PATH=/usr/sbin:/usr/bin:/sbin:/bin',
+      'UV_USE_IO_URING=0',
       'KRB5_CONFIG=/nonexistent',
     ]);
   });

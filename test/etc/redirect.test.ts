@@ -5,15 +5,15 @@ import { parseRedirect, redirects } from '../../etc/redirect.ts';
 const names = { isUser: (uid: number, name: string) => uid === 1000 && name === 'alice', isInGroup: () => false };
 
 it.each([
-  ['alice unix:///a', { whom: [{ user: 'alice' }], services: [], uris: [{ scheme: 'unix' }] }],
-  ['@staff, 5-9  ssh://h', { whom: [{ group: 'staff' }, { from: 5, to: 9 }], uris: [{ scheme: 'ssh' }] }],
-  ['service:imap * .', { services: ['imap'], whom: [{ from: 0 }], uris: undefined }],
-  ['service:imap exec:sh -c "a, b"', { services: ['imap'], whom: [], uris: [{ command: ['sh', '-c', 'a, b'] }] }],
+  ['alice unix:///a', { patterns: [{ user: 'alice' }], services: [], uris: [{ scheme: 'unix' }] }],
+  ['@staff, 5-9  ssh://h', { patterns: [{ group: 'staff' }, { from: 5, to: 9 }], uris: [{ scheme: 'ssh' }] }],
+  ['service:imap * .', { services: ['imap'], patterns: [{ from: 0 }], uris: undefined }],
+  ['service:imap exec:sh -c "a, b"', { services: ['imap'], patterns: [], uris: [{ command: ['sh', '-c', 'a, b'] }] }],
   ['bob unix:///a,inetd://h:1', { uris: [{ scheme: 'unix' }, { scheme: 'inetd' }] }],
 ])('%s', (text, rule) => expect(parseRedirect(text)).toMatchObject({ text, ...rule }));
 
 describe('is none', () => {
-  it.each(['', '.', 'unix:///a', 'alice', 'alice gopher://x', 'service: .', 'service:a b: .', 'a@b .', 'alice unix:a'])(
+  it.each(['', '.', 'unix:///a', 'alice', 'alice gopher://x', 'service: .', 'service:a b: .', 'a:b .', 'alice unix:a'])(
     '%j',
     (text) => expect(parseRedirect(text)).toBeUndefined(),
   );

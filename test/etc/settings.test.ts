@@ -29,6 +29,7 @@ describe('the settings', () => {
       maxCredentials: 1_000_000,
       maxBytes: 2 ** 30,
       maxConnections: 4096,
+      maxSessions: 32,
       maxFrame: 2 ** 24,
       maxOutput: 2 ** 20,
       purgeExpired: 86_400,
@@ -114,7 +115,7 @@ describe('the settings', () => {
     ['max_frame = 2 g', 'max_frame: "2 g" is not a number of bytes'],
     ['max_frame = 257m', 'max_frame: "257m" is not a number of bytes'],
     ['allow = 5-3', 'allow: "5-3" is not users, @groups and ranges'],
-    ['deny = a@b', 'deny: "a@b" is not users'],
+    ['deny = a:b', 'deny: "a:b" is not users'],
     ['redirect = ssh://x', 'redirect: "ssh://x" is not users, @groups, ranges of uids and service:NAME'],
     ['redirect = alice gopher://x', 'redirect: "alice gopher://x" is not users'],
     ['server = gopher://x', 'server: "gopher://x" is not inetd://HOST'],
@@ -153,13 +154,13 @@ describe('the settings', () => {
   it('add the lines of allow and deny up, and know their order', () => {
     const { allow, deny } = loadSettings({ env: configured('allow = alice @staff', 'deny = 0-999, bob', 'allow = *') });
     expect(allow).toEqual([
-      { whom: { user: 'alice' }, order: 0 },
-      { whom: { group: 'staff' }, order: 0 },
-      { whom: { from: 0, to: 2 ** 32 - 2 }, order: 2 },
+      { pattern: { user: 'alice' }, order: 0 },
+      { pattern: { group: 'staff' }, order: 0 },
+      { pattern: { from: 0, to: 2 ** 32 - 2 }, order: 2 },
     ]);
     expect(deny).toEqual([
-      { whom: { from: 0, to: 999 }, order: 1 },
-      { whom: { user: 'bob' }, order: 1 },
+      { pattern: { from: 0, to: 999 }, order: 1 },
+      { pattern: { user: 'bob' }, order: 1 },
     ]);
   });
 

@@ -13,6 +13,7 @@ import {
 } from 'node:fs';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { isRootsPlace, prepareBaseDirectory, prepareUserDirectory } from '../../launcher/directories.ts';
+import { Place } from '../../launcher/place.ts';
 import { temporaryDirectory } from '../setup/cleanup.ts';
 import { describeWith } from '../setup/requirements.ts';
 
@@ -26,6 +27,9 @@ beforeEach(() => {
   process.umask(0o022);
   base = `${temporaryDirectory()}/run`;
 });
+
+/** The place of a uid's directory below the base. */
+const placeOf = (owner: number) => new Place(base, String(owner), owner);
 
 const mode = (path: string) => (lstatSync(path).mode & 0o7777).toString(8);
 
@@ -57,7 +61,7 @@ describe("a user's directory", () => {
   const path = () => `${base}/${uid}`;
 
   it('is made with mode 700, and found again', () => {
-    for (let time = 0; time < 2; time++) prepareUserDirectory(path(), self, uid);
+    for (let time = 0; time < 2; time++) prepareUserDirectory(placeOf(uid), self, uid);
     expect([mode(path()), statSync(path()).uid]).toEqual(['700', uid]);
   });
 
@@ -69,7 +73,7 @@ describe("a user's directory", () => {
   ])('is refused where %s stands in its place, which is left alone', (_, plant) => {
     plant();
     const before = lstatSync(path());
-    expect(() => prepareUserDirectory(path(), self, uid)).toThrow(insecure(path()));
+    expect(() => prepareUserDirectory(placeOf(uid), self, uid)).toThrow(insecure(path()));
     const after = lstatSync(path());
     expect([after.ino, after.mode, after.uid]).toEqual([before.ino, before.mode, before.uid]);
     expect(existsSync('/nonexistent')).toBe(false);
@@ -80,24 +84,35 @@ describeWith(['root'], 'root', () => {
   beforeEach(() => prepareBaseDirectory(base, 0));
 
   it("makes a user's directory the user's", () => {
-    prepareUserDirectory(`${base}/12345`, { uid: 12345, gid: 23456 }, 0);
+    prepareUserDirectory(placeOf(12345), { uid: 12345, gid: 23456 }, 0);
     const made = statSync(`${base}/12345`);
     expect([made.uid, made.gid, mode(`${base}/12345`)]).toEqual([12345, 23456, '700']);
     expect(readdirSync(`${base}/12345`)).toEqual([]);
   });
 
-  it('finishes what a launcher that was interrupted has left', () => {
+  it("gives away no directory that was there before, root's own least of all", () => {
     mkdirSync(`${base}/12345`, { mode: 0o700 });
-    prepareUserDirectory(`${base}/12345`, { uid: 12345, gid: 23456 }, 0);
-    expect(statSync(`${base}/12345`).uid).toBe(12345);
+    writeFileSync(`${base}/12345/secret`, '');
+    expect(() => prepareUserDirectory(placeOf(12345), { uid: 12345, gid: 23456 }, 0)).toThrow(insecure('of uid 12345'));
+    expect(statSync(`${base}/12345`).uid).toBe(0);
+  });
+
+  it('makes it below a directory with the setgid bit, and finds it again', () => {
+    chownSync(base, 0, 23456);
+    chmodSync(base, 0o2755);
+    for (let time = 0; time < 2; time++) prepareUserDirectory(placeOf(12345), { uid: 12345, gid: 23456 }, 0);
+    expect(mode(`${base}/12345`)).toBe('2700');
+  });
+
+  it('leaves nothing beside it', () => {
+    prepareUserDirectory(placeOf(12345), { uid: 12345, gid: 23456 }, 0);
+    expect(readdirSync(base)).toEqual(['12345']);
   });
 
   it("refuses one that is another user's", () => {
     mkdirSync(`${base}/12345`, { mode: 0o700 });
     chownSync(`${base}/12345`, 54321, 54321);
-    expect(() => prepareUserDirectory(`${base}/12345`, { uid: 12345, gid: 23456 }, 0)).toThrow(
-      insecure('of uid 12345'),
-    );
+    expect(() => prepareUserDirectory(placeOf(12345), { uid: 12345, gid: 23456 }, 0)).toThrow(insecure('of uid 12345'));
     expect(statSync(`${base}/12345`).uid).toBe(54321);
   });
 
@@ -117,19 +132,19 @@ describeWith(['root'], "a place is root's", () => {
   it('where everything on the way is, links included', () => {
     const directory = place();
     symlinkSync(`${directory}/e`, `${directory}/link`);
-    expect(isRootsPlace(`${directory}/e/x`)).toBe(true);
-    expect(isRootsPlace(`${directory}/link/x`)).toBe(true);
+    expect(isRootsPlace(new Place(`${directory}/e`, 'x', 12345))).toBe(true);
+    expect(isRootsPlace(new Place(`${directory}/link`, 'x', 12345))).toBe(true);
   });
 
   it.each<[string, (directory: string) => void]>([
-    ['somebody has planted the link', (directory) => lchownSync(`${directory}/link`, 12345, 12345)],
+    ['another user has planted the link', (directory) => lchownSync(`${directory}/link`, 12345, 12345)],
     ['others can replace the link', (directory) => chmodSync(directory, 0o777)],
-    ['what the link leads to is somebody else', (directory) => chownSync(`${directory}/e`, 12345, 12345)],
+    ['what the link leads to is another user’s', (directory) => chownSync(`${directory}/e`, 12345, 12345)],
     ['others can write to what the link leads to', (directory) => chmodSync(`${directory}/e`, 0o777)],
   ])('and not where %s', (_, change) => {
     const directory = place();
     symlinkSync(`${directory}/e`, `${directory}/link`);
     change(directory);
-    expect(isRootsPlace(`${directory}/link/x`)).toBe(false);
+    expect(isRootsPlace(new Place(`${directory}/link`, 'x', 12345))).toBe(false);
   });
 });

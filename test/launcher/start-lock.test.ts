@@ -1,43 +1,55 @@
 // What keeps a storm of launchers cheap.
-import { existsSync, mkdirSync, utimesSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import { existsSync, lstatSync, mkdirSync, readlinkSync, symlinkSync } from 'node:fs';
 import { beforeEach, expect, it } from 'vitest';
-import { takeStartLock } from '../../launcher/start-lock.ts';
+import { acquireStartLock } from '../../launcher/start-lock.ts';
 import { temporaryDirectory } from '../setup/cleanup.ts';
 
-const STALE = 10_000;
 let path: string;
 beforeEach(() => {
   path = `${temporaryDirectory()}/1000.lock`;
 });
 
-it('one has it until it is given back', () => {
-  const unlock = takeStartLock(path, STALE);
+it('one process has it until it is given back', () => {
+  const unlock = acquireStartLock(path);
   expect(unlock).toBeDefined();
-  expect(takeStartLock(path, STALE)).toBeUndefined();
+  expect(acquireStartLock(path)).toBeUndefined();
   unlock?.();
-  expect(existsSync(path)).toBe(false);
-  expect(takeStartLock(path, STALE)).toBeDefined();
+  expect(lstatSync(path, { throwIfNoEntry: false })).toBeUndefined();
+  expect(acquireStartLock(path)).toBeDefined();
 });
 
-it('what a launcher left that was killed is taken over, and stays its new holder’s', () => {
-  const late = takeStartLock(path, STALE);
-  const past = new Date(Date.now() - STALE - 1000);
-  utimesSync(path, past, past);
-  const unlock = takeStartLock(path, STALE);
+it('that of a process that was killed is taken at once, and stays its new holder’s', () => {
+  const { pid } = spawnSync('true');
+  symlinkSync(`${pid}.1`, path);
+  const unlock = acquireStartLock(path);
   expect(unlock).toBeDefined();
-  expect(takeStartLock(path, STALE)).toBeUndefined();
-  unlock?.();
-  expect(() => late?.()).not.toThrow();
+  expect(acquireStartLock(path)).toBeUndefined();
+});
+
+it('that of a process whose pid another one has by now is taken too', () => {
+  symlinkSync(`${process.pid}.1`, path);
+  expect(acquireStartLock(path)).toBeDefined();
+});
+
+it('a holder that gives it back late leaves the next one’s alone', () => {
+  const late = acquireStartLock(path);
+  const held = readlinkSync(path);
+  spawnSync('ln', ['-sfn', '1.1', path]);
+  late?.();
+  expect(readlinkSync(path)).not.toBe(held);
 });
 
 it('where it cannot be made, the system’s error says why', () => {
-  expect(() => takeStartLock('/nonexistent/1000.lock', STALE)).toThrow(expect.objectContaining({ code: 'ENOENT' }));
+  expect(() => acquireStartLock('/nonexistent/1000.lock')).toThrow(expect.objectContaining({ code: 'ENOENT' }));
 });
 
-it('what is no lock of ours is left alone', () => {
+it('the directory that an earlier version left as its lock is taken over; what is no lock of ours is left alone', () => {
+  mkdirSync(path);
+  const unlock = acquireStartLock(path);
+  expect(unlock).toBeDefined();
+  unlock?.();
   mkdirSync(`${path}/in it`, { recursive: true });
-  const past = new Date(Date.now() - STALE - 1000);
-  utimesSync(path, past, past);
-  expect(takeStartLock(path, STALE)).toBeUndefined();
+  expect(acquireStartLock(path)).toBeUndefined();
   expect(existsSync(`${path}/in it`)).toBe(true);
 });

@@ -1,5 +1,5 @@
 import { type ChildProcess, type SpawnOptions, spawn } from 'node:child_process';
-import { chmodSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { chmodSync, mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -64,9 +64,18 @@ export async function eventually<T>(look: () => T | Promise<T>, seconds = 20): P
   }
 }
 
-/** The pids of the workers whose directory is below a path; they are nobody's children, so the kernel is asked. */
+/** The pids of the workers whose directory is below a path, by asking the kernel; one that waits for its user is none. */
 export function workersBelow(path: string): number[] {
-  return processesOf('ccapi-server.js', path);
+  return processesOf('ccapi-server.js', path).filter((pid) => !isWaiting(pid));
+}
+
+/** Whether a worker has not been told its user yet: its standard input is the launcher's socket until then. */
+export function isWaiting(pid: number): boolean {
+  try {
+    return readlinkSync(`/proc/${pid}/fd/0`).startsWith('socket:');
+  } catch {
+    return false;
+  }
 }
 
 /** The pids of the processes that run a program with an argument that mentions a text. */
@@ -82,7 +91,7 @@ export function processesOf(program: string, argument: string): number[] {
 
 /** Ends the launchers and workers that were told to use a path, or one below it. */
 export async function endProgramsBelow(path: string): Promise<void> {
-  await endAll(() => [...processesOf('ccapi-launcher.js', path), ...workersBelow(path)]);
+  await endAll(() => [...processesOf('ccapi-launcher.js', path), ...processesOf('ccapi-server.js', path)]);
 }
 
 /** Ends the workers that were told to use a path, or one below it. */

@@ -1,0 +1,65 @@
+/** The C library through koffi, for the calls that Node lacks. koffi is loaded at the first of them, never before. */
+
+type Koffi = typeof import('koffi');
+
+/** koffi, and the C library of this process. */
+export interface Libc {
+  koffi: Koffi;
+  library: ReturnType<Koffi['load']>;
+}
+
+let loaded: Libc | null | undefined;
+
+/** The C library; undefined where koffi is not installed, or not for this machine. */
+export function libc(): Libc | undefined {
+  if (loaded === undefined) {
+    try {
+      const koffi = loadKoffi();
+      loaded = { koffi, library: koffi.load(null) };
+    } catch {
+      loaded = null;
+    }
+  }
+  return loaded ?? undefined;
+}
+
+/** What a program without root reports, once, where koffi is missing. */
+export const withoutKoffi =
+  'koffi is missing: the kernel is not asked who connects, and nothing reaches the system log; install it: npm install -g --include=optional ccapi';
+
+/** The addon itself, where it is found: what koffi's own module does around it takes longer than all the rest. */
+function loadKoffi(): Koffi {
+  const addon = `@koromix/koffi-linux-${process.arch}/linux_${process.arch}/koffi.node`;
+  try {
+    return require(addon);
+  } catch {
+    return require('koffi');
+  }
+}
+
+/** Numbers of system calls that have no wrapper in every C library, or one that does more. Source: syscalls(2). */
+const numbers = {
+  x64: { setgroups: 116, setresuid: 117, setresgid: 119, keyctl: 250 },
+  arm64: { setgroups: 159, setresuid: 147, setresgid: 149, keyctl: 219 },
+} as const;
+
+/** A system call that has a number here. */
+export type SystemCall = keyof (typeof numbers)['x64'];
+
+/** Declares a system call with the C types of its arguments; undefined on other systems than Linux on x64 and arm64. */
+export function systemCall(name: SystemCall, types: string[]): ((...args: unknown[]) => number) | undefined {
+  const number = process.platform === 'linux' ? numbers[process.arch as keyof typeof numbers]?.[name] : undefined;
+  const library = number === undefined ? undefined : libc()?.library;
+  if (!library) return undefined;
+  const call = library.func('syscall', 'long', ['long', ...types]);
+  return (...args) => Number(call(number, ...args));
+}
+
+/** The error of the call that has just failed, as Node's own have it: with `code` and `syscall`. */
+export function systemError(syscall: string, path?: string): NodeJS.ErrnoException {
+  const number = libc()?.koffi.errno() ?? 0;
+  const { errno } = process.getBuiltinModule('node:os').constants;
+  const code = Object.keys(errno).find((name) => errno[name as keyof typeof errno] === number) ?? `errno ${number}`;
+  const message = `${code}: ${syscall}${path === undefined ? '' : ` '${path}'`}`;
+  return Object.assign(new Error(message), { code, syscall, errno: -number });
+}

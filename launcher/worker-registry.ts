@@ -1,0 +1,225 @@
+import type { Socket } from 'node:net';
+import { setTimeout as delay } from 'node:timers/promises';
+import { decideAccess } from '../etc/access-rules.ts';
+import { MAX_SOCKET_PATH, SOCKET_NAME, sessionDirectory } from '../etc/base-directory.ts';
+import { type Identity, NO_GROUP } from '../etc/identity.ts';
+import type { User } from '../etc/passwd.ts';
+import { NO_SESSION } from '../etc/session.ts';
+import { type Settings, type SettingTexts, settingArguments } from '../etc/settings.ts';
+import { CCAPIError } from '../proto/error.ts';
+import { RendezvousError, type Whose } from '../proto/rendezvous.ts';
+import { isRootsPlace, prepareBaseDirectory, prepareUserDirectory } from './directories.ts';
+import { type NameService, NameServiceError } from './name-service.ts';
+import { type Place, placeOfUser } from './place.ts';
+import type { WaitingWorker } from './spawn-worker.ts';
+import { acquireStartLock } from './start-lock.ts';
+
+/** How long a worker may take until it listens, in milliseconds. */
+const START_DEADLINE = 20_000;
+
+/** How often it is looked whether another launcher's worker has come up, in milliseconds. */
+const LOOK_AGAIN = 25;
+
+/** What a registry needs of the launcher. */
+export interface RegistryOptions {
+  /** Where the users' directories are made. */
+  base: string;
+  settings: Settings;
+  /** The settings that the launcher was given on its command line; a worker gets them too. */
+  given: SettingTexts;
+  launcherUid: number;
+  names: NameService;
+  /** Whether a started worker is kept waiting for the next user. */
+  keepsSpare: boolean;
+}
+
+/** The workers of all users: finds one, or starts it. */
+export class WorkerRegistry {
+  readonly #options: RegistryOptions;
+  readonly #arguments: string[];
+  readonly #starting = new Map<string, Promise<void>>();
+  readonly #places = new Map<number, Place>();
+  /** How many workers that this launcher has started a uid has; with `scope = session` one for each session. */
+  readonly #sessions = new Map<number, number>();
+  #running = 0;
+  #spare: WaitingWorker | undefined;
+
+  constructor(options: RegistryOptions) {
+    this.#options = options;
+    this.#arguments = settingArguments({ ...options.given, directory: options.base });
+  }
+
+  /** The path of the socket of the worker, which listens. Throws a {@link RendezvousError}. */
+  async socketOf(key: Whose): Promise<string> {
+    const { uid } = key;
+    const { launcherUid } = this.#options;
+    if (launcherUid !== 0 && uid !== launcherUid) {
+      throw new RendezvousError(
+        'cannot-become-uid',
+        `this launcher runs as uid ${launcherUid} and cannot serve uid ${uid}; only one started by root can`,
+      );
+    }
+    const place = await askNames(async () => {
+      await this.#checkAccess(uid);
+      return this.#placeOf(key);
+    });
+    const path = `${place.path}/${SOCKET_NAME}`;
+    if (Buffer.byteLength(path) > MAX_SOCKET_PATH) {
+      throw new RendezvousError('config', `${path} is longer than a socket's path may be: choose another directory`);
+    }
+    if (await isServing(place)) return path;
+    let starting = this.#starting.get(path);
+    if (!starting) {
+      starting = this.#start(key, place).finally(() => this.#starting.delete(path));
+      this.#starting.set(path, starting);
+    }
+    await starting;
+    return path;
+  }
+
+  /** Connects to a socket of the worker. Rejects with the system's error where none listens. */
+  connectTo = async (key: Whose, name: string): Promise<Socket> => (await this.#placeOf(key)).connect(name);
+
+  /** How many workers that this launcher has started are there, but for one that waits for its user. */
+  get running(): number {
+    return this.#running;
+  }
+
+  async #placeOf({ uid, session }: Whose): Promise<Place> {
+    const place = await this.#userPlace(uid);
+    const own = this.#sessionFor(session);
+    return own === undefined ? place : place.within(sessionDirectory('', own).slice(1));
+  }
+
+  async #userPlace(uid: number): Promise<Place> {
+    const { base, settings, names } = this.#options;
+    const { pathTemplate } = settings;
+    if (pathTemplate === undefined) return placeOfUser(base, undefined, uid, undefined);
+    const known = this.#places.get(uid);
+    if (known) return known;
+    const user = await names.user(uid);
+    try {
+      const place = placeOfUser(base, pathTemplate, uid, user);
+      this.#places.set(uid, place);
+      return place;
+    } catch (error) {
+      throw new RendezvousError('config', (error as Error).message, { cause: error });
+    }
+  }
+
+  /** Where all sessions of a user share their ccaches, it does not matter which one it is. */
+  #sessionFor(session: string | undefined): string | undefined {
+    return this.#options.settings.scope === 'session' ? (session ?? NO_SESSION) : undefined;
+  }
+
+  /** Before anything is made for a uid. */
+  async #checkAccess(uid: number): Promise<void> {
+    const { allow, deny } = this.#options.settings;
+    if (allow.length + deny.length === 0) return;
+    const { allowed, rule } = await decideAccess({ allow, deny }, uid, this.#options.names).catch((error) => {
+      throw error instanceof CCAPIError ? new RendezvousError('config', error.message, { cause: error }) : error;
+    });
+    if (!allowed) throw new RendezvousError('denied', `uid ${uid} is not served: ${rule ?? 'no allow line names it'}`);
+  }
+
+  async #start(key: Whose, place: Place): Promise<void> {
+    const { uid, session } = key;
+    const { base, settings, launcherUid } = this.#options;
+    const owner = await askNames(() => this.#identity(uid));
+    if (settings.pathTemplate === undefined) prepareBaseDirectory(base, launcherUid);
+    const userPlace = await this.#userPlace(uid);
+    prepareUserDirectory(userPlace, owner, launcherUid);
+    const deadline = performance.now() + START_DEADLINE;
+    for (;;) {
+      const unlock = this.#lock(userPlace);
+      if (unlock) {
+        try {
+          if (!(await isServing(place))) await this.#spawn(owner, this.#sessionFor(session));
+          return;
+        } finally {
+          unlock();
+        }
+      }
+      if (await isServing(place)) return;
+      if (performance.now() > deadline) throw new RendezvousError('timeout', `no worker came up for uid ${uid}`);
+      await delay(LOOK_AGAIN);
+    }
+  }
+
+  async #identity(uid: number): Promise<Identity> {
+    const { launcherUid, names, settings } = this.#options;
+    if (uid === launcherUid) return { uid, gid: process.getgid?.() ?? uid };
+    const user: User | undefined = await names.user(uid);
+    if (user) return user;
+    if (settings.unknownUids === 'allow') return { uid, gid: NO_GROUP };
+    throw new RendezvousError('unknown-uid', `the passwd database has no uid ${uid}; see unknown_uids in krb5.conf`);
+  }
+
+  async #spawn({ uid, gid }: Identity, session: string | undefined): Promise<void> {
+    const count = this.#sessions.get(uid) ?? 0;
+    const { maxSessions } = this.#options.settings;
+    if (session !== undefined && count >= maxSessions) {
+      throw new RendezvousError('session', `uid ${uid} has ${count} sessions with a worker: max_sessions in krb5.conf`);
+    }
+    const worker = session === undefined ? await this.#takeSpare() : await this.#newWorker([`--session=${session}`]);
+    this.#running++;
+    this.#sessions.set(uid, count + 1);
+    worker.exited.then(() => this.#forget(uid));
+    await worker.assign({ uid, gid }, START_DEADLINE);
+    if (this.#options.keepsSpare && this.#options.settings.scope === 'user') await this.#prepareSpare();
+  }
+
+  #forget(uid: number): void {
+    this.#running--;
+    const left = (this.#sessions.get(uid) ?? 1) - 1;
+    if (left > 0) this.#sessions.set(uid, left);
+    else this.#sessions.delete(uid);
+  }
+
+  async #takeSpare(): Promise<WaitingWorker> {
+    const spare = this.#spare;
+    this.#spare = undefined;
+    return spare ?? (await this.#newWorker([]));
+  }
+
+  /** A worker for the next user, started ahead: that user then does not wait for a program to start. */
+  async #prepareSpare(): Promise<void> {
+    if (this.#spare) return;
+    const spare = await this.#newWorker([]);
+    this.#spare = spare;
+    spare.exited.then(() => {
+      if (this.#spare === spare) this.#spare = undefined;
+    });
+  }
+
+  /** Loaded only for a start: most clients find their worker running. */
+  async #newWorker(args: string[]): Promise<WaitingWorker> {
+    const { WaitingWorker } = await import('./spawn-worker.ts');
+    return new WaitingWorker([...this.#arguments, ...args]);
+  }
+
+  /** Where others can put things, root makes no lock. */
+  #lock(place: Place): (() => void) | undefined {
+    if (this.#options.launcherUid === 0 && !isRootsPlace(place)) return () => {};
+    return acquireStartLock(`${place.path}.lock`);
+  }
+}
+
+async function isServing(place: Place): Promise<boolean> {
+  try {
+    (await place.connect(SOCKET_NAME)).destroy();
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** A name service that does not answer costs the client who needs it, and nothing is decided without its answer. */
+async function askNames<T>(ask: () => Promise<T>): Promise<T> {
+  try {
+    return await ask();
+  } catch (error) {
+    if (error instanceof NameServiceError) throw new RendezvousError('timeout', error.message, { cause: error });
+    throw error;
+  }
+}
