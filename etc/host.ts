@@ -1,4 +1,4 @@
-/** What Node lacks of sockets, descriptors and the system log. */
+/** What Node lacks of sockets and descriptors. */
 
 import type { Socket } from 'node:net';
 import { type Libc, libc } from './libc.ts';
@@ -147,24 +147,4 @@ export function receiveDescriptor(socket: number): number | undefined {
   const length = calls?.recvmsg(socket, messageOf(Buffer.alloc(1), control), MSG_DONTWAIT | MSG_CMSG_CLOEXEC) ?? -1;
   const carries = control.readInt32LE(8) === SOL_SOCKET && control.readInt32LE(12) === SCM_RIGHTS;
   return length === 1 && carries ? control.readInt32LE(16) : undefined;
-}
-
-/** Facilities and levels of syslog(3). */
-export const syslogFacility = { daemon: 3 << 3, authpriv: 10 << 3 } as const;
-export const syslogLevel = { error: 3, warning: 4, info: 6 } as const;
-
-const LOG_PID = 1;
-let identity: Buffer | undefined;
-
-/** Writes one line to the system log under a program's name; false where there is no way to. */
-export function syslog(program: string, priority: number, message: string): boolean {
-  const calls = libc();
-  if (!calls) return false;
-  if (!identity) {
-    // The C library keeps the pointer, so the name must stay where it is.
-    identity = Buffer.from(`${program}\0`);
-    calls.library.func('void openlog(void *, int, int)')(identity, LOG_PID, syslogFacility.daemon);
-  }
-  calls.library.func('void syslog(int, const char *, ...)')(priority, '%s', 'const char *', message);
-  return true;
 }

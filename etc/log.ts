@@ -1,4 +1,5 @@
-import { syslog, syslogFacility, syslogLevel } from './host.ts';
+import { fstatSync } from 'node:fs';
+import { sendAtOnce, syslog, syslogFacility, syslogLevel } from './syslog.ts';
 
 /**
  * Where a program's log goes: under inetd descriptors 0 to 2 are the peer's, so only the system log is left; systemd takes
@@ -21,7 +22,7 @@ export function openLog(program: string, destination: LogDestination): Log {
     // What a peer sent may be in a message, so nothing in it may begin another line or move a terminal's cursor.
     const line = message.replace(/[^\x20-\x7e\u00a0-\uffff]/g, '?');
     if (destination === 'syslog') syslog(program, syslogFacility[facility] | syslogLevel[level], line);
-    else if (destination === 'systemd') process.stderr.write(`<${syslogLevel[level]}>${line}\n`);
+    else if (destination === 'systemd') writeToJournal(`<${syslogLevel[level]}>${line}\n`);
     else process.stderr.write(`${program}: ${level === 'info' ? '' : `${level}: `}${line}\n`);
   };
   return {
@@ -30,4 +31,13 @@ export function openLog(program: string, destination: LogDestination): Log {
     error: write('error', 'daemon'),
     refusal: write('warning', 'authpriv'),
   };
+}
+
+/** The journal's stream is descriptor 2; a journal that does not keep up holds up no user. */
+function writeToJournal(line: string): void {
+  if (!sendAtOnce(2, Buffer.from(line)) && !isSocket(2)) process.stderr.write(line);
+}
+
+function isSocket(descriptor: number): boolean {
+  return fstatSync(descriptor).isSocket();
 }
