@@ -21,7 +21,7 @@ export function asUser<T>({ uid, gid = NO_GROUP }: { uid: number; gid?: number }
   calls ??= threadCalls() ?? processCalls();
   const change = calls;
   if (!change) throw new Error('koffi is missing: root cannot take on the rights of a user');
-  const own = { gid: process.getegid?.() as number, groups: process.getgroups?.() ?? [] };
+  const own = { gid: process.getegid?.() as number, groups: change.getGroups() };
   const taken = change.setGroups([gid]) === 0 && change.setGid(gid) === 0 && change.setUid(uid) === 0;
   const refused = taken ? undefined : systemError('setresuid');
   try {
@@ -36,6 +36,7 @@ export function asUser<T>({ uid, gid = NO_GROUP }: { uid: number; gid?: number }
 
 /** How effective ids and groups are changed; each answers 0 where it is done. */
 interface IdentityCalls {
+  getGroups(): number[];
   setGroups(groups: number[]): number;
   setGid(gid: number): number;
   setUid(uid: number): number;
@@ -50,6 +51,7 @@ function threadCalls(): IdentityCalls | undefined {
   const setUid = systemCall('setresuid', ['long', 'long', 'long']);
   if (!setGroups || !setGid || !setUid) return undefined;
   return {
+    getGroups,
     setGroups: (groups) => setGroups(groups.length, groupList(groups)),
     setGid: (gid) => setGid(-1, gid, -1),
     setUid: (uid) => setUid(-1, uid, -1),
@@ -61,10 +63,18 @@ function processCalls(): IdentityCalls | undefined {
   if (!library) return undefined;
   const setGroups = library.func('int setgroups(size_t, void *)');
   return {
+    getGroups,
     setGroups: (groups) => setGroups(groups.length, groupList(groups)),
     setGid: library.func('int setegid(uint32_t)'),
     setUid: library.func('int seteuid(uint32_t)'),
   };
+}
+
+/** Supplementary groups as they are; Node's own call adds the effective gid where it is none of them. */
+function getGroups(): number[] {
+  const list = new Uint32Array(65536);
+  const count = libc()?.library.func('int getgroups(int, void *)')(list.length, Buffer.from(list.buffer)) ?? 0;
+  return [...list.subarray(0, count)];
 }
 
 function groupList(groups: number[]): Buffer {

@@ -11,6 +11,7 @@ const packages = {
   'krb5-admin-server': '/usr/sbin/kadmin.local',
   'krb5-user': '/usr/bin/kinit',
   'libkrb5-dev': '/usr/include/gssapi/gssapi.h',
+  keyutils: '/usr/bin/keyctl',
   'netcat-openbsd': '/bin/nc.openbsd',
   'openssh-server': '/usr/sbin/sshd',
   fish: '/usr/bin/fish',
@@ -26,7 +27,6 @@ const packages = {
 const compared = {
   'heimdal-kcm': '/usr/sbin/kcm',
   'sssd-kcm': '/usr/libexec/sssd/sssd_kcm',
-  keyutils: '/usr/bin/keyctl',
   gcc: '/usr/bin/gcc',
 } as const;
 

@@ -1,0 +1,82 @@
+// One person with many uids, as Debian gives to each account, who holds all connections that a launcher takes.
+import type { ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import type { Readable } from 'node:stream';
+import { beforeAll, expect, inject, it } from 'vitest';
+import { operations } from '../../proto/kcm.ts';
+import { end, memory, start, temporaryDirectory } from '../setup/cleanup.ts';
+import { sendBytes, startLauncher } from '../setup/programs.ts';
+import { describeWith } from '../setup/requirements.ts';
+import type { TestUser } from '../setup/test-users.ts';
+
+/** As many uids, and connections of each, as fill a launcher twice over. */
+const UIDS = 6;
+const CONNECTIONS = 400;
+
+/** Connects again wherever a connection is ended, and says when it has the first ones. */
+const SILENT = `
+const [address, count] = JSON.parse(process.argv[1]);
+let open = 0;
+const hold = () => {
+  const socket = require('node:net').connect(address, () => { if (++open === count / 4) process.stdout.write('holds'); });
+  socket.on('error', () => {}).on('close', () => setTimeout(hold, 1000)).resume();
+};
+for (let i = 0; i < count; i++) hold();`;
+
+describeWith(['root', 'Linux'], 'a launcher that six uids of one person fill', () => {
+  const [, bob] = inject('users') as [TestUser, TestUser];
+  let port: number;
+  let door: string;
+
+  beforeAll(async () => {
+    const directory = temporaryDirectory(memory);
+    door = `${directory}/door`;
+    ({ port } = await startLauncher([door, `--directory=${directory}/run`]));
+    // A first start of the worker is no part of what is measured.
+    expect(await sendBytes({ host: '127.0.0.1', port }, `${bob.uid}\n`)).toContain('S.ccapi');
+  });
+
+  const fill = (address: object): Promise<ChildProcess[]> =>
+    Promise.all(
+      Array.from({ length: UIDS }, async (_, i) => {
+        const uid = 100_000 + i;
+        const args = ['-e', SILENT, JSON.stringify([address, CONNECTIONS])];
+        const silent = start(process.execPath, args, { uid, gid: uid, stdio: ['ignore', 'pipe', 'ignore'] });
+        await once(silent.stdout as Readable, 'data');
+        return silent;
+      }),
+    );
+
+  const asBob = async (script: string) => {
+    const { uid, gid } = bob;
+    const asked = start(process.execPath, ['-e', script], { uid, gid, stdio: ['ignore', 'pipe', 'ignore'] });
+    const [answer] = await once(asked.stdout as Readable, 'data');
+    return String(answer);
+  };
+
+  it.each(['at the door', 'at the port'])(
+    'serves another user within a second: %s',
+    { timeout: 120_000 },
+    async (where) => {
+      const address = where === 'at the door' ? { path: door } : { host: '127.0.0.1', port };
+      const request = where === 'at the door' ? noop : Buffer.from(`${bob.uid}\n`);
+      const script = `
+      const begun = performance.now();
+      const socket = require('node:net').connect(${JSON.stringify(address)}, () => socket.write(Buffer.from('${request.toString('hex')}', 'hex')));
+      socket.on('data', () => { process.stdout.write(String(performance.now() - begun)); process.exit(0); });
+      socket.on('close', () => { process.stdout.write('closed'); process.exit(0); });`;
+      const silent = await fill(address);
+      for (let i = 0; i < 10; i++) expect(Number(await asBob(script))).toBeLessThan(1000);
+      await Promise.all(silent.map((one) => end(one, 'SIGKILL')));
+    },
+  );
+});
+
+/** A KCM request that does nothing: its length, version 2.0, the operation's number. */
+const noop = (() => {
+  const frame = Buffer.alloc(8);
+  frame.writeUInt32BE(4, 0);
+  frame[4] = 2;
+  frame.writeUInt16BE(operations.noop.number, 6);
+  return frame;
+})();

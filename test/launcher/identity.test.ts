@@ -1,0 +1,142 @@
+// What root becomes, and what it hands to a process that becomes a user's.
+import { execFileSync } from 'node:child_process';
+import {
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { createServer } from 'node:net';
+import { join } from 'node:path';
+import { expect, inject, it } from 'vitest';
+import { useBeneath } from '../../etc/beneath.ts';
+import { asUser } from '../../etc/identity.ts';
+import { afterwards, eventually, memory, start, temporaryDirectory, workersBelow } from '../setup/cleanup.ts';
+import { cleanEnvironment, freePort, isPortOpen, programs, sendBytes, succeed } from '../setup/programs.ts';
+import { describeWith } from '../setup/requirements.ts';
+import type { TestUser } from '../setup/test-users.ts';
+
+const threads = () =>
+  readdirSync('/proc/self/task').map((task) => {
+    const status = readFileSync(`/proc/self/task/${task}/status`, 'latin1');
+    return ['Uid', 'Gid', 'Groups']
+      .map((name) => new RegExp(`^${name}:\\t(.*?)[ \\t]*$`, 'm').exec(status)?.[1])
+      .join('; ');
+  });
+
+describeWith(['root', 'Linux'], 'root that acts as a user', () => {
+  const [alice] = inject('users') as [TestUser, TestUser];
+
+  it('has the effective uid, gid and no other group of the user, on one thread', () => {
+    const before = threads();
+    const during = asUser(alice, threads);
+    const { uid, gid } = alice;
+    const others = during.filter((ids, i) => ids === before[i]);
+    expect(during).toContain(`0\t${uid}\t0\t${uid}; 0\t${gid}\t0\t${gid}; ${gid}`);
+    expect(others).toHaveLength(before.length - 1);
+    expect(threads()).toEqual(before);
+  });
+
+  it('is root again where the action fails', () => {
+    const before = threads();
+    expect(() => asUser(alice, () => readFileSync('/etc/shadow'))).toThrow('EACCES');
+    expect(threads()).toEqual(before);
+  });
+
+  it("reaches nothing that only root's group may reach", () => {
+    const directory = temporaryDirectory();
+    writeFileSync(`${directory}/file`, '', { mode: 0o660 });
+    expect(() => asUser(alice, () => openSync(`${directory}/file`, 'r+'))).toThrow('EACCES');
+  });
+});
+
+describeWith(['root', 'Linux'], 'a way beneath a directory', () => {
+  const [alice] = inject('users') as [TestUser, TestUser];
+  const use = (root: string, relative: string) => useBeneath(alice, root, relative, (path) => statSync(path).ino);
+
+  it('leads to what is there', () => {
+    const root = temporaryDirectory();
+    mkdirSync(`${root}/a/b`, { recursive: true });
+    expect(use(root, 'a/b')).toBe(statSync(`${root}/a/b`).ino);
+    expect(() => use(root, 'a/c')).toThrow('ENOENT');
+  });
+
+  it('follows no link', () => {
+    const root = temporaryDirectory();
+    mkdirSync(`${root}/a`);
+    symlinkSync('/etc', `${root}/etc`);
+    symlinkSync('a', `${root}/link`);
+    expect(() => use(root, 'etc/passwd')).toThrow('ENOTDIR');
+    expect(() => use(root, 'link/x')).toThrow('ENOTDIR');
+  });
+
+  it('enters no other file system', () => {
+    expect(() => use('/', 'proc/self')).toThrow('EXDEV');
+    expect(() => use('/', 'dev/shm')).toThrow('EXDEV');
+  });
+
+  it('leaves no descriptor open', () => {
+    const before = readdirSync('/proc/self/fd').length;
+    for (let i = 0; i < 20; i++) {
+      expect(() => use('/', 'proc/self')).toThrow();
+      use('/', 'etc/passwd');
+    }
+    expect(readdirSync('/proc/self/fd')).toHaveLength(before);
+  });
+
+  it('connects to no socket that is closed to the user', async () => {
+    const root = temporaryDirectory();
+    const server = createServer().listen(`${root}/socket`);
+    afterwards(() => void server.close());
+    await eventually(() => statSync(`${root}/socket`, { throwIfNoEntry: false }));
+    execFileSync('/bin/chmod', ['660', `${root}/socket`]);
+    expect(() => useBeneath(alice, root, 'socket', (path) => openSync(path, 'r+'))).toThrow(/EACCES|ENXIO/);
+  });
+});
+
+describeWith(['root', 'Linux'], 'a worker that a root shell’s launcher starts', () => {
+  const [alice] = inject('users') as [TestUser, TestUser];
+
+  it('has none of the descriptors that the shell has left open', async () => {
+    const directory = temporaryDirectory(memory);
+    const base = `${directory}/run`;
+    const port = await freePort();
+    writeFileSync(`${directory}/secret`, 'secret', { mode: 0o600 });
+    // As a shell that holds a lock by "exec 200>file" has it.
+    const shell = `exec 200<>${directory}/secret; exec "$@"`;
+    const launcher = [process.execPath, programs.launcher, '--listen', String(port), `--directory=${base}`];
+    start('/bin/bash', ['-c', shell, 'bash', ...launcher], { env: cleanEnvironment(), stdio: 'ignore' });
+    await eventually(() => isPortOpen(port));
+    expect(await sendBytes({ host: '127.0.0.1', port }, `${alice.uid}\n`)).toContain('/S.ccapi');
+    const [worker] = workersBelow(base) as [number];
+    const targets = readdirSync(`/proc/${worker}/fd`).map((fd) => readlinkSync(`/proc/${worker}/fd/${fd}`));
+    expect(targets.filter((target) => target.includes('secret'))).toEqual([]);
+  });
+});
+
+describeWith(['root', 'Linux', 'keyutils'], 'the session keyring of a root shell', () => {
+  const [alice] = inject('users') as [TestUser, TestUser];
+  const module = join(import.meta.dirname, '../../etc/identity.ts');
+
+  /** What a child finds of a key of the shell's, after these lines of a program of ours. */
+  const keyAfter = (lines: string) => {
+    const program = `import identity from '${module}'; import { spawnSync } from 'node:child_process'; ${lines};
+      process.stdout.write(spawnSync('keyctl', ['search', '@s', 'user', 'ccapi-test']).status === 0 ? 'found' : 'none');`;
+    const shell = `keyctl add user ccapi-test secret @s >/dev/null && exec "$@"`;
+    const node = [process.execPath, '--import', import.meta.resolve('tsx'), '--input-type=module', '-e', program];
+    return succeed('/usr/bin/keyctl', ['session', '-', '/bin/sh', '-c', shell, 'sh', ...node]);
+  };
+
+  it.each([
+    ['is inherited by a child', '', 'found'],
+    ['is not inherited once children are isolated', 'identity.isolateChildren()', 'none'],
+    ['is not the user’s who root became', 'identity.becomeUser(JSON.parse(process.env.USER_IDS))', 'none'],
+  ])('%s', async (_, lines, expected) => {
+    const ids = JSON.stringify(JSON.stringify(alice));
+    expect(await keyAfter(lines.replace('process.env.USER_IDS', ids))).toContain(expected);
+  });
+});
