@@ -35,7 +35,7 @@ export function prepareUserDirectory(place: Place, owner: Identity, launcherUid:
     if (launcherUid !== 0 || owner.uid === 0) {
       makeDirectory(place.path, 0o700);
       checkOwn(place.path, lstatSync(place.path), owner.uid);
-    } else if (isRootsPlace(place)) makeForUser(place.path, owner);
+    } else if (isRootsPlace(place)) makeForUser(place, owner);
     else makeAsUser(place, owner);
   });
 }
@@ -63,9 +63,9 @@ export function isRootsPlace({ root, relative }: Place): boolean {
  * Gives a new directory to its user before it gets its name: one that was there before, which may be root's own, is never
  * given away, and a launcher that is killed in between leaves none of that name.
  */
-function makeForUser(path: string, { uid, gid }: Identity): void {
-  if (!lstatSync(path, { throwIfNoEntry: false })) {
-    const unnamed = `${dirname(path)}/.${basename(path)}.${randomBytes(6).toString('hex')}`;
+function makeForUser({ root, relative, path }: Place, { uid, gid }: Identity): void {
+  if (!found(root, relative)) {
+    const unnamed = `${root}/.${relative}.${randomBytes(6).toString('hex')}`;
     mkdirSync(unnamed, { mode: 0o700 });
     try {
       lchownSync(unnamed, uid, gid);
@@ -76,7 +76,17 @@ function makeForUser(path: string, { uid, gid }: Identity): void {
       if ((error as NodeJS.ErrnoException).code !== 'ENOTEMPTY') throw error;
     }
   }
-  checkOwn(path, lstatSync(path), uid);
+  checkOwn(path, found(root, relative), uid);
+}
+
+/** What is there, without a question to the file system that a user may have mounted there. */
+function found(root: string, relative: string): Stats | undefined {
+  try {
+    return useBeneath({ uid: 0 }, root, relative, (_, descriptor) => fstatSync(descriptor));
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    throw error;
+  }
 }
 
 function makeAsUser({ root, relative, path }: Place, owner: Identity): void {
@@ -84,8 +94,8 @@ function makeAsUser({ root, relative, path }: Place, owner: Identity): void {
   useBeneath(owner, root, relative, (_, descriptor) => checkOwn(path, fstatSync(descriptor), owner.uid));
 }
 
-function checkOwn(path: string, found: Stats, uid: number): void {
-  if (found.isDirectory() && (found.mode & 0o777) === 0o700 && found.uid === uid) return;
+function checkOwn(path: string, stats: Stats | undefined, uid: number): void {
+  if (stats?.isDirectory() && (stats.mode & 0o777) === 0o700 && stats.uid === uid) return;
   throw new CCAPIError(
     'ccErrServerInsecure',
     `${path} is not a directory of mode 700 of uid ${uid}; remove it, so that it can be made`,

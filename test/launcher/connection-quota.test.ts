@@ -1,0 +1,65 @@
+// Which connections a launcher keeps when more come than it takes.
+import { beforeEach, expect, it } from 'vitest';
+import { ConnectionQuota } from '../../launcher/connection-quota.ts';
+
+let quota: ConnectionQuota;
+beforeEach(() => {
+  quota = new ConnectionQuota({ inAll: 6, perUid: 4 });
+});
+
+function connection() {
+  const made = {
+    ended: false,
+    destroy: () => {
+      made.ended = true;
+    },
+  };
+  return made;
+}
+
+it('a uid at its limit loses its oldest silent connection to its newest', () => {
+  const own = Array.from({ length: 4 }, connection);
+  for (const one of own) expect(quota.acquire(one, 1000)).toBe(true);
+  quota.spoke(own[0] as object as ReturnType<typeof connection>);
+  expect(quota.acquire(connection(), 1000)).toBe(true);
+  expect(own.map(({ ended }) => ended)).toEqual([false, true, false, false]);
+});
+
+it('a uid whose connections have all spoken is refused a further one, until one ends', () => {
+  const own = Array.from({ length: 4 }, connection);
+  for (const one of own) {
+    quota.acquire(one, 1000);
+    quota.spoke(one);
+  }
+  expect(quota.acquire(connection(), 1000)).toBe(false);
+  expect(quota.acquire(connection(), 1001)).toBe(true);
+  quota.release(own[0] as ReturnType<typeof connection>);
+  expect(quota.acquire(connection(), 1000)).toBe(true);
+});
+
+it('where all are taken, the key with the most silent ones makes room', () => {
+  const many = Array.from({ length: 4 }, connection);
+  const few = Array.from({ length: 2 }, connection);
+  for (const one of many) quota.acquire(one, 'unknown uid');
+  for (const one of few) quota.acquire(one, 1000);
+  expect(quota.acquire(connection(), 1001)).toBe(true);
+  expect(many.map(({ ended }) => ended)).toEqual([true, false, false, false]);
+  expect(few.some(({ ended }) => ended)).toBe(false);
+});
+
+it('where all have spoken, a further one is refused', () => {
+  for (let i = 0; i < 6; i++) {
+    const one = connection();
+    quota.acquire(one, i);
+    quota.spoke(one);
+  }
+  expect(quota.acquire(connection(), 99)).toBe(false);
+});
+
+it('what is released twice, or was evicted, counts once', () => {
+  const own = Array.from({ length: 4 }, connection);
+  for (const one of own) quota.acquire(one, 1000);
+  quota.acquire(connection(), 1000);
+  for (let time = 0; time < 2; time++) for (const one of own) quota.release(one);
+  for (let i = 0; i < 3; i++) expect(quota.acquire(connection(), 1000)).toBe(true);
+});
