@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process';
 import { connect } from 'node:net';
 import type { Readable, Writable } from 'node:stream';
+import { type Loopback, listenerUids } from '../etc/listener-owner.ts';
 import {
   MAX_LINE,
   NO_LAUNCHER,
@@ -9,17 +10,38 @@ import {
   requestLine,
   type Whose,
 } from '../proto/rendezvous.ts';
+import { textFromBytes } from '../proto/text.ts';
 
 /** How long a launcher may take for its answer, in milliseconds; it may have to start a worker on a busy machine. */
 const ANSWER_DEADLINE = 30_000;
 
-/** Asks the launcher on a loopback port for the path of a worker; undefined where nothing listens there. */
-export async function askPort(port: number, whose: Whose): Promise<string | undefined> {
-  for (const host of ['127.0.0.1', '::1']) {
-    const path = await askAddress(host, port, whose);
+/** A port is another user's: it is not spoken to. */
+export class UntrustedPort extends RendezvousError {
+  constructor(port: number, uid: number) {
+    super(NO_LAUNCHER, `a program of uid ${uid} listens on port ${port}; only your own or root's is asked`);
+  }
+}
+
+/**
+ * Asks the launcher on a loopback port for the path of a worker; undefined where nothing listens there. Throws
+ * {@link UntrustedPort} where the kernel says that the port is neither root's nor the asking uid's. `deadline` is in ms.
+ */
+export async function askPort(port: number, whose: Whose, deadline = ANSWER_DEADLINE): Promise<string | undefined> {
+  for (const host of ['127.0.0.1', '::1'] as const) {
+    if (!checkListener(host, port, whose.uid)) continue;
+    // Again once connected: the port may have changed hands in between.
+    const path = await askAddress(host, port, whose, deadline, () => checkListener(host, port, whose.uid));
     if (path !== undefined) return path;
   }
   return undefined;
+}
+
+/** Whether the port may be asked; false where nothing listens. */
+function checkListener(host: Loopback, port: number, uid: number): boolean {
+  const uids = listenerUids(host, port);
+  const foreign = uids?.find((owner) => owner !== 0 && owner !== uid);
+  if (foreign !== undefined) throw new UntrustedPort(port, foreign);
+  return uids?.length !== 0;
 }
 
 /** Runs a launcher as a child and asks it over its standard input and output: to it, the client looks like inetd. */
@@ -34,7 +56,7 @@ export async function askChild(
     child.once('error', (error) => reject(new RendezvousError(NO_LAUNCHER, `${program}: ${error.message}`)));
   });
   try {
-    return await Promise.race([exchange(child.stdout, child.stdin, whose), failed]);
+    return await Promise.race([exchange(child.stdout, child.stdin, whose, ANSWER_DEADLINE), failed]);
   } finally {
     child.stdin.destroy();
     child.stdout.destroy();
@@ -48,15 +70,25 @@ function forLauncher(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
   return Object.fromEntries(Object.entries(env).filter(([name]) => wanted.test(name)));
 }
 
-/** Asks the launcher at an address for the path of a worker; undefined where nothing listens there. */
-export async function askAddress(host: string, port: number, whose: Whose): Promise<string | undefined> {
+/**
+ * Asks the launcher at an address for the path of a worker; undefined where nothing listens there. `check` is called once
+ * connected, before anything is sent.
+ */
+export async function askAddress(
+  host: string,
+  port: number,
+  whose: Whose,
+  deadline = ANSWER_DEADLINE,
+  check: () => void = () => {},
+): Promise<string | undefined> {
   const socket = connect({ host, port });
   try {
     await new Promise<void>((resolve, reject) => {
       socket.once('connect', resolve);
       socket.once('error', reject);
     });
-    return await exchange(socket, socket, whose);
+    check();
+    return await exchange(socket, socket, whose, deadline);
   } catch (error) {
     if (isNobodyThere(error)) return undefined;
     throw error;
@@ -65,19 +97,19 @@ export async function askAddress(host: string, port: number, whose: Whose): Prom
   }
 }
 
-function exchange(input: Readable, output: Writable, whose: Whose): Promise<string> {
+function exchange(input: Readable, output: Writable, whose: Whose, deadlineMs: number): Promise<string> {
   return new Promise((resolve, reject) => {
-    let received = '';
+    // Bytes and not text: a path is UTF-8, and a character may come in two pieces.
+    let received = Buffer.alloc(0);
     const fail = (message: string) => reject(new RendezvousError(NO_LAUNCHER, message));
-    const deadline = setTimeout(() => fail(`no answer within ${ANSWER_DEADLINE / 1000} s`), ANSWER_DEADLINE);
-    input.setEncoding('latin1');
-    input.on('data', (chunk: string) => {
-      received += chunk;
+    const deadline = setTimeout(() => fail(`no answer within ${deadlineMs / 1000} s`), deadlineMs);
+    input.on('data', (chunk: Buffer) => {
+      received = Buffer.concat([received, chunk]);
       const end = received.indexOf('\n');
       if (end < 0 && received.length < MAX_LINE) return;
       clearTimeout(deadline);
       try {
-        resolve(parseReplyLine(received.slice(0, end < 0 ? undefined : end)));
+        resolve(parseReplyLine(textFromBytes(received, 0, end < 0 ? undefined : end)));
       } catch (error) {
         reject(error);
       }

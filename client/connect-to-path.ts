@@ -3,25 +3,35 @@ import { connect, type Socket } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import { MAX_SOCKET_PATH } from '../etc/base-directory.ts';
 import { asUser } from '../etc/identity.ts';
+import { checkUnreplaceableFile } from '../etc/private-directory.ts';
 import { CCAPIError } from '../proto/error.ts';
 
-/** Connects to a UNIX socket that somebody has named: it has to be the user's own, or root's. Throws 223, 224. */
-export async function connectToPath(path: string, uid: number): Promise<Socket> {
-  if (Buffer.byteLength(path) > MAX_SOCKET_PATH) {
-    throw new CCAPIError('ccErrServerUnavailable', `${path} is longer than a socket's path may be: 107 bytes`);
-  }
+/**
+ * Connects to a UNIX socket that the settings name: it has to be the user's own or root's, in a place where no other user
+ * can exchange it. Throws 223, 224. Returns the path without links to which it connected.
+ */
+export async function connectToPath(given: string, uid: number): Promise<{ socket: Socket; path: string }> {
   try {
+    checkLength(given);
+    const path = checkUnreplaceableFile(given, uid);
+    checkLength(path);
     const owner = lstatSync(path).uid;
     if (owner !== uid && owner !== 0) {
       throw new CCAPIError('ccErrServerInsecure', `${path} belongs to uid ${owner}; it is not used`);
     }
-    return await connected(path);
+    return { socket: await connected(path), path };
   } catch (error) {
     if (error instanceof CCAPIError) throw error;
-    throw new CCAPIError('ccErrServerUnavailable', `${path}: ${(error as NodeJS.ErrnoException).code}`, {
+    throw new CCAPIError('ccErrServerUnavailable', `${given}: ${(error as NodeJS.ErrnoException).code}`, {
       cause: error,
     });
   }
+}
+
+/** Refuses a path that Node would cut without a word. */
+export function checkLength(path: string): void {
+  if (Buffer.byteLength(path) <= MAX_SOCKET_PATH) return;
+  throw new CCAPIError('ccErrServerUnavailable', `${path} is longer than a socket's path may be: 107 bytes`);
 }
 
 /** How long is waited for room in a queue that is full, and before it is looked again, in milliseconds. */

@@ -119,7 +119,7 @@ export class Connection {
 
   async #find(launch: boolean): Promise<boolean> {
     const running = await this.#locator.running();
-    const found = running ?? (launch || this.#locator.hasKept() ? await this.#locator.launched() : undefined);
+    const found = running ?? (launch || this.#locator.mayHaveCCaches() ? await this.#locator.launched() : undefined);
     if (found) this.#adopt(found);
     return found !== undefined;
   }

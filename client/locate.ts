@@ -1,11 +1,10 @@
 import { readdirSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import {
   clientDirectories,
   KEPT_PREFIX,
   keptDirectoryIn,
-  MAX_SOCKET_PATH,
   SOCKET_NAME,
   sessionDirectory,
   sessionNamed,
@@ -17,16 +16,23 @@ import { ownSession } from '../etc/session.ts';
 import { loadSettings, type Settings } from '../etc/settings.ts';
 import { CCAPIError } from '../proto/error.ts';
 import { isSessionName, RendezvousError, type Whose } from '../proto/rendezvous.ts';
-import { askAddress, askChild, askPort } from './ask-launcher.ts';
+import { askAddress, askChild, askPort, UntrustedPort } from './ask-launcher.ts';
 import type { ByteStream } from './child-stream.ts';
-import { connected, connectToPath } from './connect-to-path.ts';
+import { checkLength, connected, connectToPath } from './connect-to-path.ts';
 import { destination } from './destination.ts';
+import { Machine, ROOT_PORT } from './machine.ts';
 
 /** How often a launcher is asked whose answer leads to nobody, in case that had just left. */
 const ATTEMPTS = 5;
 
 /** How long is waited before the second time, and how much longer each time, in milliseconds. */
 const PAUSE = 20;
+
+/** The port of a launcher without root. */
+const USER_PORT = 7789;
+
+/** How long a launcher may take that can be passed over for one of our own, in milliseconds. */
+const PASSABLE_DEADLINE = 1000;
 
 /** Where a client looks for its worker, and how far it may go. */
 export interface LocateOptions {
@@ -50,10 +56,19 @@ export interface Found {
   path: string;
 }
 
+/** A launcher that may be asked. */
+interface Launcher {
+  name: string;
+  /** Whether its refusal is final. */
+  decides: boolean;
+  path(): Promise<string | undefined>;
+}
+
 /**
- * Finds the worker of the calling uid: in the directories where it may be, else through the launcher on the loopback
- * ports, else through a launcher of one's own (`autostart`). Nothing that a launcher says is trusted: the directory is
- * held against DESIGN's rules before it is used.
+ * Finds the worker of the calling uid: in the directory below root's base, else through root's launcher, and only where
+ * the machine has neither in a directory of the user's own, through the launcher on port 7789, or through one that is
+ * started (`autostart`). A place that is unsafe or silent is passed over; the error names each and why. Nothing that a
+ * launcher says is trusted: its path is resolved, the result is checked against DESIGN's rules, and that result is used.
  */
 export class Locator {
   readonly #env: NodeJS.ProcessEnv;
@@ -65,6 +80,7 @@ export class Locator {
   readonly #explain: (line: string) => void;
   #settings: Settings | undefined;
   #destination: { uris: readonly ServerURI[] | undefined } | undefined;
+  #passedOver: CCAPIError[] = [];
 
   constructor({ env = process.env, launcher, here = false, session, service, explain }: LocateOptions = {}) {
     this.#env = env;
@@ -77,23 +93,31 @@ export class Locator {
 
   /**
    * A connection to a worker that runs; undefined where none does, or where it is not for this to say. Throws 224
-   * (`ccErrServerInsecure`) where its directory is not safe, 202 where the settings are wrong.
+   * (`ccErrServerInsecure`) where the directory that the settings name is not safe, 202 where the settings are wrong.
    */
   async running(): Promise<Found | undefined> {
     if (this.#uris) return undefined;
-    for (const directory of this.#directories) {
+    this.#passedOver = [];
+    for (const directory of this.#directories()) {
       const path = `${directory}/${SOCKET_NAME}`;
-      const found = await this.#connected(path);
-      this.#explain(`${path}: ${found ? 'a server listens' : 'nobody listens'}`);
-      if (found) return found;
+      try {
+        const found = await this.#connected(path);
+        this.#explain(`${path}: ${found ? 'a server listens' : 'nobody listens'}`);
+        if (found) return found;
+      } catch (error) {
+        // Where the settings name the place, there is no other.
+        if (!(error instanceof CCAPIError) || this.#isConfigured) throw error;
+        this.#explain(error.message);
+        this.#passedOver.push(error);
+      }
     }
     return undefined;
   }
 
-  /** Whether a worker that does not run any more has left ccaches for the next one. */
-  hasKept(): boolean {
-    if (this.#uris) return true;
-    return this.#directories.some((directory) =>
+  /** Whether a worker that is started now may have ccaches: one before it has left some, or only root's launcher can tell. */
+  mayHaveCCaches(): boolean {
+    if (this.#uris || this.#machine?.serves()) return true;
+    return [...this.#directories()].some((directory) =>
       namesIn(keptDirectoryIn(directory)).some((name) => name.startsWith(KEPT_PREFIX)),
     );
   }
@@ -107,13 +131,29 @@ export class Locator {
 
   /** The login sessions for which a worker runs, or has left something. */
   sessions(): string[] {
-    const names = clientDirectories(this.settings, this.#uid, this.#env).flatMap(namesIn);
+    const names = [...this.#userDirectories()].flatMap(namesIn);
     return [...new Set(names.flatMap((name) => sessionNamed(name) ?? []))].sort();
   }
 
-  get #directories(): string[] {
-    const directories = clientDirectories(this.settings, this.#uid, this.#env);
-    return directories.map((directory) => sessionDirectory(directory, this.session));
+  *#directories(): Generator<string> {
+    for (const directory of this.#userDirectories()) yield sessionDirectory(directory, this.session);
+  }
+
+  /** The next one is looked for only where the one before has led to no worker. */
+  *#userDirectories(): Generator<string> {
+    const { first, own } = clientDirectories(this.settings, this.#uid, this.#env);
+    yield first;
+    if (own !== undefined && !this.#machine?.serves()) yield own;
+  }
+
+  get #isConfigured(): boolean {
+    return this.settings.directory !== undefined || this.settings.pathTemplate !== undefined;
+  }
+
+  /** What root has set up; undefined where that is all there is, since the settings name it or this is root. */
+  get #machine(): Machine | undefined {
+    if (this.#isConfigured || this.#uid === 0) return undefined;
+    return new Machine(clientDirectories(this.settings, this.#uid, this.#env).first, this.settings.port);
   }
 
   get #whose(): Whose {
@@ -122,31 +162,36 @@ export class Locator {
 
   /**
    * A connection to a worker, through a launcher, which starts it where none runs. Throws 223 (`ccErrServerUnavailable`)
-   * saying what each way came to.
+   * saying what each way came to, or 224 (`ccErrServerInsecure`) where one of them is not safe.
    */
   async launched(): Promise<Found> {
     if (this.#uris) return this.#byURIs(this.#uris);
-    const tried: string[] = [];
-    for (const ask of this.#launchers()) {
+    const failures = [...this.#passedOver];
+    for (const launcher of this.#launchers()) {
       try {
-        const { path, found } = await this.#asked(ask.path);
+        const { path, found } = await this.#asked(launcher.path);
         if (found) {
-          this.#explain(`${ask.name}: answers ${path}`);
+          this.#explain(`${launcher.name}: answers ${path}`);
           return found;
         }
-        tried.push(`${ask.name}: ${path === undefined ? 'nothing listens there' : `nobody listens at ${path}`}`);
-        this.#explain(tried.at(-1) as string);
+        const why = path === undefined ? 'nothing listens there' : `nobody listens at ${path}`;
+        failures.push(new CCAPIError('ccErrServerUnavailable', `${launcher.name}: ${why}`));
       } catch (error) {
-        if (!(error instanceof RendezvousError)) throw error;
-        tried.push(`${ask.name}: ${error.message}`);
-        this.#explain(tried.at(-1) as string);
-        if (ask.decides) break;
+        if (!(error instanceof RendezvousError) && !(error instanceof CCAPIError)) throw error;
+        const code = error instanceof CCAPIError ? error.code : 'ccErrServerUnavailable';
+        failures.push(new CCAPIError(code, `${launcher.name}: ${error.message}`));
+        if (launcher.decides && !(error instanceof UntrustedPort)) break;
+      } finally {
+        const last = failures.at(-1);
+        if (last) this.#explain(last.message);
+      }
+      const machine = this.#machine;
+      if (machine?.hasDirectory()) {
+        failures.push(new CCAPIError('ccErrServerUnavailable', machine.unanswered));
+        break;
       }
     }
-    throw new CCAPIError(
-      'ccErrServerUnavailable',
-      `no credential-cache server: ${tried.join('; ') || 'nowhere to ask'}`,
-    );
+    throw summary(failures);
   }
 
   /** How often a lost connection may be made again with no answer in between; each time at a program is a login. */
@@ -179,7 +224,7 @@ export class Locator {
   }
 
   async #byURI(uri: ServerURI): Promise<Found> {
-    if (uri.scheme === 'unix') return { socket: await connectToPath(uri.path, this.#uid), path: uri.path };
+    if (uri.scheme === 'unix') return connectToPath(uri.path, this.#uid);
     const { openCommand, openSSH } = await import('./transports.ts');
     if (uri.scheme === 'exec') return { socket: await openCommand(uri, this.#env), path: uri.text };
     if (uri.scheme === 'ssh') return { socket: await openSSH(uri, this.settings.rsh, this.#env), path: uri.text };
@@ -207,36 +252,49 @@ export class Locator {
     return this.#settings;
   }
 
-  /** The launchers in turn. What the machine's own says is final; a port above 1023 may be anybody's. */
-  #launchers(): { name: string; decides: boolean; path(): Promise<string | undefined> }[] {
-    const ports = this.settings.port ? [this.settings.port] : this.#uid === 0 ? [789] : [789, 7789];
-    const launchers = ports.map((port) => ({
-      name: `launcher on port ${port}`,
-      decides: port < 1024 || this.settings.port !== undefined,
-      path: (): Promise<string | undefined> => askPort(port, this.#whose),
-    }));
+  /** The launchers in turn. What the machine's own says is final; a port above 1023 may be any user's. */
+  #launchers(): Launcher[] {
+    const { port: named, autostart } = this.settings;
+    const ports = named ? [named] : this.#uid === 0 ? [ROOT_PORT] : [ROOT_PORT, USER_PORT];
+    const launchers = ports.map((port): Launcher => {
+      const decides = port < 1024 || named !== undefined;
+      const deadline = decides || !autostart ? undefined : PASSABLE_DEADLINE;
+      return { name: `launcher on port ${port}`, decides, path: () => askPort(port, this.#whose, deadline) };
+    });
     const own = {
       name: 'launcher of our own',
       decides: true,
       path: () => askChild([...this.#launcher, '--inetd'], this.#whose, this.#env),
     };
-    return this.settings.autostart ? [...launchers, own] : launchers;
+    return autostart ? [...launchers, own] : launchers;
   }
 
-  /** Connecting is the proof of who we are, and the directory is the proof of who they are. */
-  async #connected(path: string): Promise<Found | undefined> {
-    if (Buffer.byteLength(path) > MAX_SOCKET_PATH) {
-      throw new CCAPIError('ccErrServerUnavailable', `${path} is longer than a socket's path may be: 107 bytes`);
-    }
+  /**
+   * Connecting is the proof of who we are, and the directory is the proof of who they are. The path of what is found is the
+   * one that was checked, without links.
+   */
+  async #connected(given: string): Promise<Found | undefined> {
+    checkLength(given);
     try {
-      checkPrivateDirectory(dirname(path), this.#uid);
+      const path = `${checkPrivateDirectory(dirname(given), this.#uid)}/${basename(given)}`;
+      checkLength(path);
       return { socket: await connected(path), path };
     } catch (error) {
       if (saysNobodyListens(error)) return undefined;
       if (error instanceof CCAPIError) throw error;
-      throw new CCAPIError('ccErrServerUnavailable', `${path}: ${(error as Error).message}`, { cause: error });
+      throw new CCAPIError('ccErrServerUnavailable', `${given}: ${(error as Error).message}`, { cause: error });
     }
   }
+}
+
+/** One error for all the places that were tried. */
+function summary(failures: readonly CCAPIError[]): CCAPIError {
+  const isInsecure = failures.some((error) => CCAPIError.is(error, 'ccErrServerInsecure'));
+  const why = failures.map(({ message }) => message).join('; ') || 'no place to ask';
+  return new CCAPIError(
+    isInsecure ? 'ccErrServerInsecure' : 'ccErrServerUnavailable',
+    `no credential-cache server: ${why}`,
+  );
 }
 
 /** What a directory has; nothing where there is none, or none of ours. */

@@ -1,5 +1,7 @@
+import { lstatSync } from 'node:fs';
 import { isSessionName } from '../proto/rendezvous.ts';
 import { expandPathTemplate } from './path-template.ts';
+import { checkUnreplaceable } from './private-directory.ts';
 import type { Settings } from './settings.ts';
 
 /** The name of a worker's socket in its user's directory. */
@@ -20,6 +22,9 @@ export const LISTEN_BACKLOG = 4096;
 /** The longest path of a UNIX socket on Linux, in bytes. Node 20 and 22 cut a longer one and say nothing. */
 export const MAX_SOCKET_PATH = 107;
 
+/** Where root's launcher makes the users' directories unless the settings say otherwise. */
+const ROOT_BASE = '/run/ccapi';
+
 /** What the name of a session's directory begins with, in its user's. */
 const SESSION_PREFIX = 's.';
 
@@ -29,19 +34,35 @@ export function launcherBaseDirectory(
   uid: number,
   env: NodeJS.ProcessEnv,
 ): string {
-  return settings.directory ?? (uid === 0 ? '/run/ccapi' : ownBaseDirectory(uid, env));
+  return settings.directory ?? (uid === 0 ? ROOT_BASE : ownBaseDirectory(uid, env));
 }
 
-/** The directories that may be the one of a uid's worker as a client finds it, the machine's before the user's own. */
+/** The directories in which a client may find the worker of its uid. */
+export interface ClientDirectories {
+  /** The one that the settings name, or the one below root's base. */
+  first: string;
+  /** The user's own, where the settings name none and the machine has no launcher of root's. */
+  own: string | undefined;
+}
+
+/** Where a client looks for the worker of a uid. Throws 202 as {@link userDirectory} does. */
 export function clientDirectories(
   settings: Pick<Settings, 'directory' | 'pathTemplate'>,
   uid: number,
   env: NodeJS.ProcessEnv,
-): string[] {
+): ClientDirectories {
   const { directory, pathTemplate } = settings;
-  if (pathTemplate !== undefined || directory !== undefined) return [userDirectory(pathTemplate, directory ?? '', uid)];
-  const bases = uid === 0 ? ['/run/ccapi'] : ['/run/ccapi', ownBaseDirectory(uid, env)];
-  return bases.map((base) => userDirectory(undefined, base, uid));
+  const isConfigured = pathTemplate !== undefined || directory !== undefined;
+  const first = userDirectory(pathTemplate, directory ?? ROOT_BASE, uid);
+  return {
+    first,
+    own: isConfigured || uid === 0 ? undefined : privateDirectory(uid, env),
+  };
+}
+
+/** The directory of a user who has no launcher of root's. */
+export function privateDirectory(uid: number, env: NodeJS.ProcessEnv): string {
+  return `${uid === 0 ? ROOT_BASE : ownBaseDirectory(uid, env)}/${uid}`;
 }
 
 /**
@@ -68,8 +89,26 @@ export function keptDirectoryIn(directory: string): string {
   return `${directory}/caches`;
 }
 
-/** Without root, /run is closed: the login session's directory, or else one in /tmp whose owner is checked at each use. */
+/**
+ * Without root, /run is closed: the directory of the login session, or else one in /tmp that is checked at each use. Client,
+ * launcher and server decide it here, so that they come to the same one.
+ */
 function ownBaseDirectory(uid: number, env: NodeJS.ProcessEnv): string {
-  const runtime = env.XDG_RUNTIME_DIR;
-  return runtime?.startsWith('/') ? `${runtime.replace(/\/+$/, '')}/ccapi` : `/tmp/ccapi-${uid}`;
+  const runtime = usableRuntimeDirectory(uid, env.XDG_RUNTIME_DIR);
+  return runtime === undefined ? `/tmp/ccapi-${uid}` : `${runtime}/ccapi`;
+}
+
+/**
+ * The path without links of a runtime directory in which only this uid can put things. Under plain `su` the variable names
+ * the other user's, and outlives a session that has ended.
+ */
+function usableRuntimeDirectory(uid: number, path: string | undefined): string | undefined {
+  if (!path?.startsWith('/')) return undefined;
+  try {
+    const found = lstatSync(path.replace(/\/+$/, ''));
+    const isOwn = found.isDirectory() && found.uid === uid && (found.mode & 0o022) === 0;
+    return isOwn ? checkUnreplaceable(path, uid) : undefined;
+  } catch {
+    return undefined;
+  }
 }

@@ -7,11 +7,13 @@ import { krb5ConfPaths, readSection } from '../../etc/krb5-conf.ts';
 import { checkPrivateDirectory } from '../../etc/private-directory.ts';
 import { loadSettings, type Settings } from '../../etc/settings.ts';
 import { version } from '../../etc/version.ts';
+import { CCAPIError } from '../../proto/error.ts';
 import { NO_LAUNCHER, RendezvousError } from '../../proto/rendezvous.ts';
 import type { WorkerStatus } from '../../proto/status.ts';
 import { askPort } from '../ask-launcher.ts';
-import { connected } from '../connect-to-path.ts';
+import { connectToPath } from '../connect-to-path.ts';
 import { Locator } from '../locate.ts';
+import { Machine } from '../machine.ts';
 import { statusOf } from '../worker-process.ts';
 import { type Command, coloured, print, printable } from './command.ts';
 
@@ -76,17 +78,27 @@ async function systemCalls(): Promise<Finding[]> {
 }
 
 async function directories({ env, uid, settings }: Patient): Promise<Finding[]> {
-  return clientDirectories(settings, uid, env).map((directory) => {
-    const what = `directory ${directory}`;
-    if (!existsSync(directory)) return { what, fine: true, says: 'not made yet' };
-    try {
-      checkPrivateDirectory(directory, uid);
-      return { what, fine: true, says: "yours, and nobody else's" };
-    } catch (error) {
-      const todo = `look what it is, and remove it: ls -ld ${directory}`;
-      return { what, fine: false, says: (error as Error).message, todo };
-    }
-  });
+  const { first, own } = clientDirectories(settings, uid, env);
+  const findings = [directory(first, uid)];
+  // Where root's launcher serves, what another user has put in the place of a private directory does no harm.
+  if (own !== undefined && !new Machine(first, settings.port).serves()) findings.push(directory(own, uid));
+  return findings;
+}
+
+function directory(path: string, uid: number): Finding {
+  const what = `directory ${path}`;
+  if (!existsSync(path)) return { what, fine: true, says: 'not made yet' };
+  try {
+    checkPrivateDirectory(path, uid);
+    return { what, fine: true, says: "yours, and nobody else's" };
+  } catch (error) {
+    return {
+      what,
+      fine: false,
+      says: (error as Error).message,
+      todo: `look what it is, and remove it: ls -ld ${path}`,
+    };
+  }
 }
 
 async function launcher({ uid, settings, env }: Patient): Promise<Finding[]> {
@@ -155,15 +167,19 @@ async function libkrb5({ env }: Patient): Promise<Finding[]> {
   return [{ what, fine: false, says, todo }];
 }
 
-async function door({ env, server }: Patient): Promise<Finding[]> {
+async function door({ env, uid, server }: Patient): Promise<Finding[]> {
   const path = libdefault(env, 'kcm_socket') ?? FRONT_DOOR;
   const what = `KCM at ${path}`;
   try {
-    const answered = await statusOf({ socket: await connected(path), path });
+    const answered = await statusOf(await connectToPath(path, uid));
     if (!server || answered.pid === server.pid) return [{ what, fine: true, says: `leads to pid ${answered.pid}` }];
     return [{ what, fine: false, says: `leads to pid ${answered.pid}, which is another server`, todo: 'ccapi stop' }];
   } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
+    if (CCAPIError.is(error, 'ccErrServerInsecure')) {
+      return [{ what, fine: false, says: error.message, todo: `look what it is: ls -ld ${path}` }];
+    }
+    const cause = (error as Error).cause as NodeJS.ErrnoException | undefined;
+    const code = cause?.code ?? (error as NodeJS.ErrnoException).code;
     if (code === undefined) {
       const todo = 'if it is sssd-kcm: systemctl disable --now sssd-kcm.socket';
       return [{ what, fine: false, says: 'what answers there is not ours', todo }];

@@ -1,0 +1,61 @@
+import { readFileSync } from 'node:fs';
+import { endianness } from 'node:os';
+
+/** The loopback addresses a launcher is asked on. */
+export type Loopback = '127.0.0.1' | '::1';
+
+const LISTEN = '0A';
+
+/** The local addresses of sockets that get a connection to an address, the most exact first, as 32-bit words in hex. */
+const candidates: Record<Loopback, [table: 'tcp' | 'tcp6', words: string[]][]> = {
+  '127.0.0.1': [
+    ['tcp', ['7F000001']],
+    ['tcp', ['00000000']],
+    ['tcp6', ['00000000', '00000000', '0000FFFF', '7F000001']],
+    ['tcp6', ['00000000', '00000000', '00000000', '00000000']],
+  ],
+  '::1': [
+    ['tcp6', ['00000000', '00000000', '00000000', '00000001']],
+    ['tcp6', ['00000000', '00000000', '00000000', '00000000']],
+  ],
+};
+
+/**
+ * The uids that own the sockets listening where a connection to a loopback port would arrive; none where no socket
+ * listens, undefined where the kernel has no such table. Source: proc_pid_net(5), /proc/pid/net/tcp.
+ *
+ * Reads the whole table: only for programs that act for one user.
+ */
+export function listenerUids(address: Loopback, port: number, readTable = readProcTable): number[] | undefined {
+  const tables = { tcp: readTable('tcp'), tcp6: readTable('tcp6') };
+  if (tables.tcp === undefined) return undefined;
+  for (const [table, words] of candidates[address]) {
+    const uids = uidsListening(tables[table] ?? '', asInTable(words), port);
+    if (uids.length > 0) return uids;
+  }
+  return [];
+}
+
+function uidsListening(table: string, address: string, port: number): number[] {
+  const local = `${address}:${port.toString(16).toUpperCase().padStart(4, '0')}`;
+  return table.split('\n').flatMap((line) => {
+    if (!line.includes(local)) return [];
+    const fields = line.trim().split(/\s+/);
+    return fields[1] === local && fields[3] === LISTEN ? [Number(fields[7])] : [];
+  });
+}
+
+/** The kernel prints each word of an address in the byte order of the host. */
+function asInTable(words: string[]): string {
+  const swap = (word: string) => Buffer.from(word, 'hex').reverse().toString('hex').toUpperCase();
+  return (endianness() === 'LE' ? words.map(swap) : words).join('');
+}
+
+function readProcTable(name: 'tcp' | 'tcp6'): string | undefined {
+  try {
+    return readFileSync(`/proc/net/${name}`, 'latin1');
+  } catch {
+    // No Linux, no /proc, or no IPv6.
+    return undefined;
+  }
+}
