@@ -5,7 +5,8 @@ import { readReply, requestFrame } from '../proto/exchange.ts';
 import { FrameReader } from '../proto/frame.ts';
 import type { Identifier } from '../proto/identifier.ts';
 import type { ByteStream } from './child-stream.ts';
-import type { Found, Locator } from './locate.ts';
+import type { Locator } from './locate.ts';
+import type { Found } from './worker-connection.ts';
 
 interface Pending {
   frame: Buffer;

@@ -1,6 +1,5 @@
 import { readdirSync } from 'node:fs';
-import { basename, dirname, join } from 'node:path';
-import { setTimeout as delay } from 'node:timers/promises';
+import { join } from 'node:path';
 import {
   clientDirectories,
   KEPT_PREFIX,
@@ -9,30 +8,17 @@ import {
   sessionDirectory,
   sessionNamed,
 } from '../etc/base-directory.ts';
-import { saysNobodyListens } from '../etc/is-listening.ts';
-import { checkPrivateDirectory } from '../etc/private-directory.ts';
 import type { ServerURI } from '../etc/server-uri.ts';
 import { ownSession } from '../etc/session.ts';
 import { loadSettings, type Settings } from '../etc/settings.ts';
 import { CCAPIError } from '../proto/error.ts';
 import { isSessionName, RendezvousError, type Whose } from '../proto/rendezvous.ts';
-import { askAddress, askChild, askPort, UntrustedPort } from './ask-launcher.ts';
-import type { ByteStream } from './child-stream.ts';
-import { checkLength, connected, connectToPath } from './connect-to-path.ts';
+import { askAddress, UntrustedPort } from './ask-launcher.ts';
+import { connectToPath } from './connect-to-path.ts';
 import { destination } from './destination.ts';
-import { Machine, ROOT_PORT } from './machine.ts';
-
-/** How often a launcher is asked whose answer leads to nobody, in case that had just left. */
-const ATTEMPTS = 5;
-
-/** How long is waited before the second time, and how much longer each time, in milliseconds. */
-const PAUSE = 20;
-
-/** The port of a launcher without root. */
-const USER_PORT = 7789;
-
-/** How long a launcher may take that can be passed over for one of our own, in milliseconds. */
-const PASSABLE_DEADLINE = 1000;
+import { type Launcher, launchers } from './launchers.ts';
+import { Machine } from './machine.ts';
+import { askForWorker, connectToWorker, type Found, summary } from './worker-connection.ts';
 
 /** Where a client looks for its worker, and how far it may go. */
 export interface LocateOptions {
@@ -48,20 +34,6 @@ export interface LocateOptions {
   service?: string;
   /** Told, a line at a time, which way is taken and why. */
   explain?: (line: string) => void;
-}
-
-/** A connection to the user's worker, and the path it was made to. */
-export interface Found {
-  socket: ByteStream;
-  path: string;
-}
-
-/** A launcher that may be asked. */
-interface Launcher {
-  name: string;
-  /** Whether its refusal is final. */
-  decides: boolean;
-  path(): Promise<string | undefined>;
 }
 
 /**
@@ -101,7 +73,7 @@ export class Locator {
     for (const directory of this.#directories()) {
       const path = `${directory}/${SOCKET_NAME}`;
       try {
-        const found = await this.#connected(path);
+        const found = await connectToWorker(path, this.#uid);
         this.#explain(`${path}: ${found ? 'a server listens' : 'nobody listens'}`);
         if (found) return found;
       } catch (error) {
@@ -167,31 +139,38 @@ export class Locator {
   async launched(): Promise<Found> {
     if (this.#uris) return this.#byURIs(this.#uris);
     const failures = [...this.#passedOver];
-    for (const launcher of this.#launchers()) {
-      try {
-        const { path, found } = await this.#asked(launcher.path);
-        if (found) {
-          this.#explain(`${launcher.name}: answers ${path}`);
-          return found;
-        }
-        const why = path === undefined ? 'nothing listens there' : `nobody listens at ${path}`;
-        failures.push(new CCAPIError('ccErrServerUnavailable', `${launcher.name}: ${why}`));
-      } catch (error) {
-        if (!(error instanceof RendezvousError) && !(error instanceof CCAPIError)) throw error;
-        const code = error instanceof CCAPIError ? error.code : 'ccErrServerUnavailable';
-        failures.push(new CCAPIError(code, `${launcher.name}: ${error.message}`));
-        if (launcher.decides && !(error instanceof UntrustedPort)) break;
-      } finally {
-        const last = failures.at(-1);
-        if (last) this.#explain(last.message);
-      }
-      const machine = this.#machine;
+    const machine = this.#machine;
+    for (const launcher of launchers(this.settings, this.#whose, this.#launcher, this.#env)) {
+      const outcome = await this.#outcomeOf(launcher);
+      if ('socket' in outcome) return outcome;
+      failures.push(outcome.failure);
+      this.#explain(outcome.failure.message);
+      if (outcome.isFinal) break;
       if (machine?.hasDirectory()) {
         failures.push(new CCAPIError('ccErrServerUnavailable', machine.unanswered));
         break;
       }
     }
     throw summary(failures);
+  }
+
+  /** A connection by way of a launcher, or why there is none, and whether that leaves no other way. */
+  async #outcomeOf({ name, decides, path: ask }: Launcher): Promise<Found | { failure: CCAPIError; isFinal: boolean }> {
+    try {
+      const { path, found } = await askForWorker(ask, this.#uid);
+      if (found) {
+        this.#explain(`${name}: answers ${path}`);
+        return found;
+      }
+      const why = path === undefined ? 'nothing listens there' : `nobody listens at ${path}`;
+      const failure = new CCAPIError('ccErrServerUnavailable', `${name}: ${why}`);
+      return { failure, isFinal: decides && path !== undefined };
+    } catch (error) {
+      if (!(error instanceof RendezvousError) && !(error instanceof CCAPIError)) throw error;
+      const code = error instanceof CCAPIError ? error.code : 'ccErrServerUnavailable';
+      const failure = new CCAPIError(code, `${name}: ${error.message}`);
+      return { failure, isFinal: decides && !(error instanceof UntrustedPort) };
+    }
   }
 
   /** How often a lost connection may be made again with no answer in between; each time at a program is a login. */
@@ -229,72 +208,16 @@ export class Locator {
     if (uri.scheme === 'exec') return { socket: await openCommand(uri, this.#env), path: uri.text };
     if (uri.scheme === 'ssh') return { socket: await openSSH(uri, this.settings.rsh, this.#env), path: uri.text };
     const { host, port = this.settings.port ?? 789 } = uri;
-    const { path, found } = await this.#asked(() => askAddress(host, port, this.#whose));
+    const { path, found } = await askForWorker(() => askAddress(host, port, this.#whose), this.#uid);
     if (found) return found;
     const why = path === undefined ? 'nothing listens there' : `nobody listens at ${path}`;
     throw new CCAPIError('ccErrServerUnavailable', `${uri.text}: ${why}`);
-  }
-
-  /** A worker may leave between a launcher's answer and our connection; the launcher starts the next one then. */
-  async #asked(
-    ask: () => Promise<string | undefined>,
-  ): Promise<{ path?: string | undefined; found?: Found | undefined }> {
-    for (let attempt = 1; ; attempt++) {
-      const path = await ask();
-      const found = path === undefined ? undefined : await this.#connected(path);
-      if (found || path === undefined || attempt === ATTEMPTS) return { path, found };
-      await delay(attempt * PAUSE);
-    }
   }
 
   get settings(): Settings {
     this.#settings ??= loadSettings({ env: this.#env });
     return this.#settings;
   }
-
-  /** The launchers in turn. What the machine's own says is final; a port above 1023 may be any user's. */
-  #launchers(): Launcher[] {
-    const { port: named, autostart } = this.settings;
-    const ports = named ? [named] : this.#uid === 0 ? [ROOT_PORT] : [ROOT_PORT, USER_PORT];
-    const launchers = ports.map((port): Launcher => {
-      const decides = port < 1024 || named !== undefined;
-      const deadline = decides || !autostart ? undefined : PASSABLE_DEADLINE;
-      return { name: `launcher on port ${port}`, decides, path: () => askPort(port, this.#whose, deadline) };
-    });
-    const own = {
-      name: 'launcher of our own',
-      decides: true,
-      path: () => askChild([...this.#launcher, '--inetd'], this.#whose, this.#env),
-    };
-    return autostart ? [...launchers, own] : launchers;
-  }
-
-  /**
-   * Connecting is the proof of who we are, and the directory is the proof of who they are. The path of what is found is the
-   * one that was checked, without links.
-   */
-  async #connected(given: string): Promise<Found | undefined> {
-    checkLength(given);
-    try {
-      const path = `${checkPrivateDirectory(dirname(given), this.#uid)}/${basename(given)}`;
-      checkLength(path);
-      return { socket: await connected(path), path };
-    } catch (error) {
-      if (saysNobodyListens(error)) return undefined;
-      if (error instanceof CCAPIError) throw error;
-      throw new CCAPIError('ccErrServerUnavailable', `${given}: ${(error as Error).message}`, { cause: error });
-    }
-  }
-}
-
-/** One error for all the places that were tried. */
-function summary(failures: readonly CCAPIError[]): CCAPIError {
-  const isInsecure = failures.some((error) => CCAPIError.is(error, 'ccErrServerInsecure'));
-  const why = failures.map(({ message }) => message).join('; ') || 'no place to ask';
-  return new CCAPIError(
-    isInsecure ? 'ccErrServerInsecure' : 'ccErrServerUnavailable',
-    `no credential-cache server: ${why}`,
-  );
 }
 
 /** What a directory has; nothing where there is none, or none of ours. */

@@ -135,6 +135,8 @@ function withCode({ code }: Ended): string {
   return code === undefined ? '' : ` with ${code}`;
 }
 
+/** What the program said, as one line. */
 function what({ said }: Ended): string {
-  return said === '' ? '' : `: ${said}`;
+  const lines = said.split(/\s*[\r\n]+\s*/).filter((line) => line !== '');
+  return lines.length === 0 ? '' : `: ${lines.join(' | ')}`;
 }

@@ -4,7 +4,7 @@ import { descriptorOf, peerCredentials } from '../etc/host.ts';
 import { FrameReader } from '../proto/frame.ts';
 import { STATUS_REQUEST, type WorkerStatus } from '../proto/status.ts';
 import { Writer } from '../proto/writer.ts';
-import type { Found } from './locate.ts';
+import type { Found } from './worker-connection.ts';
 
 /** How long it may take to say so, in milliseconds. */
 const STATUS_DEADLINE = 5000;

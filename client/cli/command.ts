@@ -1,4 +1,6 @@
+import type { Duplex } from 'node:stream';
 import { styleText } from 'node:util';
+import { escapedJSON, escapeText } from '../../etc/escape.ts';
 
 /** A command of `ccapi`. */
 export interface Command {
@@ -11,24 +13,78 @@ export interface Command {
 /** The arguments are not what the command takes. */
 export class UsageError extends Error {}
 
-/** A line on standard output, in the way of every program: whole, and not at all once nobody reads. */
-export function print(line: string): void {
-  process.stdout.write(`${line}\n`);
+// All output of the command passes through this file. Names, paths and messages come from other programs and other users,
+// and a terminal must not act on what is in them: each function escapes what it is given. A test holds the rest of the
+// client to that.
+
+type Colour = 'red' | 'green';
+
+/** A part of a line that has a colour where standard output has colours. */
+export interface Coloured {
+  colour: Colour;
+  text: string;
 }
 
-/** A line for the person beside the output. */
+/** Text in a colour, for {@link print}. */
+export function coloured(colour: Colour, text: string): Coloured {
+  return { colour, text };
+}
+
+/** Prints one line on standard output, in one write. What it is made of is escaped, line breaks too. */
+export function print(...parts: (string | Coloured)[]): void {
+  const escaped = parts.map((part) =>
+    typeof part === 'string' ? escapeText(part) : inColour(part.colour, escapeText(part.text)),
+  );
+  process.stdout.write(`${escaped.join('')}\n`);
+}
+
+/** Prints lines on standard output, in one write. */
+export function printLines(lines: readonly string[]): void {
+  process.stdout.write(lines.map((line) => `${escapeText(line)}\n`).join(''));
+}
+
+/** Prints a value as JSON, over several lines where `indent` is not 0. */
+export function printJSON(value: unknown, indent = 2): void {
+  process.stdout.write(`${escapedJSON(value, indent)}\n`);
+}
+
+/** Prints a line for the person beside the output. */
 export function warn(line: string): void {
-  process.stderr.write(`ccapi: ${line}\n`);
+  process.stderr.write(`ccapi: ${escapeText(line)}\n`);
 }
 
-/** A line that holds names. They come from whoever stored them; a terminal must not act on what is in them. */
-export function printable(line: string): string {
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is looked for.
-  return line.replace(/[\x00-\x08\x0a-\x1f\x7f-\x9f\ud800-\udfff]/gu, '?');
+/** Replaces the last line of a terminal on standard error; an empty text clears it. */
+export function overwriteLine(text: string): void {
+  process.stderr.write(`\r${escapeText(text)}\x1b[K`);
 }
 
-/** Text in a colour, where it goes to a terminal that has them and NO_COLOR (no-color.org) is not set. */
-export function coloured(colour: 'red' | 'green', text: string): string {
+/** Whether {@link overwriteLine} has a terminal to write to. */
+export function hasTerminal(): boolean {
+  return process.stderr.isTTY;
+}
+
+/** Joins standard input and output to a stream, unescaped, until one of them ends: a program is at both ends. */
+export async function joinStreams(stream: Duplex): Promise<void> {
+  await new Promise<void>((resolve) => {
+    // Each direction ends by itself; with the stream's, or without a reader, all is over.
+    process.stdin.pipe(stream).pipe(process.stdout);
+    stream.on('error', () => {});
+    stream.once('close', () => resolve());
+    process.stdout.once('close', () => stream.destroy());
+    process.stdin.on('error', () => stream.destroy());
+  });
+  process.stdin.destroy();
+}
+
+/** Ends the program in silence once the reader of its output has gone. */
+export function endWithReader(): void {
+  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code === 'EPIPE') process.exit(0);
+  });
+}
+
+/** Where the output goes to a terminal that has colours, and NO_COLOR (no-color.org) is not set. */
+function inColour(colour: Colour, text: string): string {
   const has = process.stdout.isTTY && !process.env.NO_COLOR && process.stdout.hasColors();
   return has ? styleText(colour, text) : text;
 }

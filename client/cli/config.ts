@@ -1,6 +1,6 @@
 import { parseArgs } from 'node:util';
 import { settingNameInFile, settingsInForce, settingText } from '../../etc/settings.ts';
-import { type Command, print, printable } from './command.ts';
+import { type Command, print, printJSON } from './command.ts';
 
 export const config: Command = {
   usage: `usage: ccapi config [--json]
@@ -16,11 +16,11 @@ Shows every setting that is in force, as krb5.conf has it, and where it was set.
       value: settingText(value),
       where: where ?? 'default',
     }));
-    if (values.json) print(JSON.stringify(settings, null, 2));
+    if (values.json) printJSON(settings);
     else
       for (const { key, value, where } of settings) {
         const setting = `${key} = ${value}`.padEnd(48);
-        print(printable(`${setting} # ${where}`));
+        print(`${setting} # ${where}`);
       }
   },
 };

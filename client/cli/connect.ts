@@ -1,6 +1,6 @@
 import { parseArgs } from 'node:util';
 import { Locator } from '../locate.ts';
-import type { Command } from './command.ts';
+import { type Command, joinStreams } from './command.ts';
 
 export const connect: Command = {
   usage: `usage: ccapi connect
@@ -14,14 +14,6 @@ ssh://. Nothing is added to what either says; it ends with either.
     parseArgs({ args, options: {} });
     const locator = new Locator({ here: true });
     const { socket } = (await locator.running()) ?? (await locator.launched());
-    await new Promise<void>((resolve) => {
-      // Each direction ends by itself; with the server's, or with nobody to write to, all is over.
-      process.stdin.pipe(socket).pipe(process.stdout);
-      socket.on('error', () => {});
-      socket.once('close', () => resolve());
-      process.stdout.once('close', () => socket.destroy());
-      process.stdin.on('error', () => socket.destroy());
-    });
-    process.stdin.destroy();
+    await joinStreams(socket);
   },
 };

@@ -15,7 +15,7 @@ import { connectToPath } from '../connect-to-path.ts';
 import { Locator } from '../locate.ts';
 import { Machine } from '../machine.ts';
 import { statusOf } from '../worker-process.ts';
-import { type Command, coloured, print, printable } from './command.ts';
+import { type Command, coloured, print, printJSON } from './command.ts';
 
 /** What was looked at, and what it came to. */
 interface Finding {
@@ -46,10 +46,10 @@ says of each step that it is fine, or what is wrong and what to do. Exits with 1
   async run(args) {
     const { values } = parseArgs({ args, options: { json: { type: 'boolean' } } });
     const findings = await examined(process.env);
-    if (values.json) print(JSON.stringify(findings, null, 2));
+    if (values.json) printJSON(findings);
     for (const { what, fine, says, todo } of values.json ? [] : findings) {
-      print(`${fine ? coloured('green', 'fine ') : coloured('red', 'WRONG')}  ${printable(`${what}: ${says}`)}`);
-      if (todo !== undefined) print(printable(`         ${todo}`));
+      print(fine ? coloured('green', 'fine ') : coloured('red', 'WRONG'), `  ${what}: ${says}`);
+      if (todo !== undefined) print(`         ${todo}`);
     }
     if (findings.some(({ fine }) => !fine)) process.exitCode = 1;
   },

@@ -1,6 +1,7 @@
 import { parseArgs } from 'node:util';
-import { Context } from '../index.ts';
-import { type Command, print, UsageError } from './command.ts';
+import { escapeText } from '../../etc/escape.ts';
+import { CCAPIError, Context } from '../index.ts';
+import { type Command, printLines, UsageError } from './command.ts';
 import { krb5ConfigFor } from './stock-programs.ts';
 
 export const env: Command = {
@@ -22,14 +23,19 @@ expired; ccapi exec keeps it for as long as a command runs.
     await using context = new Context();
     const value = await krb5ConfigFor(context);
     const csh = values.c ?? (!values.s && /csh$/.test(process.env.SHELL ?? ''));
+    // What the shell is given must be what was meant, and is shown to the person all the same.
+    if (escapeText(value) !== value)
+      throw new CCAPIError('ccErrBadParam', `KRB5_CONFIG=${value} cannot be given to a shell`);
     // A name of a ccache in the environment would outrank the krb5.conf.
-    print(
-      csh
-        ? `setenv KRB5_CONFIG ${quoted(value)};\nunsetenv KRB5CCNAME;`
-        : `KRB5_CONFIG=${quoted(value)}; export KRB5_CONFIG;\nunset KRB5CCNAME;`,
-    );
+    if (csh) printLines([`setenv KRB5_CONFIG ${quotedForCsh(value)};`, 'unsetenv KRB5CCNAME;']);
+    else printLines([`KRB5_CONFIG=${quoted(value)}; export KRB5_CONFIG;`, 'unset KRB5CCNAME;']);
   },
 };
+
+/** csh substitutes its history for an exclamation mark between quotes too. */
+function quotedForCsh(text: string): string {
+  return quoted(text).replaceAll('!', '\\!');
+}
 
 function quoted(text: string): string {
   return `'${text.replaceAll("'", "'\\''")}'`;

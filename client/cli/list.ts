@@ -1,7 +1,7 @@
 import { parseArgs } from 'node:util';
 import { isConfigServer } from '../../proto/krb5-credential.ts';
 import { CCAPIError, type CCache, Context, type CredentialV5 } from '../index.ts';
-import { type Command, coloured, print, printable, UsageError } from './command.ts';
+import { type Coloured, type Command, coloured, print, printJSON, UsageError } from './command.ts';
 import { contentsOf, unlessGone } from './contents.ts';
 import { finishedCCaches, NO_CCACHE, openNamed } from './open-named.ts';
 import { listSessions } from './sessions.ts';
@@ -66,9 +66,13 @@ Shows the tickets of the default ccache as klist does.
       for (const line of shortList(listings)) print(line);
       return;
     }
-    if (values.json) print(JSON.stringify(listings.map(forJSON), null, 2));
+    if (values.json) printJSON(listings.map(forJSON));
     else if (listings.length === 0) throw new CCAPIError('ccErrCCacheNotFound', NO_CCACHE);
-    else print(listings.map((listing) => asText(listing, values)).join('\n\n'));
+    else
+      for (const [i, listing] of listings.entries()) {
+        if (i > 0) print('');
+        for (const line of asText(listing, values)) print(line);
+      }
   },
 };
 
@@ -91,6 +95,8 @@ async function listingOf(ccache: CCache, notesToo: boolean): Promise<Listing> {
   return { name, principal, credentials: credentials.filter(({ server }) => notesToo || !isConfigServer(server)) };
 }
 
+type Line = string | Coloured;
+
 /** What is shown of each ticket beside its times. */
 interface Details {
   flags?: boolean;
@@ -98,13 +104,13 @@ interface Details {
   addresses?: boolean;
 }
 
-function asText({ name, principal, credentials }: Listing, shown: Details): string {
+function asText({ name, principal, credentials }: Listing, shown: Details): Line[] {
   const now = Date.now() / 1000;
   const head = `${'Valid starting'.padEnd(21)}${'Expires'.padEnd(21)}Service principal`;
-  const lines = [`Ticket cache: API:${name}`, `Default principal: ${principal}`, '', head].map(printable);
+  const lines: Line[] = [`Ticket cache: API:${name}`, `Default principal: ${principal}`, '', head];
   for (const credential of credentials) {
     const { authtime, starttime, endtime, renewTill, client, server } = credential;
-    const line = printable(`${time(starttime || authtime)}  ${time(endtime)}  ${server}`);
+    const line = `${time(starttime || authtime)}  ${time(endtime)}  ${server}`;
     lines.push(isOver(endtime, now) ? coloured('red', line) : line);
     const details = [
       ...(client === principal ? [] : [`for client ${client}`]),
@@ -114,13 +120,13 @@ function asText({ name, principal, credentials }: Listing, shown: Details): stri
       ...(shown.enctypes ? [`session key ${enctypeText(credential)}`] : []),
       ...(shown.addresses ? [`addresses ${addressesText(credential)}`] : []),
     ];
-    if (details.length > 0) lines.push(printable(`\t${details.join(', ')}`));
+    if (details.length > 0) lines.push(`        ${details.join(', ')}`);
   }
-  return lines.join('\n');
+  return lines;
 }
 
 /** The ccaches, each with the time that is left to its ticket-granting ticket, or else to the last of its tickets. */
-function shortList(listings: Listing[]): string[] {
+function shortList(listings: Listing[]): Line[] {
   const now = Date.now() / 1000;
   const width = listings.reduce((widest, { principal }) => Math.max(widest, principal.length), 20) + 2;
   return [
@@ -128,7 +134,7 @@ function shortList(listings: Listing[]): string[] {
     ...listings.map(({ name, principal, credentials }, i) => {
       const end = lastEnd(credentials);
       const left = end === undefined ? 'no ticket' : end === 0 ? 'no end' : fromNow(end, now);
-      const line = printable(`${principal.padEnd(width)}${left.padEnd(14)}API:${name}${i === 0 ? '  (default)' : ''}`);
+      const line = `${principal.padEnd(width)}${left.padEnd(14)}API:${name}${i === 0 ? '  (default)' : ''}`;
       return end !== undefined && isOver(end, now) ? coloured('red', line) : line;
     }),
   ];

@@ -1,6 +1,6 @@
 import { RendezvousError } from '../../proto/rendezvous.ts';
 import { CCAPIError } from '../index.ts';
-import { type Command, print, UsageError, warn } from './command.ts';
+import { type Command, endWithReader, printLines, UsageError, warn } from './command.ts';
 
 /** The commands; each is loaded when it is called. */
 const commands: Record<string, { summary: string; load(): Promise<Command> }> = {
@@ -29,14 +29,14 @@ const commands: Record<string, { summary: string; load(): Promise<Command> }> = 
   watch: { summary: 'print changes as they happen', load: async () => (await import('./watch.ts')).watch },
 };
 
-function overview(): string {
+function overview(): string[] {
   const lines = Object.entries(commands).map(([name, { summary }]) => `  ${name.padEnd(9)}${summary}`);
-  return `usage: ccapi COMMAND [OPTIONS]\n\n${lines.join('\n')}\n\nccapi COMMAND --help says more of each.`;
+  return ['usage: ccapi COMMAND [OPTIONS]', '', ...lines, '', 'ccapi COMMAND --help says more of each.'];
 }
 
 async function main([name, ...args]: string[]): Promise<void> {
   if (name === undefined || name === '--help' || name === 'help') {
-    print(overview());
+    printLines(overview());
     return;
   }
   const entry = Object.hasOwn(commands, name) ? commands[name] : undefined;
@@ -44,7 +44,7 @@ async function main([name, ...args]: string[]): Promise<void> {
   const command = await entry.load();
   // What stands behind a command is that command's.
   const own = name === 'exec' ? args.slice(0, 1) : args;
-  if (own.includes('--help')) print(command.usage);
+  if (own.includes('--help')) printLines(command.usage.split('\n'));
   else await command.run(args);
 }
 
@@ -59,19 +59,24 @@ function isUnreached(error: Error): boolean {
   return error instanceof RendezvousError || names.some((name) => CCAPIError.is(error, name));
 }
 
-process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-  // Whoever read the output has seen enough of it.
-  if (error.code === 'EPIPE') process.exit(0);
-});
-
-main(process.argv.slice(2)).catch((error: Error & { code?: unknown }) => {
+/** Prints why the command failed, and sets the exit status. */
+function report(error: Error & { code?: unknown }): void {
   const wrongArguments = error instanceof UsageError || String(error.code).startsWith('ERR_PARSE_ARGS');
   // Errors that are meant for the person say all there is to say; anything else is a fault of ours, and needs its place.
   const meant = wrongArguments || error instanceof CCAPIError || error instanceof RendezvousError || 'code' in error;
   // Node's own hint, how an argument is given that looks like an option, is of no use here.
   const says = wrongArguments ? error.message.replace(/\. To specify a positional argument .*/s, '') : error.message;
-  warn(meant ? says : (error.stack ?? error.message));
+  if (meant) warn(says);
+  else for (const line of (error.stack ?? error.message).split('\n')) warn(line);
   if (wrongArguments) warn(`see: ${helpOn(process.argv[2])}`);
   else if (isUnreached(error)) warn('ccapi doctor looks for the reason');
   process.exitCode = wrongArguments ? 2 : 1;
+}
+
+endWithReader();
+// Node itself would print the message as it is.
+process.on('uncaughtException', (error) => {
+  report(error);
+  process.exit();
 });
+main(process.argv.slice(2)).catch(report);

@@ -1,6 +1,6 @@
 import { parseArgs } from 'node:util';
 import { Context } from '../index.ts';
-import { type Command, print, printable } from './command.ts';
+import { type Command, print } from './command.ts';
 
 export const path: Command = {
   usage: `usage: ccapi path [--explain]
@@ -14,7 +14,7 @@ is reached.
 
   async run(args) {
     const { values } = parseArgs({ args, options: { explain: { type: 'boolean' } } });
-    await using context = new Context(values.explain ? { explain: (line) => print(printable(line)) } : {});
+    await using context = new Context(values.explain ? { explain: (line) => print(line) } : {});
     print(await context.getServerPath());
   },
 };

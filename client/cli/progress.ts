@@ -1,3 +1,5 @@
+import { hasTerminal, overwriteLine } from './command.ts';
+
 /** How long something may take before its progress is shown, and how often it is shown then, in milliseconds. */
 const INTERVAL = 200;
 
@@ -16,14 +18,14 @@ export class Progress {
   /** So much is done. */
   reached(done: number): void {
     const now = performance.now();
-    if (!process.stderr.isTTY || now - this.#shownAt < INTERVAL) return;
+    if (!hasTerminal() || now - this.#shownAt < INTERVAL) return;
     this.#shownAt = now;
     this.#shown = true;
-    process.stderr.write(`\r${this.#what}: ${done} of ${this.#total}\x1b[K`);
+    overwriteLine(`${this.#what}: ${done} of ${this.#total}`);
   }
 
   /** It is over: the line is clear again. */
   end(): void {
-    if (this.#shown) process.stderr.write('\r\x1b[K');
+    if (this.#shown) overwriteLine('');
   }
 }

@@ -1,7 +1,7 @@
 import { Context } from '../index.ts';
 import { Locator } from '../locate.ts';
 import { ended } from '../worker-process.ts';
-import { print, printable, UsageError } from './command.ts';
+import { print, printJSON, UsageError } from './command.ts';
 import { finishedCCaches } from './open-named.ts';
 
 /** Prints what the login sessions hold that have anything. */
@@ -18,12 +18,12 @@ export async function listSessions(json: boolean): Promise<void> {
     listings.push({ session, current: session === own, ccaches });
   }
   if (json) {
-    print(JSON.stringify(listings, null, 2));
+    printJSON(listings);
     return;
   }
   for (const { session, current, ccaches } of listings) {
     print(`Session ${session}${current ? ' (this one)' : ''}`);
-    for (const { name, principal } of ccaches) print(printable(`  API:${name}  ${principal}`));
+    for (const { name, principal } of ccaches) print(`  API:${name}  ${principal}`);
   }
 }
 

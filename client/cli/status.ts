@@ -2,7 +2,7 @@ import { parseArgs } from 'node:util';
 import type { WorkerStatus } from '../../proto/status.ts';
 import { Locator } from '../locate.ts';
 import { statusOf } from '../worker-process.ts';
-import { type Command, print, printable } from './command.ts';
+import { type Command, print, printJSON, printLines } from './command.ts';
 import { type RunningServer, runningServers } from './running-servers.ts';
 import { howLong } from './ticket-text.ts';
 
@@ -22,24 +22,26 @@ Shows how your credential-cache server on this host is, if it runs; none is star
     if (values['all-users']) return showAll(values.json ?? false);
     const found = await new Locator({ here: true }).running();
     if (!found) {
-      print(values.json ? 'null' : 'no server runs');
+      if (values.json) printJSON(null);
+      else print('no server runs');
       process.exitCode = 1;
       return;
     }
     const { path } = found;
     const known = await statusOf(found);
-    print(values.json ? JSON.stringify({ path, ...known }, null, 2) : asText(path, known));
+    if (values.json) printJSON({ path, ...known });
+    else printLines(asLines(path, known));
   },
 };
 
-function asText(
+function asLines(
   path: string,
   { version, pid, started, memory, keptIn, leavesIn, renewsIn, requests, ...counts }: WorkerStatus,
-): string {
+): string[] {
   const asked = Object.entries(requests)
     .sort(([, one], [, other]) => other - one)
     .map(([name, count]) => `  ${String(count).padStart(8)}  ${name}`);
-  const lines = [
+  return [
     `socket       ${path}`,
     `process      ${pid}, version ${version}, for ${howLong(Date.now() / 1000 - started)}`,
     `memory       ${megabytes(memory)}`,
@@ -50,13 +52,12 @@ function asText(
     ...(renewsIn === undefined ? [] : [`renews       a ticket in ${howLong(renewsIn)}`]),
     ...(asked.length > 0 ? ['requests', ...asked] : []),
   ];
-  return lines.map(printable).join('\n');
 }
 
 async function showAll(json: boolean): Promise<void> {
   const servers = await runningServers();
-  if (json) print(JSON.stringify(servers, null, 2));
-  for (const server of json ? [] : servers) print(printable(asLine(server)));
+  if (json) printJSON(servers);
+  for (const server of json ? [] : servers) print(asLine(server));
 }
 
 function asLine({ uid, pid, memory, path, status: known }: RunningServer): string {

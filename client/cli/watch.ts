@@ -1,7 +1,7 @@
 import { parseArgs } from 'node:util';
 import { isUnfinished } from '../../proto/unfinished.ts';
 import { CCAPIError, type CCache, Context } from '../index.ts';
-import { type Command, print, printable } from './command.ts';
+import { type Command, print, printJSON } from './command.ts';
 
 interface Seen {
   name: string;
@@ -34,7 +34,10 @@ Prints what changes in your ccaches as it happens, until it is interrupted. What
     for (;;) {
       await changeOf(context);
       const after = await look(context);
-      for (const event of difference(before, after)) print(json ? JSON.stringify(event) : asText(event));
+      for (const event of difference(before, after)) {
+        if (json) printJSON(event, 0);
+        else print(asText(event));
+      }
       before = after;
     }
   },
@@ -105,5 +108,5 @@ function difference(before: Snapshot, after: Snapshot): Event[] {
 }
 
 function asText({ event, name, principal }: Event): string {
-  return printable(`${event} API:${name} (${principal})`);
+  return `${event} API:${name} (${principal})`;
 }

@@ -26,6 +26,7 @@ const cases: [args: string[], env: NodeJS.ProcessEnv, says: string, next?: strin
   [['destroy', 'x'], home, 'expected no argument', 'see: ccapi destroy --help'],
   [['destroy', '--session', '../x'], { ...home, CCAPI_SCOPE: 'session' }, '"../x" is no name of a login session'],
   [['env', '-s', '-c'], home, '-s and -c exclude each other', 'see: ccapi env --help'],
+  [['env'], { ...home, KRB5_CONFIG: '/etc/\u202e.conf' }, 'krb5.conf:/etc/\\u{202e}.conf cannot be given to a shell'],
   [['exec'], home, 'exec needs a command', 'see: ccapi exec --help'],
   [['exec', '-x'], home, 'exec has no option -x', 'see: ccapi exec --help'],
   [['exec', '--', '/nonexistent/program'], home, '/nonexistent/program'],
