@@ -1,6 +1,6 @@
 // The package that npm makes, installed where there is nothing but Node: no koffi, no development tools, no network.
 import { execFileSync } from 'node:child_process';
-import { chmodSync, chownSync, existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
+import { chmodSync, chownSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { beforeAll, expect, inject, it } from 'vitest';
 import { afterwards, endWorkersBelow, eventually, start, temporaryDirectory } from '../setup/cleanup.ts';
 import { cleanEnvironment, freePort, run, succeed } from '../setup/programs.ts';
@@ -18,11 +18,9 @@ beforeAll(async () => {
   execFileSync(process.execPath, ['build-types.mjs'], options);
   execFileSync('npm', ['pack', '--pack-destination', directory], options);
   const [archive] = readdirSync(directory).filter((name) => name.endsWith('.tgz'));
-  execFileSync(
-    'npm',
-    ['install', '-g', '--offline', '--omit=optional', '--prefix', prefix, `${directory}/${archive}`],
-    options,
-  );
+  // npm leaves out what is optional and not to be had, as on a machine without a network.
+  const offline = ['--offline', '--cache', `${directory}/cache`];
+  execFileSync('npm', ['install', '-g', ...offline, '--prefix', prefix, `${directory}/${archive}`], options);
   const runtime = `${directory}/runtime`;
   mkdirSync(runtime, { mode: 0o700 });
   if (user) chownSync(runtime, user.uid, user.gid);
@@ -44,6 +42,25 @@ it('has the three programs', async () => {
   }
   const printed = await succeed(`${prefix}/bin/ccapi-launcher`, ['--print-inetd-entry'], { env });
   expect(printed).toContain(`${prefix}/lib/node_modules/ccapi/dist/ccapi-launcher.js --wait`);
+});
+
+it('fixes what is installed beside it: version and digest of each package, and none of development', () => {
+  const lock = JSON.parse(readFileSync(`${prefix}/lib/node_modules/ccapi/npm-shrinkwrap.json`, 'utf8'));
+  const packages = Object.entries<Record<string, unknown>>(lock.packages).filter(([path]) => path !== '');
+  const needed = packages.filter(([, { dev, devOptional }]) => !dev && !devOptional);
+  const { optionalDependencies, dependencies = {} } = JSON.parse(readFileSync(`${root}/package.json`, 'utf8'));
+  const names = needed.map(([path]) => path.replace('node_modules/', ''));
+  expect(names).toEqual(expect.arrayContaining([...Object.keys(optionalDependencies), ...Object.keys(dependencies)]));
+  expect(names).toContain(`@koromix/koffi-${process.platform}-${process.arch}`);
+  for (const [, { version, integrity }] of needed) {
+    expect(version).toMatch(/^\d+\.\d+\.\d+$/);
+    expect(integrity).toMatch(/^sha512-/);
+  }
+  // Other package managers read no shrinkwrap.
+  for (const version of Object.values({ ...optionalDependencies, ...dependencies })) {
+    expect(version).toMatch(/^\d+\.\d+\.\d+$/);
+  }
+  expect(existsSync(`${prefix}/lib/node_modules/ccapi/node_modules/vitest`)).toBe(false);
 });
 
 it('says once what is missed without koffi', async () => {
