@@ -1,6 +1,7 @@
-import { readdirSync, readFileSync, statSync } from 'node:fs';
+import { readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { CCAPIError } from '../proto/error.ts';
+import { readRegularFile } from './read-file.ts';
 
 /** Where krb5.conf is looked for when the environment does not say. */
 export const DEFAULT_KRB5_CONF = '/etc/krb5.conf';
@@ -154,21 +155,27 @@ function parseDirectory(directory: string, tree: Tree, nesting: number, from: st
   }
 }
 
+/** Bytes of the largest file that is read; the largest in use have some tens of thousands. */
+const MAX_FILE = 4 * 2 ** 20;
+
 function readIncluded(file: string, from: string): string {
   try {
-    return readFileSync(file, 'utf8');
+    return readRegularFile(file, MAX_FILE).toString();
   } catch (error) {
-    throw new CCAPIError('ccErrBadParam', `${from}: ${file} cannot be read`, { cause: error });
+    const why = error instanceof CCAPIError ? error.message : `${file} cannot be read`;
+    throw new CCAPIError('ccErrBadParam', `${from}: ${why}`, { cause: error });
   }
 }
 
 function readListed(file: string): string {
   try {
-    return readFileSync(file, 'utf8');
+    return readRegularFile(file, MAX_FILE).toString();
   } catch (error) {
     const code = (error as NodeJS.ErrnoException).code;
     if (code === 'ENOENT' || code === 'ENOTDIR' || code === 'EACCES') return '';
-    throw new CCAPIError('ccErrBadParam', `${file} cannot be read`, { cause: error });
+    throw error instanceof CCAPIError
+      ? error
+      : new CCAPIError('ccErrBadParam', `${file} cannot be read`, { cause: error });
   }
 }
 

@@ -1,6 +1,7 @@
-import { readdirSync, readFileSync } from 'node:fs';
+import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
+import { readRegularFile } from '../../etc/read-file.ts';
 import { type ReadCCacheFile, readCCacheFile } from '../../proto/ccache-file.ts';
 import { CCAPIError } from '../index.ts';
 import { UsageError } from './command.ts';
@@ -30,14 +31,27 @@ export function ccacheFiles(residual: string): string[] {
   return [filePath(residual.replace(/^DIR::/i, 'FILE:'))];
 }
 
-/** Reads a FILE ccache; its errors name the file. */
+/** Bytes of the largest FILE ccache that is read. */
+const MAX_CCACHE = 64 * 2 ** 20;
+
+/** Bytes of the largest `primary` file of a DIR that is read: it holds one name. */
+const MAX_PRIMARY = 2 ** 20;
+
+/** Reads a FILE ccache; its errors name the file. Devices, FIFOs and what is too large are refused. */
 export function readFileCCache(path: string): ReadCCacheFile {
+  const bytes = readRegularFile(path, MAX_CCACHE, (head) => checkVersion(head, path));
   try {
-    return readCCacheFile(readFileSync(path));
+    return readCCacheFile(bytes);
   } catch (error) {
     if (!(error instanceof CCAPIError)) throw error;
     throw new CCAPIError(error.code, `${path}: ${error.message}`, { cause: error });
   }
+}
+
+/** Refuses a file that does not begin as a FILE ccache of any version does, before the rest is read. */
+function checkVersion(head: Buffer, path: string): void {
+  const [first, version = 0] = head;
+  if (first !== 5 || version < 1 || version > 4) throw new CCAPIError('malformed', `${path}: not a FILE ccache`);
 }
 
 function filesIn(directory: string): string[] {
@@ -51,7 +65,7 @@ function filesIn(directory: string): string[] {
 
 function primaryOf(directory: string): string | undefined {
   try {
-    return readFileSync(join(directory, 'primary'), 'utf8').split('\n')[0];
+    return readRegularFile(join(directory, 'primary'), MAX_PRIMARY).toString().split('\n')[0];
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
     throw error;
