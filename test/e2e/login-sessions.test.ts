@@ -1,23 +1,17 @@
 // With scope = session each login session of a user has tickets of its own, for the library and for stock programs.
-import { appendFileSync, cpSync, existsSync, mkdirSync, readdirSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, statSync } from 'node:fs';
 import { beforeAll, describe, expect, inject, it } from 'vitest';
 import { eventually, memory, processesOf, temporaryDirectory, workersBelow } from '../setup/cleanup.ts';
 import { type FrontDoor, frontDoorRequirements, startFrontDoor } from '../setup/front-door.ts';
-import { ccapi, type Outcome, programs, run, sendBytes, succeed } from '../setup/programs.ts';
-import { linesBelow } from '../setup/readme.ts';
+import { ccapi, type Outcome, programs, run, sendBytes } from '../setup/programs.ts';
 import { describeWith } from '../setup/requirements.ts';
-import { startSshd } from '../setup/sshd.ts';
 import type { TestUser } from '../setup/test-users.ts';
 
 /** Begins a login session as a login does it, says its number, and has the user in it do what each line says. */
 const LOGIN =
   'echo "$1" >/proc/self/loginuid && cat /proc/self/sessionid && echo && exec setpriv --reuid "$1" --regid "$2" --clear-groups sh';
 
-/** In a mount namespace of its own, with what somebody has installed there, does the rest. */
-const ELSEWHERE =
-  'mount --bind "$0/etc" /etc && mount --bind "$0/bin" /usr/local/bin && mount --bind "$0/sbin" /usr/local/sbin && exec "$@"';
-
-describeWith([...frontDoorRequirements, 'openssh-server'], 'two login sessions of a user', () => {
+describeWith(frontDoorRequirements, 'two login sessions of a user', () => {
   const [alice, bob] = inject('users') as [TestUser, TestUser];
   let machine: FrontDoor;
   let own: string;
@@ -91,28 +85,6 @@ describeWith([...frontDoorRequirements, 'openssh-server'], 'two login sessions o
     expect((await login(`${command} destroy --session ../..`)).stderr).toBe(
       'ccapi: "../.." is no name of a login session\n',
     );
-  });
-
-  it('end at logout by themselves, as the README has it', async () => {
-    const directory = temporaryDirectory();
-    const [pam, script] = linesBelow('For an admin').filter(([line = '']) => /pam_exec|^#!/.test(line));
-    cpSync('/etc', `${directory}/etc`, { recursive: true, verbatimSymlinks: true });
-    appendFileSync(`${directory}/etc/pam.d/common-session`, `${pam?.join('\n')}\n`);
-    cpSync(machine.env.KRB5_CONFIG as string, `${directory}/etc/krb5.conf`);
-    mkdirSync(`${directory}/bin`);
-    mkdirSync(`${directory}/sbin`);
-    writeFileSync(`${directory}/bin/ccapi`, `#!/bin/sh\nexec ${command} "$@"\n`, { mode: 0o755 });
-    writeFileSync(`${directory}/sbin/ccapi-close-session`, `${script?.join('\n')}\n`, { mode: 0o755 });
-    await succeed('/usr/bin/ssh-keygen', ['-q', '-t', 'ed25519', '-N', '', '-f', `${directory}/key`]);
-    const lines = ['UsePAM yes', `AuthorizedKeysFile ${directory}/key.pub`];
-    const port = await startSshd(lines, {}, ['/usr/bin/unshare', '-m', 'sh', '-c', ELSEWHERE, directory]);
-    const ssh = ['-F', '/dev/null', '-i', `${directory}/key`, '-o', 'StrictHostKeyChecking=no'];
-    const where = ['-o', `UserKnownHostsFile=${directory}/known`, '-p', String(port), `${alice.name}@127.0.0.1`];
-    const typed = `cat /proc/self/sessionid; echo; echo ${machine.kdc.password} | kinit alice; ls ${own}; klist`;
-    const printed = (await succeed('/usr/bin/ssh', [...ssh, ...where, typed])).split('\n');
-    expect(printed).toContain(`s.${printed[0]}`);
-    expect(printed).toContain('Default principal: alice@TEST.EXAMPLE');
-    await eventually(() => !existsSync(`${own}/s.${printed[0]}`));
   });
 
   it('are named by the login where it names them', async () => {

@@ -1,6 +1,6 @@
 // The README's table of settings is the code's.
-import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { readdirSync, readFileSync } from 'node:fs';
+import { join, relative } from 'node:path';
 import { expect, it } from 'vitest';
 import { settingsTable } from '../../etc/settings.ts';
 import { version } from '../../etc/version.ts';
@@ -23,6 +23,18 @@ it('names every opcode of KCM that is served', () => {
   expect(numbers).toEqual(Object.values(operations).map(({ number }) => number));
   const named = rows.flatMap(([, , , names]) => names?.match(/[A-Z]+(?:_[A-Z]+)*(?=,|$| and)/g) ?? []);
   expect(named).toHaveLength(numbers.length);
+});
+
+it('nothing that an admin installs is for PAM, which runs a program as root in an environment that the user sets', () => {
+  const root = join(import.meta.dirname, '../..');
+  const offered = ['etc/man', 'etc/samples'].flatMap((directory) =>
+    readdirSync(join(root, directory), { recursive: true, withFileTypes: true })
+      .filter((entry) => entry.isFile())
+      .map((entry) => relative(root, join(entry.parentPath, entry.name))),
+  );
+  for (const name of ['README.md', ...offered]) {
+    expect(readFileSync(join(root, name), 'utf8'), name).not.toMatch(/pam_exec|PAM_USER|pam\.d/);
+  }
 });
 
 it('the version is that of the package', () => {

@@ -3,8 +3,8 @@ import { join } from 'node:path';
 import { eventually, start, temporaryDirectory } from './cleanup.ts';
 import { cleanEnvironment, freePort, isPortOpen, succeed } from './programs.ts';
 
-/** A real sshd on loopback, run by root, as the last words of `wrapper`; resolves with its port. `lines` configure it. */
-export async function startSshd(lines: string[], env: NodeJS.ProcessEnv = {}, wrapper: string[] = []): Promise<number> {
+/** A real sshd on loopback, run by root; resolves with its port. `lines` configure it. */
+export async function startSshd(lines: string[], env: NodeJS.ProcessEnv = {}): Promise<number> {
   const directory = temporaryDirectory();
   const port = await freePort();
   const hostKey = join(directory, 'host_key');
@@ -14,8 +14,7 @@ export async function startSshd(lines: string[], env: NodeJS.ProcessEnv = {}, wr
   const common = [`Port ${port}`, 'ListenAddress 127.0.0.1', `HostKey ${hostKey}`, `PidFile ${directory}/pid`];
   writeFileSync(configuration, [...common, ...lines, 'UsePAM no', 'UseDNS no', 'StrictModes no', ''].join('\n'));
   mkdirSync('/run/sshd', { recursive: true, mode: 0o755 });
-  const [program = '', ...args] = [...wrapper, '/usr/sbin/sshd', '-D', '-e', '-f', configuration];
-  start(program, args, { env: cleanEnvironment(env), stdio: 'ignore' });
+  start('/usr/sbin/sshd', ['-D', '-e', '-f', configuration], { env: cleanEnvironment(env), stdio: 'ignore' });
   await eventually(() => isPortOpen(port));
   return port;
 }
