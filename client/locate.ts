@@ -74,7 +74,7 @@ export class Locator {
       const path = `${directory}/${SOCKET_NAME}`;
       try {
         const found = await connectToWorker(path, this.#uid);
-        this.#explain(`${path}: ${found ? 'a server listens' : 'nobody listens'}`);
+        this.#explain(`${path}: ${found ? 'a server listens' : 'no server listens'}`);
         if (found) return found;
       } catch (error) {
         // Where the settings name the place, there is no other.
@@ -162,7 +162,7 @@ export class Locator {
         this.#explain(`${name}: answers ${path}`);
         return found;
       }
-      const why = path === undefined ? 'nothing listens there' : `nobody listens at ${path}`;
+      const why = path === undefined ? 'nothing listens there' : `no server listens at ${path}`;
       const failure = new CCAPIError('ccErrServerUnavailable', `${name}: ${why}`);
       return { failure, isFinal: decides && path !== undefined };
     } catch (error) {
@@ -210,7 +210,7 @@ export class Locator {
     const { host, port = this.settings.port ?? 789 } = uri;
     const { path, found } = await askForWorker(() => askAddress(host, port, this.#whose), this.#uid);
     if (found) return found;
-    const why = path === undefined ? 'nothing listens there' : `nobody listens at ${path}`;
+    const why = path === undefined ? 'nothing listens there' : `no server listens at ${path}`;
     throw new CCAPIError('ccErrServerUnavailable', `${uri.text}: ${why}`);
   }
 

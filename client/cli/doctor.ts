@@ -90,7 +90,7 @@ function directory(path: string, uid: number): Finding {
   if (!existsSync(path)) return { what, fine: true, says: 'not made yet' };
   try {
     checkPrivateDirectory(path, uid);
-    return { what, fine: true, says: "yours, and nobody else's" };
+    return { what, fine: true, says: 'yours alone' };
   } catch (error) {
     return {
       what,
@@ -186,7 +186,7 @@ async function door({ env, uid, server }: Patient): Promise<Finding[]> {
     }
     const todo = 'add the second line of ccapi-launcher --print-inetd-entry to inetd.conf, or: ccapi exec -- COMMAND';
     return [
-      { what, fine: false, says: code === 'EACCES' ? 'you may not connect to it' : 'nobody listens there', todo },
+      { what, fine: false, says: code === 'EACCES' ? 'you may not connect to it' : 'no server listens there', todo },
     ];
   }
 }

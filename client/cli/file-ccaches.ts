@@ -17,8 +17,9 @@ export function residualArguments(args: string[], expected: string): { cache: st
 
 /** The path in `FILE:/path`, or in a bare path, which the Kerberos programs read as a FILE too. */
 export function filePath(residual: string): string {
-  const [, type, path] = /^(?:([A-Za-z]+):)?(.+)$/.exec(residual) ?? [];
-  if (path === undefined || (type !== undefined && type.toUpperCase() !== 'FILE')) {
+  // What stands before the first colon is a type, also where it is empty, or where nothing follows.
+  const [, type, path = ''] = /^(?:([A-Za-z]*):)?(.*)$/s.exec(residual) ?? [];
+  if (path === '' || (type !== undefined && type.toUpperCase() !== 'FILE')) {
     throw new UsageError(`expected FILE:PATH and not ${JSON.stringify(residual)}`);
   }
   return path;

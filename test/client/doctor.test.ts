@@ -129,7 +129,7 @@ describe('a fault:', () => {
   it('no door, or one that is another’s', async () => {
     const { port } = await startLauncher([`--directory=${base}`]);
     env.CCAPI_PORT = String(port);
-    expect(await wrong()).toEqual({ 'KCM at /door': 'nobody listens there' });
+    expect(await wrong()).toEqual({ 'KCM at /door': 'no server listens there' });
     await listening({ path: `${directory}/door` }, Buffer.from('00000004000000008ff4ea44', 'hex'));
     expect(await wrong()).toEqual({ 'KCM at /door': 'what answers there is not ours' });
   });

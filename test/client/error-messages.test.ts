@@ -44,6 +44,12 @@ const cases: [args: string[], env: NodeJS.ProcessEnv, says: string, next?: strin
   [['import', `DIR:${directory}/empty`], home, `DIR:${directory}/empty: no ccache with a principal`],
   [['import', 'FILE:/etc/passwd'], home, '/etc/passwd: not a FILE ccache'],
   [['export', 'DIR:/tmp'], home, 'expected FILE:PATH and not "DIR:/tmp"', 'see: ccapi export --help'],
+  ...['KCM:', 'FILE:', 'DIR:', ':', ':/tmp/x'].map((residual): [string[], NodeJS.ProcessEnv, string, string] => [
+    ['export', residual],
+    home,
+    `expected FILE:PATH and not "${residual}"`,
+    'see: ccapi export --help',
+  ]),
   [['status', '--no'], home, "Unknown option '--no'", 'see: ccapi status --help'],
   [['stop'], { ...home, CCAPI_DIRECTORY: `${directory}/held` }, 'not a server of this host that could be ended'],
   [['list'], away('nowhere'), 'CCAPI_SERVER: "nowhere" is not inetd://'],

@@ -59,7 +59,7 @@ it('says what launchers answer, and by which rule one refuses', async () => {
   const { port } = await startLauncher([`--directory=${base}`]);
   const alone = { KRB5_CONFIG: '/nonexistent', CCAPI_AUTOSTART: 'no', CCAPI_DIRECTORY: base, CCAPI_PORT: String(port) };
   expect((await ccapi(['path', '--explain'], { env: alone })).stdout.split('\n')).toEqual([
-    `${base}/${uid}/S.ccapi: nobody listens`,
+    `${base}/${uid}/S.ccapi: no server listens`,
     `launcher on port ${port}: answers ${base}/${uid}/S.ccapi`,
     `${base}/${uid}/S.ccapi`,
     '',
@@ -67,7 +67,7 @@ it('says what launchers answer, and by which rule one refuses', async () => {
   const refusing = await startLauncher([`--directory=${base}/other`, `--deny=${uid}`]);
   const refused = { ...alone, CCAPI_DIRECTORY: `${base}/other`, CCAPI_PORT: String(refusing.port) };
   expect((await ccapi(['path', '--explain'], { env: refused })).stdout.split('\n')).toEqual([
-    `${base}/other/${uid}/S.ccapi: nobody listens`,
+    `${base}/other/${uid}/S.ccapi: no server listens`,
     `launcher on port ${refusing.port}: uid ${uid} is not served: deny = ${uid}`,
     '',
   ]);
