@@ -72,7 +72,7 @@ function forLauncher(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
 
 /**
  * Asks the launcher at an address for the path of a worker; undefined where nothing listens there. `check` is called once
- * connected, before anything is sent.
+ * connected, before anything is sent. `deadline` is in ms.
  */
 export async function askAddress(
   host: string,
@@ -81,18 +81,24 @@ export async function askAddress(
   deadline = ANSWER_DEADLINE,
   check: () => void = () => {},
 ): Promise<string | undefined> {
+  const started = performance.now();
   const socket = connect({ host, port });
+  // A listener that accepts nothing keeps a connection waiting for minutes once its queue is full.
+  const late = () => socket.destroy(new RendezvousError(NO_LAUNCHER, `no connection within ${deadline / 1000} s`));
+  const timer = setTimeout(late, deadline);
   try {
     await new Promise<void>((resolve, reject) => {
       socket.once('connect', resolve);
       socket.once('error', reject);
     });
+    clearTimeout(timer);
     check();
-    return await exchange(socket, socket, whose, deadline);
+    return await exchange(socket, socket, whose, Math.max(deadline - (performance.now() - started), 1));
   } catch (error) {
     if (isNobodyThere(error)) return undefined;
     throw error;
   } finally {
+    clearTimeout(timer);
     socket.destroy();
   }
 }
@@ -102,7 +108,7 @@ function exchange(input: Readable, output: Writable, whose: Whose, deadlineMs: n
     // Bytes and not text: a path is UTF-8, and a character may come in two pieces.
     let received = Buffer.alloc(0);
     const fail = (message: string) => reject(new RendezvousError(NO_LAUNCHER, message));
-    const deadline = setTimeout(() => fail(`no answer within ${deadlineMs / 1000} s`), deadlineMs);
+    const deadline = setTimeout(() => fail(`no answer within ${Math.ceil(deadlineMs / 1000)} s`), deadlineMs);
     input.on('data', (chunk: Buffer) => {
       received = Buffer.concat([received, chunk]);
       const end = received.indexOf('\n');

@@ -53,6 +53,7 @@ export class Locator {
   #settings: Settings | undefined;
   #destination: { uris: readonly ServerURI[] | undefined } | undefined;
   #passedOver: CCAPIError[] = [];
+  #machineSeen: Machine | undefined;
 
   constructor({ env = process.env, launcher, here = false, session, service, explain }: LocateOptions = {}) {
     this.#env = env;
@@ -70,6 +71,7 @@ export class Locator {
   async running(): Promise<Found | undefined> {
     if (this.#uris) return undefined;
     this.#passedOver = [];
+    this.#machineSeen = undefined;
     for (const directory of this.#directories()) {
       const path = `${directory}/${SOCKET_NAME}`;
       try {
@@ -125,7 +127,8 @@ export class Locator {
   /** What root has set up; undefined where that is all there is, since the settings name it or this is root. */
   get #machine(): Machine | undefined {
     if (this.#isConfigured || this.#uid === 0) return undefined;
-    return new Machine(clientDirectories(this.settings, this.#uid, this.#env).first, this.settings.port);
+    this.#machineSeen ??= new Machine(clientDirectories(this.settings, this.#uid, this.#env).first, this.settings.port);
+    return this.#machineSeen;
   }
 
   get #whose(): Whose {

@@ -11,6 +11,7 @@ export const ROOT_PORT = 789;
 export class Machine {
   readonly #directory: string;
   readonly #port: number;
+  #rootListensThere: boolean | undefined;
 
   /** `directory` is the user's below root's base. */
   constructor(directory: string, port = ROOT_PORT) {
@@ -18,7 +19,7 @@ export class Machine {
     this.#port = port;
   }
 
-  /** Whether root's launcher listens, or has made a directory for this user. */
+  /** Whether root's launcher listened when this was first called, or has made a directory for this user. */
   serves(): boolean {
     return this.hasDirectory() || this.#rootListens();
   }
@@ -32,7 +33,11 @@ export class Machine {
     return `${this.#directory} is there, but no launcher answers on port ${this.#port}; is inetd running?`;
   }
 
+  /** Reads the kernel's table once: it may be long. */
   #rootListens(): boolean {
-    return (['127.0.0.1', '::1'] as const).some((host) => listenerUids(host, this.#port)?.includes(0));
+    this.#rootListensThere ??= (['127.0.0.1', '::1'] as const).some((host) =>
+      listenerUids(host, this.#port)?.includes(0),
+    );
+    return this.#rootListensThere;
   }
 }

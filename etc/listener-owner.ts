@@ -27,13 +27,14 @@ const candidates: Record<Loopback, [table: 'tcp' | 'tcp6', words: string[]][]> =
  * Reads the whole table: only for programs that act for one user.
  */
 export function listenerUids(address: Loopback, port: number, readTable = readProcTable): number[] | undefined {
-  const tables = { tcp: readTable('tcp'), tcp6: readTable('tcp6') };
-  if (tables.tcp === undefined) return undefined;
-  for (const [table, words] of candidates[address]) {
-    const uids = uidsListening(tables[table] ?? '', asInTable(words), port);
+  const read = new Map<string, string | undefined>();
+  for (const [name, words] of candidates[address]) {
+    if (!read.has(name)) read.set(name, readTable(name));
+    const uids = uidsListening(read.get(name) ?? '', asInTable(words), port);
     if (uids.length > 0) return uids;
   }
-  return [];
+  // A kernel without IPv6 has the one table.
+  return [...read.values()].some((table) => table !== undefined) || readTable('tcp') !== undefined ? [] : undefined;
 }
 
 function uidsListening(table: string, address: string, port: number): number[] {

@@ -49,6 +49,24 @@ describeWith(['root', 'Linux'], 'the server of a user', () => {
       expect(mute.stdout()).toContain('connected');
     });
 
+    it('is found where its own port 7789 has a full queue, long before the kernel gives up', async () => {
+      const full = `
+        require('node:net').createServer().listen({ port: 7789, host: '127.0.0.1', backlog: 1 }, () => {
+          console.log('listening');
+          Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0);
+        });`;
+      await machine.startNode(alice, ['-e', full]);
+      const fill = `
+        let connected = 0;
+        for (let i = 0; i < 6; i++) {
+          require('node:net').connect(7789, '127.0.0.1', () => ++connected === 2 && console.log('full'));
+        }`;
+      await machine.startNode(alice, ['-e', fill]);
+      const before = performance.now();
+      expect(await path(withRuntime)).toBe(`${runtime}/ccapi/${alice.uid}/S.ccapi\n`);
+      expect(performance.now() - before).toBeLessThan(10_000);
+    });
+
     it('is found where another user has taken the place in /tmp', async () => {
       await machine.sh(bob, `mkdir -m 777 ${own}`);
       expect(await path(withRuntime)).toBe(`${runtime}/ccapi/${alice.uid}/S.ccapi\n`);
