@@ -1,6 +1,6 @@
 /** The C library through koffi, for the calls that Node lacks. koffi is loaded at the first of them, never before. */
 
-type Koffi = typeof import('koffi');
+import { type Koffi, loadKoffi } from './load-koffi.ts';
 
 /** koffi, and the C library of this process. */
 export interface Libc {
@@ -26,16 +26,6 @@ export function libc(): Libc | undefined {
 /** What a program without root reports, once, where koffi is missing. */
 export const withoutKoffi =
   'koffi is missing: the kernel is not asked who connects, and nothing reaches the system log; install it: npm install -g --include=optional ccapi';
-
-/** The addon itself, where it is found: what koffi's own module does around it takes longer than all the rest. */
-function loadKoffi(): Koffi {
-  const addon = `@koromix/koffi-linux-${process.arch}/linux_${process.arch}/koffi.node`;
-  try {
-    return require(addon);
-  } catch {
-    return require('koffi');
-  }
-}
 
 /** Numbers of system calls that have no wrapper in every C library, or one that does more. Source: syscalls(2). */
 const numbers = {

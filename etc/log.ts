@@ -1,4 +1,5 @@
 import { fstatSync } from 'node:fs';
+import { escapeText } from './escape.ts';
 import { sendAtOnce, syslog, syslogFacility, syslogLevel } from './syslog.ts';
 
 /**
@@ -19,8 +20,8 @@ export interface Log {
 /** The log of a program. */
 export function openLog(program: string, destination: LogDestination): Log {
   const write = (level: keyof typeof syslogLevel, facility: keyof typeof syslogFacility) => (message: string) => {
-    // What a peer sent may be in a message, so nothing in it may begin another line or move a terminal's cursor.
-    const line = message.replace(/[^\x20-\x7e\u00a0-\uffff]/g, '?');
+    // What a peer sent may be in a message.
+    const line = escapeText(message);
     if (destination === 'syslog') syslog(program, syslogFacility[facility] | syslogLevel[level], line);
     else if (destination === 'systemd') writeToJournal(`<${syslogLevel[level]}>${line}\n`);
     else process.stderr.write(`${program}: ${level === 'info' ? '' : `${level}: `}${line}\n`);
