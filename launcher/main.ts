@@ -2,6 +2,7 @@ import { closeSync, openSync, writeSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { canAskForPeers, isListeningSocket } from '../etc/host.ts';
 import { openLog } from '../etc/log.ts';
+import { NameService } from '../etc/name-service.ts';
 import { passedDescriptors } from '../etc/passed-descriptors.ts';
 import {
   loadSettings,
@@ -18,7 +19,6 @@ import { listenByHand } from './by-hand.ts';
 import { ConnectionQuota } from './connection-quota.ts';
 import { type LauncherContext, serveConnection, serveListeners } from './launcher.ts';
 import { type Mode, startedAs, stdinIsSocket, stdoutIsApart } from './mode.ts';
-import { NameService } from './name-service.ts';
 import { Refusals } from './refusals.ts';
 import { sample, sampleOptions } from './samples.ts';
 import { WorkerRegistry } from './worker-registry.ts';

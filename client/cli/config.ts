@@ -1,16 +1,22 @@
 import { parseArgs } from 'node:util';
-import { settingNameInFile, settingsInForce, settingText } from '../../etc/settings.ts';
+import type { AccessRule } from '../../etc/access-rules.ts';
+import { NameService } from '../../etc/name-service.ts';
+import { loadSettings, settingNameInFile, settingsInForce, settingText } from '../../etc/settings.ts';
 import { type Command, print, printJSON } from './command.ts';
 
 export const config: Command = {
-  usage: `usage: ccapi config [--json]
+  usage: `usage: ccapi config [--json | --check]
 
 Shows every setting that is in force, as krb5.conf has it, and where it was set.
+
+  --check  only say what is wrong with them: keys, values, and names in allow, deny and redirect that no database has;
+           exits with 1 where anything is. Before a launcher reads a changed krb5.conf, this is the command to type.
 
   ccapi config | grep -v default`,
 
   async run(args) {
-    const { values } = parseArgs({ args, options: { json: { type: 'boolean' } } });
+    const { values } = parseArgs({ args, options: { json: { type: 'boolean' }, check: { type: 'boolean' } } });
+    if (values.check) return check();
     const settings = [...settingsInForce()].map(([name, { value, where }]) => ({
       key: settingNameInFile(name),
       value: settingText(value),
@@ -24,3 +30,21 @@ Shows every setting that is in force, as krb5.conf has it, and where it was set.
       }
   },
 };
+
+/** Throws the first error of the settings; prints each name that no database has. */
+async function check(): Promise<void> {
+  const { allow, deny, redirect } = loadSettings();
+  const names = new NameService();
+  const rules: Record<string, readonly Pick<AccessRule, 'pattern'>[]> = {
+    allow,
+    deny,
+    redirect: redirect.flatMap(({ patterns }) => patterns.map((pattern) => ({ pattern }))),
+  };
+  for (const [key, ofKey] of Object.entries(rules)) {
+    for (const name of await names.missingNames(ofKey)) {
+      print(`${key}: ${name}: no database has this name; correct it in krb5.conf`);
+      process.exitCode = 1;
+    }
+  }
+  if (process.exitCode === undefined) print('the settings are fine');
+}

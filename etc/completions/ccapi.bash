@@ -31,7 +31,8 @@ _ccapi() {
             switch) words='-c -p --help' ;;
             copy) words='-c --all . unix:/// ssh:// exec: inetd:// --help' ;;
             status) words='--all-users --json --help' ;;
-            doctor | config | watch) words='--json --help' ;;
+            doctor | watch) words='--json --help' ;;
+            config) words='--json --check --help' ;;
             connect | move | purge | stop) words='--help' ;;
         esac
     fi

@@ -26,7 +26,7 @@ beforeAll(() => {
   const krb5Conf = `${directory}/krb5.conf`;
   writeFileSync(
     krb5Conf,
-    `[ccapi]\n directory = ${base}\n idle_timeout = 5m\n deny = nobody-such @no-such\n deny = 4000000000\n`,
+    `[ccapi]\n directory = ${base}\n idle_timeout = 5m\n deny = nobody-such @nogroup\n deny = 4000000000\n`,
   );
   env = { CCAPI_PORT: '1', KRB5_CONFIG: krb5Conf, CCAPI_RSH: 'ssh -v' };
 });
@@ -152,11 +152,28 @@ it('config shows every setting and where it was set', async () => {
   expect(said('idle_timeout')).toEqual({ key: 'idle_timeout', value: '300', where: `${env.KRB5_CONFIG}:3` });
   expect(said('deny')).toEqual({
     key: 'deny',
-    value: 'nobody-such @no-such 4000000000',
+    value: 'nobody-such @nogroup 4000000000',
     where: `${env.KRB5_CONFIG}:4, ${env.KRB5_CONFIG}:5`,
   });
   expect(said('port')).toEqual({ key: 'port', value: '1', where: 'CCAPI_PORT' });
   expect(said('rsh')).toEqual({ key: 'rsh', value: 'ssh -v', where: 'CCAPI_RSH' });
   expect(said('autostart')).toEqual({ key: 'autostart', value: 'yes', where: 'default' });
   expect((await command('config')).stdout).toMatch(/^persist = auto +# default$/m);
+});
+
+it('config --check names what no database has, and what is no setting', async () => {
+  const check = await command('config', '--check');
+  expect(check).toMatchObject({
+    code: 1,
+    stdout: 'deny: nobody-such: no database has this name; correct it in krb5.conf\n',
+  });
+  const fine = `${env.KRB5_CONFIG}.fine`;
+  writeFileSync(fine, '[ccapi]\n allow = root @daemon\n');
+  expect(await ccapi(['config', '--check'], { env: { ...env, KRB5_CONFIG: fine } })).toMatchObject({
+    code: 0,
+    stdout: 'the settings are fine\n',
+  });
+  writeFileSync(fine, '[ccapi]\n idle_timeuot = 5m\n');
+  const wrong = await ccapi(['config', '--check'], { env: { ...env, KRB5_CONFIG: fine } });
+  expect(wrong).toMatchObject({ code: 1, stderr: expect.stringContaining(`${fine}:2: idle_timeuot`) });
 });

@@ -1,7 +1,7 @@
 // Users and groups for a process that serves everybody from one thread.
 import { chmodSync, readFileSync, writeFileSync } from 'node:fs';
 import { beforeEach, expect, it } from 'vitest';
-import { NameService, NameServiceError } from '../../launcher/name-service.ts';
+import { NameService, NameServiceError } from '../../etc/name-service.ts';
 import { temporaryDirectory } from '../setup/cleanup.ts';
 
 let directory: string;

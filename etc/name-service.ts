@@ -1,6 +1,6 @@
 import { readFileSync, statSync } from 'node:fs';
-import type { AccessRule, Membership, NameService as Names } from '../etc/access-rules.ts';
-import { databases, type Group, type User } from '../etc/passwd.ts';
+import type { AccessRule, Membership, NameService as Names } from './access-rules.ts';
+import { databases, type Group, type User } from './passwd.ts';
 
 /** How long `getent` may take, in milliseconds. */
 const DEADLINE = 5000;
@@ -72,7 +72,7 @@ export class NameService implements Names<Promise<Membership>> {
   }
 
   /** The names in rules that no database has, as they are written; what cannot be asked for now is taken to be there. */
-  async missingNames(rules: readonly AccessRule[]): Promise<string[]> {
+  async missingNames(rules: readonly Pick<AccessRule, 'pattern'>[]): Promise<string[]> {
     const missing: string[] = [];
     for (const { pattern } of rules) {
       if ('user' in pattern && !(await this.#has(() => this.#userNamed(pattern.user)))) missing.push(pattern.user);
