@@ -1,6 +1,7 @@
 import { fstatSync } from 'node:fs';
+import { sendAtOnce } from './datagram.ts';
 import { escapeText } from './escape.ts';
-import { sendAtOnce, syslog, syslogFacility, syslogLevel } from './syslog.ts';
+import { syslog, syslogFacility, syslogLevel } from './syslog.ts';
 
 /**
  * Where a program's log goes: under inetd descriptors 0 to 2 are the peer's, so only the system log is left; systemd takes

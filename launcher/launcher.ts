@@ -31,11 +31,18 @@ export interface LauncherContext {
 
 /** Serves one connection. */
 async function serve(socket: Socket, peer: Peer, context: LauncherContext): Promise<void> {
-  const { settings, log, socketOf, refusals } = context;
+  const { settings, isPerSession, log, socketOf, refusals } = context;
   const verifyUid = settings.verifyUid && process.platform === 'linux';
   if (isUnix(socket) && (await enterFrontDoor(socket, peer, context))) return;
   const onLine = () => context.quota.spoke(socket);
-  await rendezvous({ input: socket, output: socket }, peer, { verifyUid, socketOf, onLine, refusals, log });
+  await rendezvous({ input: socket, output: socket }, peer, {
+    verifyUid,
+    isPerSession,
+    socketOf,
+    onLine,
+    refusals,
+    log,
+  });
 }
 
 function isUnix(socket: Socket): boolean {
@@ -68,14 +75,14 @@ function count(socket: Socket, peer: Peer, { quota, refusals, isKnown }: Launche
  * the launcher serves only the uid it runs as, so that pipes need no proof.
  */
 export async function serveConnection(descriptor: number, context: LauncherContext): Promise<void> {
-  const { launcherUid, log, socketOf, refusals } = context;
+  const { launcherUid, isPerSession, log, socketOf, refusals } = context;
   const apart = descriptor === 0 && stdoutIsApart();
   // Half-open: a peer that closes its sending side behind its line is answered all the same.
   const socket = new Socket({ fd: descriptor, readable: true, writable: !apart, allowHalfOpen: true });
   if (apart) {
     const output = new Socket({ fd: 1, readable: false, writable: true });
     const peer = launcherUid === 0 ? unixPeerOfPipes() : ownPeer(launcherUid);
-    return rendezvous({ input: socket, output }, peer, { verifyUid: true, socketOf, refusals, log });
+    return rendezvous({ input: socket, output }, peer, { verifyUid: true, isPerSession, socketOf, refusals, log });
   }
   const unix = () => (descriptor === 0 ? unixPeerAtStdin(process.env) : unixPeer(descriptor));
   const peer = admit(socket, isUnix(socket) ? unix() : tcpPeer(socket), context);

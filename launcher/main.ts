@@ -21,6 +21,7 @@ import { type LauncherContext, serveConnection, serveListeners } from './launche
 import { type Mode, startedAs, stdinIsSocket, stdoutIsApart } from './mode.ts';
 import { Refusals } from './refusals.ts';
 import { sample, sampleOptions } from './samples.ts';
+import { startWatchdog } from './watchdog.ts';
 import { WorkerRegistry } from './worker-registry.ts';
 
 const usage = `usage: ccapi-launcher [--listen [ADDRESS...] | --wait | --inetd] [options]
@@ -108,6 +109,7 @@ async function main(): Promise<void> {
     return;
   }
   const launcherUid = process.geteuid?.() as number;
+  startWatchdog();
   const prepare = () => {
     const context = prepareContext(given, launcherUid, mode === 'wait' || mode === 'listen');
     process.on('exit', () => context.refusals.flush());

@@ -4,6 +4,7 @@ import { canAskForPeers, peerCredentials } from '../etc/host.ts';
 import { auditSession } from '../etc/session.ts';
 import { type Endpoint, socketOwner } from '../etc/socket-diag.ts';
 import { whoIs } from '../etc/who-is.ts';
+import { RendezvousError } from '../proto/rendezvous.ts';
 import { isLoopback } from './loopback.ts';
 import { ownerOfPeer } from './socket-table.ts';
 
@@ -15,7 +16,7 @@ export interface Peer {
   identify(): number | undefined;
   /** Whether the kernel's word is beyond doubt, so that no setting turns the check off. */
   certain: boolean;
-  /** The login session, where the kernel tells which process it is. */
+  /** The login session, where the kernel tells which process it is. Throws a {@link RendezvousError} where it is hidden. */
   session(): string | undefined;
   /** For the log; nothing is looked up where nothing is logged. */
   describe(): string;
@@ -51,7 +52,15 @@ export function ownPeer(launcherUid: number): Peer {
 export function unixPeer(descriptor: number): Peer {
   const credentials = peerCredentials(descriptor);
   const describe = () => `a UNIX socket (${credentials ? whoIs(credentials) : 'unknown'})`;
-  return { ...knownPeer(credentials?.uid, describe), session: () => credentials && auditSession(credentials.pid) };
+  return { ...knownPeer(credentials?.uid, describe), session: () => credentials && sessionOf(credentials.pid) };
+}
+
+/** One that cannot be seen is not taken for none: all sessions of a user would silently share one worker. */
+function sessionOf(pid: number): string {
+  const session = auditSession(pid);
+  if (session !== undefined) return session;
+  const why = `the login session of pid ${pid} is not to be seen in /proc`;
+  throw new RendezvousError('session', `${why}; under systemd, scope = session needs ProtectProc=default`);
 }
 
 /** The maker of the two pipes that a launcher of root's has. Where the kernel cannot be asked, its parent stands for it. */

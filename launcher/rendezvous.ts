@@ -23,6 +23,8 @@ export interface Stream {
 export interface RendezvousOptions {
   /** Whether claims are held against what the kernel tells of the peer. */
   verifyUid: boolean;
+  /** Whether each login session has a worker of its own. */
+  isPerSession: boolean;
   socketOf(key: Whose): Promise<string>;
   /** Called when the whole line has come. */
   onLine?(): void;
@@ -40,7 +42,8 @@ export async function rendezvous(stream: Stream, peer: Peer, options: Rendezvous
     bare = isBare(line);
     const request = parseRequestLine(line);
     checkClaim(request, peer, options.verifyUid);
-    answer = { path: await options.socketOf({ uid: request.uid, session: request.session ?? peer.session() }) };
+    const session = request.session ?? (options.isPerSession ? peer.session() : undefined);
+    answer = { path: await options.socketOf({ uid: request.uid, session }) };
   } catch (error) {
     const refusal = asRefusal(error, options.log);
     // A fault in the settings has been logged when they were read.
