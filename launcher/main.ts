@@ -20,7 +20,7 @@ import { ConnectionQuota } from './connection-quota.ts';
 import { type LauncherContext, serveConnection, serveListeners } from './launcher.ts';
 import { type Mode, startedAs, stdinIsSocket, stdoutIsApart } from './mode.ts';
 import { Refusals } from './refusals.ts';
-import { sample, sampleOptions } from './samples.ts';
+import { installationFaults, sample, sampleOptions } from './samples.ts';
 import { startWatchdog } from './watchdog.ts';
 import { WorkerRegistry } from './worker-registry.ts';
 
@@ -103,7 +103,10 @@ async function main(): Promise<void> {
   const passed = passedDescriptors();
   const mode = startedAs(flags as { listen?: boolean; wait?: boolean; inetd?: boolean }, passed);
   const printed = flags.help ? usage : askedSample(flags);
-  if (printed !== undefined && !flags.help && !canServeUsers()) log.warning(rootWithoutKoffi);
+  if (printed !== undefined && !flags.help) {
+    if (!canServeUsers()) log.warning(rootWithoutKoffi);
+    for (const fault of installationFaults()) log.warning(fault);
+  }
   if (printed !== undefined) {
     writeSync(1, printed);
     return;

@@ -1,6 +1,7 @@
 // What the launcher prints for admins is right as it stands: it is given to the real programs.
-import { existsSync, mkdirSync, statSync, writeFileSync } from 'node:fs';
+import { chmodSync, chownSync, copyFileSync, existsSync, mkdirSync, statSync, writeFileSync } from 'node:fs';
 import { expect, inject, it } from 'vitest';
+import { placeFaults } from '../../launcher/samples.ts';
 import { eventually, start, temporaryDirectory } from '../setup/cleanup.ts';
 import { unpackedPrograms } from '../setup/debian-packages.ts';
 import { isListening, startInetd } from '../setup/inetd.ts';
@@ -125,5 +126,38 @@ describeWith(['root', 'Linux', 'openbsd-inetd'], 'of what root may, the launcher
     const env = { CCAPI_PORT: String(port), CCAPI_DIRECTORY: `${directory}/run`, CCAPI_AUTOSTART: 'no' };
     const { stdout, stderr } = await ccapi(['path'], { uid: alice.uid, gid: alice.gid, env });
     expect([stdout, stderr]).toEqual([`${directory}/run/${alice.uid}/S.ccapi\n`, '']);
+  });
+});
+
+describeWith(['root', 'Linux'], 'the place of a program', () => {
+  const [alice] = inject('users') as [TestUser, TestUser];
+  const programIn = (mode: number, owner = 0) => {
+    const directory = `${temporaryDirectory()}/lib`;
+    mkdirSync(directory);
+    writeFileSync(`${directory}/node`, '', { mode: 0o755 });
+    chownSync(directory, owner, owner);
+    chmodSync(directory, mode);
+    return `${directory}/node`;
+  };
+
+  it("is fine where it is root's and open to all", () => {
+    expect(placeFaults(programIn(0o755))).toEqual([]);
+  });
+
+  it.each([
+    ['other users cannot go there', () => programIn(0o700), 'other users cannot run it'],
+    ["it is a user's", () => programIn(0o755, alice.uid), 'root would run what another user can replace'],
+    ['all can write there', () => programIn(0o777), 'root would run what another user can replace'],
+  ])('is named where %s', (_, make, fault) => {
+    expect(placeFaults(make())).toEqual([expect.stringContaining(fault)]);
+  });
+
+  it('is said beside the entry, and not in it', async () => {
+    const closed = `${temporaryDirectory()}/closed`;
+    mkdirSync(closed, { mode: 0o700 });
+    copyFileSync(process.execPath, `${closed}/node`);
+    const { stdout, stderr } = await run(`${closed}/node`, [programs.launcher, '--print-inetd-entry']);
+    expect(stdout).toContain(`wait root ${closed}/node node`);
+    expect(stderr).toContain(`${closed}/node: other users cannot run it`);
   });
 });
