@@ -1,10 +1,11 @@
 import { execFileSync } from 'node:child_process';
-import { existsSync, mkdirSync, readdirSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 
 /** The Debian packages that tests run, each with a file by which its presence shows. This is the one list. */
 const packages = {
   apparmor: '/sbin/apparmor_parser',
+  debootstrap: '/usr/sbin/debootstrap',
   mandoc: '/usr/bin/mandoc',
   'openbsd-inetd': '/usr/sbin/inetd',
   'krb5-kdc': '/usr/sbin/krb5kdc',
@@ -51,8 +52,11 @@ const unpacked = {
   'inetutils-inetd': ['inetutils-inetd', 'libwrap0'],
 } as const;
 
-/** A package of the list, or a group of unpacked ones. */
-export type DebianPackage = keyof typeof installed | keyof typeof unpacked;
+/** Another release of Debian, in a directory: its own Node and Kerberos programs. */
+const releases = { 'debian-13': { suite: 'trixie', include: ['nodejs', 'krb5-user'] } } as const;
+
+/** A package of the list, a group of unpacked ones, or a release. */
+export type DebianPackage = keyof typeof installed | keyof typeof unpacked | keyof typeof releases;
 
 /** Whether a package's file is there. */
 export function isInstalled(name: DebianPackage): boolean {
@@ -66,13 +70,19 @@ export function unpackedPrograms(name: keyof typeof unpacked): { directory: stri
   return { directory: placeOf(name), libraries: join(lib, machine) };
 }
 
+/** Where the root directory of another release is. */
+export function rootOf(release: keyof typeof releases): string {
+  return placeOf(release);
+}
+
 /** Installs what is missing, where that can be done: as root on Debian. Elsewhere those who need it say so. */
 export function installMissing(who: 'tests' | 'bench' = 'tests'): void {
   if (process.getuid?.() !== 0 || !existsSync('/usr/bin/apt-get')) return;
   const wanted = Object.keys(who === 'bench' ? installed : packages) as (keyof typeof installed)[];
   const install = wanted.filter((name) => !isInstalled(name));
   const unpack = (Object.keys(unpacked) as (keyof typeof unpacked)[]).filter((name) => !isInstalled(name));
-  if (install.length + unpack.length === 0) return;
+  const bootstrap = (Object.keys(releases) as (keyof typeof releases)[]).filter((name) => !isInstalled(name));
+  if (install.length + unpack.length + bootstrap.length === 0) return;
   // A package's own service must not start: the tests run their own, on ports of their own.
   const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive', RUNLEVEL: '1' };
   const aptGet = (...args: string[]) =>
@@ -80,10 +90,19 @@ export function installMissing(who: 'tests' | 'bench' = 'tests'): void {
   aptGet('update', '-q');
   if (install.length > 0) aptGet('install', '-q', '-y', '--no-install-recommends', ...install);
   for (const name of unpack) unpackInto(placeOf(name), unpacked[name]);
+  for (const name of bootstrap) bootstrapInto(placeOf(name), releases[name]);
 }
 
 function placeOf(name: string): string {
   return join(import.meta.dirname, '../../node_modules/.cache', name);
+}
+
+function bootstrapInto(directory: string, { suite, include }: { suite: string; include: readonly string[] }): void {
+  const unfinished = `${directory}.new`;
+  rmSync(unfinished, { recursive: true, force: true });
+  const options = ['--variant=minbase', `--include=${include.join(',')}`, suite, unfinished];
+  execFileSync('/usr/sbin/debootstrap', options, { stdio: ['ignore', 'ignore', 'inherit'] });
+  renameSync(unfinished, directory);
 }
 
 function unpackInto(directory: string, names: readonly string[]): void {
