@@ -75,6 +75,21 @@ export function readOn(socket: Socket): void {
   handle.readStart();
 }
 
+const LOCK_EX = 2;
+const LOCK_NB = 4;
+const EAGAIN = 11;
+
+/**
+ * Locks an open file or directory until this process ends or closes it: true once it is locked, false while another
+ * process has it, undefined where the C library cannot be called or the file system has no such locks. Source: flock(2).
+ */
+export function lockExclusively(descriptor: number): boolean | undefined {
+  const calls = process.platform === 'linux' ? libc() : undefined;
+  if (!calls) return undefined;
+  if (calls.library.func('int flock(int, int)')(descriptor, LOCK_EX | LOCK_NB) === 0) return true;
+  return calls.koffi.errno() === EAGAIN ? false : undefined;
+}
+
 const SCM_RIGHTS = 1;
 const MSG_DONTWAIT = 0x40;
 const MSG_NOSIGNAL = 0x4000;

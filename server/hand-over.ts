@@ -1,5 +1,5 @@
 import { closeSync } from 'node:fs';
-import { createServer, type Server, Socket } from 'node:net';
+import { createServer, Socket } from 'node:net';
 import { HAND_OVER_NAME } from '../etc/base-directory.ts';
 import { descriptorOf, peerCredentials, receiveDescriptor } from '../etc/host.ts';
 import type { Log } from '../etc/log.ts';
@@ -12,32 +12,21 @@ const DEADLINE = 1000;
 const TAKEN = '!';
 
 /**
- * Takes connections over that came to the machine's front door: the launcher sends each through this socket, as a
+ * Listens in a directory for the worker `id`, and takes connections over that came to the machine's front door: the launcher sends each through this socket, as a
  * descriptor, with what it has read of it. Only root and the owner may; and what comes must be the owner's, by the
  * kernel's word.
  */
-export class HandOver {
-  readonly socket: PublicSocket;
-  readonly #server: Server;
-
-  private constructor(server: Server, socket: PublicSocket) {
-    this.#server = server;
-    this.socket = socket;
-  }
-
-  /** Listens in a directory for the worker `id`. */
-  static async listen(directory: string, id: string, take: (socket: Socket) => void, log: Log): Promise<HandOver> {
-    const server = createServer({ pauseOnConnect: true, allowHalfOpen: true }, (giver) => {
+export function listenForHandOver(
+  directory: string,
+  id: string,
+  take: (socket: Socket) => void,
+  log: Log,
+): Promise<PublicSocket> {
+  const newServer = () =>
+    createServer({ pauseOnConnect: true, allowHalfOpen: true }, (giver) => {
       receive(giver, take, log).catch((error: Error) => log.error(`hand-over: ${error.message}`));
     });
-    return new HandOver(server, await PublicSocket.listen(server, directory, HAND_OVER_NAME, id));
-  }
-
-  /** Takes nothing over any more. */
-  close(): void {
-    this.socket.remove();
-    this.#server.close();
-  }
+  return PublicSocket.listen(newServer, directory, HAND_OVER_NAME, id);
 }
 
 async function receive(giver: Socket, take: (socket: Socket) => void, log: Log): Promise<void> {

@@ -6,7 +6,7 @@ import { putInPlace, writeWhole } from './whole-writes.ts';
  * that was being added when the process was killed is not there at all. Written anew when it has grown.
  */
 export class Journal {
-  readonly #path: string;
+  readonly path: string;
   readonly #sync: boolean;
   #descriptor: number | undefined;
   #length = 0;
@@ -14,7 +14,7 @@ export class Journal {
 
   /** `sync` has each line reach the disk before {@link add} returns. */
   constructor(path: string, sync: boolean) {
-    this.#path = path;
+    this.path = path;
     this.#sync = sync;
   }
 
@@ -30,13 +30,13 @@ export class Journal {
   read(): object[] | undefined {
     let bytes: Buffer;
     try {
-      bytes = readFileSync(this.#path);
+      bytes = readFileSync(this.path);
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
       throw error;
     }
     this.#length = bytes.lastIndexOf(0x0a) + 1;
-    if (this.#length < bytes.length) truncateSync(this.#path, this.#length);
+    if (this.#length < bytes.length) truncateSync(this.path, this.#length);
     const texts = bytes.toString('utf8', 0, this.#length).split('\n').slice(0, -1);
     this.#lines = texts.length;
     return texts.map((text) => JSON.parse(text));
@@ -45,7 +45,7 @@ export class Journal {
   /** Adds a line. Throws the system's error, and has added nothing then. */
   add(line: object): void {
     const bytes = Buffer.from(`${JSON.stringify(line)}\n`);
-    this.#descriptor ??= openSync(this.#path, 'r+');
+    this.#descriptor ??= openSync(this.path, 'r+');
     writeWhole(this.#descriptor, bytes, this.#length, this.#sync);
     this.#length += bytes.length;
     this.#lines++;
@@ -54,11 +54,11 @@ export class Journal {
   /** Has these lines in the place of all others. Throws the system's error, and has changed nothing then. */
   rewrite(lines: readonly object[]): void {
     const bytes = Buffer.from(lines.map((line) => `${JSON.stringify(line)}\n`).join(''));
-    const unfinished = `${this.#path}.new`;
+    const unfinished = `${this.path}.new`;
     const descriptor = openSync(unfinished, 'w', 0o600);
     try {
       writeWhole(descriptor, bytes, 0, this.#sync);
-      putInPlace(unfinished, this.#path, this.#sync);
+      putInPlace(unfinished, this.path, this.#sync);
     } catch (error) {
       closeSync(descriptor);
       throw error;

@@ -1,102 +1,172 @@
-import { linkSync, readdirSync, readFileSync, renameSync, rmdirSync, rmSync, unlinkSync, writeFileSync } from 'node:fs';
-import { setTimeout as delay } from 'node:timers/promises';
-import { HAND_OVER_NAME, SOCKET_NAME } from '../etc/base-directory.ts';
-import { isListening } from '../etc/is-listening.ts';
+import { closeSync, constants, fstatSync, openSync, readdirSync, rmdirSync, rmSync, statSync } from 'node:fs';
+import { connect } from 'node:net';
+import { HAND_OVER_NAME, MAX_SOCKET_PATH, SOCKET_NAME } from '../etc/base-directory.ts';
+import { lockExclusively } from '../etc/host.ts';
+import { CCAPIError } from '../proto/error.ts';
+import { sameFile } from './file-identity.ts';
 import { ownName } from './public-socket.ts';
 
-/** What the name of the token begins with; behind it stands whose it is. */
+/** The prefix of a token's name; the id of its worker follows. */
 const TOKEN = 'W.';
-const FREE = `${TOKEN}free`;
 
-/** The file that says which token was the first, and the name that this one had at first. */
-const FIRST = 'W';
-const UNBORN = 'B.';
-
-/** How soon it is looked again what becomes of somebody else's first token, in milliseconds. */
-const LOOK_AGAIN = 5;
+/** Names that versions before 0.2 left in the directory. */
+const LEGACY = ['W', 'W.free'];
+const LEGACY_PREFIX = 'B.';
 
 /**
- * Which of any number of workers is the one of a directory: whoever holds its token. There is one token, a file that is
- * named after its holder, and it is taken by renaming it from the name that it had: of those who try, one can. A holder
- * that was killed is known by its socket, on which nobody listens any more.
+ * Elects the one worker of a directory. Two things are needed to own it:
+ *
+ * 1. The kernel's lock (flock) on the directory's inode. It belongs to the process and not to a name, so nothing that is
+ *    removed, emptied or renamed in the directory can give it to a second worker, and the kernel releases it when its
+ *    process ends, however that happens. systemd-tmpfiles passes over what is locked so.
+ * 2. A token, the file `W.<id>`, while no other token is there whose worker listens on `S.<id>`. It keeps out workers
+ *    that take no lock: where the C library cannot be called, and those of versions before 0.2. A candidate writes its
+ *    token first and looks for others afterwards, so of any two candidates at least the later one sees the other; the
+ *    first in the order of the ids stays, the others withdraw. No token is ever needed from before: none is a state in
+ *    which no worker can be elected.
+ *
+ * Whatever is kept is reached through {@link path}, which leads to the locked inode also after another directory has
+ * taken its name. So two workers never write the same files: they would have to hold the lock of the same inode. Without
+ * the lock that is as true as the names in the directory are left alone.
  */
 export class Ownership {
   readonly #directory: string;
   readonly #id: string;
+  readonly #descriptor: number;
+  #lock: 'untried' | 'held' | 'unsupported' = 'untried';
 
-  /** `id` is the holder's, whose socket is `S.<id>` in the directory. */
+  /** `id` is the candidate's, whose socket is `S.<id>` in the directory. Throws the system's error. */
   constructor(directory: string, id: string) {
     this.#directory = directory;
     this.#id = id;
+    this.#descriptor = openSync(directory, constants.O_RDONLY | constants.O_DIRECTORY);
   }
 
-  /** Takes the token; false while somebody else has it who is alive. */
-  async take(): Promise<boolean> {
-    for (;;) {
-      const tokens = readdirSync(this.#directory).filter((name) => name.startsWith(TOKEN));
-      const [token] = tokens;
-      if (tokens.includes(TOKEN + this.#id)) return true;
-      if (token === undefined) await this.#takeFirst();
-      else if (tokens.includes(FREE)) this.#rename(FREE);
-      else if (await this.#isAlive(token.slice(TOKEN.length))) return false;
-      else if (this.#rename(token)) this.#removeSocketsOf(token.slice(TOKEN.length));
+  /** The directory itself, whatever its name leads to by now; its name where the system has no such path. */
+  get path(): string {
+    const path = `/proc/self/fd/${this.#descriptor}`;
+    return process.platform === 'linux' && isThere(path) ? path : this.#directory;
+  }
+
+  /** Whether the kernel keeps every other worker out of it until this process ends. */
+  get isLocked(): boolean {
+    return this.#lock === 'held';
+  }
+
+  /** Whether the name of the directory still leads to it. */
+  get isInPlace(): boolean {
+    return sameFile(() => statSync(this.#directory), fstatSync(this.#descriptor));
+  }
+
+  /** Takes the directory; false while another worker has it, or another candidate comes first. */
+  async acquire(): Promise<boolean> {
+    if (!this.#takeLock()) return false;
+    if (!this.isInPlace) {
+      throw new CCAPIError('ccErrServerUnavailable', `${this.#directory} was replaced while a worker started in it`);
     }
+    this.#writeToken();
+    const rivals = await this.#livingRivals();
+    if (rivals.length === 0) return true;
+    if (rivals.some((rival) => rival < this.#id)) this.release();
+    return false;
   }
 
-  /** Gives the token back; where somebody has taken the whole directory away, there is none to give. */
-  free(): void {
-    try {
-      renameSync(this.#path(TOKEN + this.#id), this.#path(FREE));
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
-    }
+  /** Whether the owner still is one, after it has written a token anew that was removed. Only the lock allows that. */
+  retain(): boolean {
+    if (!this.isInPlace) return false;
+    if (this.#lock !== 'held') return isThere(this.#path(TOKEN + this.#id));
+    this.#writeToken();
+    return true;
   }
 
-  /** Takes the token away, and the directory, which nobody wants any more; who does all the same makes the first anew. */
-  end(): void {
-    for (const name of [FIRST, TOKEN + this.#id]) rmSync(this.#path(name), { force: true });
+  /** Gives the token back. The lock goes with the process, after the last write. */
+  release(): void {
+    if (this.isInPlace) rmSync(this.#path(TOKEN + this.#id), { force: true });
+  }
+
+  /** Removes the directory, if nothing is left in it. */
+  retire(): void {
     try {
-      rmdirSync(this.#directory);
+      this.release();
+      if (this.isInPlace) rmdirSync(this.#directory);
     } catch {
-      // Somebody has come to it meanwhile.
+      // Another worker has come to it meanwhile.
     }
   }
 
+  /** Removes what workers have left behind that were killed. Only the owner may. */
+  async sweep(): Promise<void> {
+    const entries = this.#names().filter((name) => LEGACY.includes(name) || name.startsWith(LEGACY_PREFIX));
+    for (const name of entries) this.#remove(name);
+    const prefixes = [SOCKET_NAME, HAND_OVER_NAME].map((name) => ownName(name, ''));
+    for (const name of this.#names()) {
+      const prefix = prefixes.find((one) => name.startsWith(one));
+      const id = name.slice(prefix?.length).replace(/\.p$/, '');
+      if (prefix === undefined || name === SOCKET_NAME || name === HAND_OVER_NAME || id === this.#id) continue;
+      if (!(await this.#isAlive(id))) this.#remove(name);
+    }
+  }
+
+  #takeLock(): boolean {
+    if (this.#lock === 'untried') {
+      const locked = lockExclusively(this.#descriptor);
+      if (locked === false) return false;
+      this.#lock = locked ? 'held' : 'unsupported';
+    }
+    return true;
+  }
+
+  #writeToken(): void {
+    closeSync(openSync(this.#path(TOKEN + this.#id), 'a', 0o600));
+  }
+
+  /** The ids of the others that have a token and live; the tokens of those that do not are removed. */
+  async #livingRivals(): Promise<string[]> {
+    const rivals: string[] = [];
+    for (const name of this.#names()) {
+      const id = name.slice(TOKEN.length);
+      if (!name.startsWith(TOKEN) || id === this.#id) continue;
+      if (await this.#isAlive(id)) rivals.push(id);
+      else this.#remove(name);
+    }
+    return rivals;
+  }
+
+  /**
+   * Whether a worker listens on its socket. Only a connection or a full queue says so; whatever else stands there, or
+   * cannot be reached, is no worker.
+   */
   #isAlive(id: string): Promise<boolean> {
-    return isListening(this.#path(ownName(SOCKET_NAME, id)));
+    const path = this.#path(ownName(SOCKET_NAME, id));
+    if (Buffer.byteLength(path) > MAX_SOCKET_PATH) return Promise.resolve(false);
+    return new Promise((resolve) => {
+      const probe = connect(path);
+      probe.once('connect', () => {
+        probe.destroy();
+        resolve(true);
+      });
+      probe.once('error', (error: NodeJS.ErrnoException) => resolve(error.code === 'EAGAIN'));
+    });
   }
 
-  #removeSocketsOf(id: string): void {
-    for (const name of [SOCKET_NAME, HAND_OVER_NAME]) rmSync(this.#path(ownName(name, id)), { force: true });
+  #names(): string[] {
+    return readdirSync(this.#directory);
   }
 
-  /** Takes the token from the name that it had; false where somebody else was quicker. */
-  #rename(from: string): boolean {
+  /** What is no plain file or socket, such as a directory, is none of ours and stays. */
+  #remove(name: string): void {
     try {
-      renameSync(this.#path(from), this.#path(TOKEN + this.#id));
-      return true;
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
-      return false;
+      rmSync(this.#path(name), { force: true });
+    } catch {
+      // It does not count as a token either way.
     }
-  }
-
-  /** There is no token, or there was none a moment ago: of those who want to make the first one, one can. */
-  async #takeFirst(): Promise<void> {
-    const own = this.#path(UNBORN + this.#id);
-    writeFileSync(own, this.#id, { mode: 0o600 });
-    try {
-      linkSync(own, this.#path(FIRST));
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
-      unlinkSync(own);
-    }
-    const first = readFileSync(this.#path(FIRST), 'utf8');
-    if (first === this.#id || !(await this.#isAlive(first))) this.#rename(UNBORN + first);
-    else await delay(LOOK_AGAIN);
   }
 
   #path(name: string): string {
     return `${this.#directory}/${name}`;
   }
+}
+
+function isThere(path: string): boolean {
+  return statSync(path, { throwIfNoEntry: false }) !== undefined;
 }

@@ -1,62 +1,111 @@
-import { linkSync, renameSync, rmSync } from 'node:fs';
+import { linkSync, lstatSync, renameSync, rmSync } from 'node:fs';
 import type { Server } from 'node:net';
 import { LISTEN_BACKLOG, MAX_SOCKET_PATH } from '../etc/base-directory.ts';
 import { CCAPIError } from '../proto/error.ts';
+import { type FileIdentity, sameFile } from './file-identity.ts';
 
 /**
  * A socket with two names in the user's directory: `S.ccapi`, by which it is known, and one of the worker's own. It
- * listens under its own, and gets the known one once the worker may serve: that never leads to a socket on which nobody
- * listens yet.
+ * listens under its own, and gets the known one once the worker may serve: that never leads to a socket on which no
+ * worker listens yet.
  */
 export class PublicSocket {
   /** The known name, also while another worker has it. */
   readonly path: string;
   readonly #own: string;
+  readonly #newServer: () => Server;
+  #server: Server | undefined;
+  #file: FileIdentity = { dev: -1, ino: -1 };
   #isPublished = false;
 
-  private constructor(directory: string, name: string, id: string) {
+  private constructor(newServer: () => Server, directory: string, name: string, id: string) {
     this.path = `${directory}/${name}`;
     this.#own = `${directory}/${ownName(name, id)}`;
+    this.#newServer = newServer;
   }
 
-  /** Makes a server listen in a directory, not under its known name yet; `id` tells the worker from any other. */
-  static async listen(server: Server, directory: string, name: string, id: string): Promise<PublicSocket> {
-    const socket = new PublicSocket(directory, name, id);
+  /**
+   * Listens in a directory, not under the known name yet; `id` tells the worker from any other. `newServer` gives what is
+   * to listen: a socket whose names are all gone cannot get another, so that there may have to be a second one.
+   */
+  static async listen(newServer: () => Server, directory: string, name: string, id: string): Promise<PublicSocket> {
+    const socket = new PublicSocket(newServer, directory, name, id);
     if (Buffer.byteLength(socket.#own) > MAX_SOCKET_PATH) {
       throw new CCAPIError('ccErrBadParam', `${socket.#own} is longer than a socket's path may be: 107 bytes`);
     }
+    await socket.#listen();
+    return socket;
+  }
+
+  /**
+   * Takes the known name, from whichever worker had it before. Only the directory's owner may. Where the own name is gone
+   * there is nothing to link to; then {@link restore} takes it.
+   */
+  publish(): void {
+    this.#isPublished = true;
+    if (!this.#isAt(this.#own)) return;
+    const other = `${this.#own}.p`;
+    clear(other);
+    linkSync(this.#own, other);
+    if (!isReplaceable(this.path)) clear(this.path);
+    renameSync(other, this.path);
+  }
+
+  /** Makes the names anew that were removed or taken since. */
+  async restore(): Promise<void> {
+    if (!this.#isAt(this.#own)) {
+      clear(this.#own);
+      if (this.#isAt(this.path)) linkSync(this.path, this.#own);
+      else await this.#listen();
+    }
+    if (this.#isPublished && !this.#isAt(this.path)) this.publish();
+  }
+
+  /** Gives the known name up and stays reachable for clients that are on their way. */
+  withdraw(): void {
+    if (this.#isPublished && this.#isAt(this.path)) rmSync(this.path, { force: true });
+    this.#isPublished = false;
+  }
+
+  /** Stops listening and leaves nothing behind. */
+  remove(): void {
+    this.withdraw();
+    if (this.#isAt(this.#own)) rmSync(this.#own, { force: true });
+    this.#server?.close();
+  }
+
+  async #listen(): Promise<void> {
+    // libuv removes the name of a socket that it closes, so this comes before the name is used again.
+    this.#server?.close();
+    const server = this.#newServer();
     await new Promise<void>((resolve, reject) => {
       server.once('error', reject);
-      server.listen({ path: socket.#own, backlog: LISTEN_BACKLOG }, () => {
+      server.listen({ path: this.#own, backlog: LISTEN_BACKLOG }, () => {
         server.off('error', reject);
         resolve();
       });
     });
-    return socket;
+    this.#server = server;
+    this.#file = lstatSync(this.#own);
   }
 
-  /** Takes the known name, from whichever worker had it before. Only the directory's owner may. */
-  publish(): void {
-    const other = `${this.#own}.p`;
-    linkSync(this.#own, other);
-    renameSync(other, this.path);
-    this.#isPublished = true;
-  }
-
-  /** Gives the known name up and stays reachable for those who are on their way. */
-  withdraw(): void {
-    if (this.#isPublished) rmSync(this.path, { force: true });
-    this.#isPublished = false;
-  }
-
-  /** Leaves nothing behind. */
-  remove(): void {
-    this.withdraw();
-    rmSync(this.#own, { force: true });
+  #isAt(path: string): boolean {
+    return sameFile(() => lstatSync(path), this.#file);
   }
 }
 
 /** The name of its own that the worker `id` gives a socket which is known by `name`: `S.<id>` for `S.ccapi`. */
 export function ownName(name: string, id: string): string {
   return `${name.slice(0, name.indexOf('.'))}.${id}`;
+}
+
+/** Whether renaming can put a socket in the place of what is there. */
+function isReplaceable(path: string): boolean {
+  return !lstatSync(path, { throwIfNoEntry: false })?.isDirectory();
+}
+
+/** Makes a name free. A directory may hold something, so it is renamed. */
+function clear(path: string): void {
+  if (isReplaceable(path)) rmSync(path, { force: true });
+  else renameSync(path, `${path}.set-aside.${Date.now()}`);
 }

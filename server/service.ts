@@ -40,12 +40,18 @@ export class Service {
   readonly #tidying = new Tidying();
   readonly #requests = new Map<string, { count: number }>();
 
-  /** Reads what is kept there; throws the system's error where that cannot be. `lifetime` is told of each request. */
-  constructor(directory: string, settings: ServiceSettings, lifetime: Lifetime, log: Log) {
+  /**
+   * Reads what is kept there; throws the system's error where that cannot be. `lifetime` is told of each request. What is
+   * kept is reached by `path`, which leads to the directory also after another has taken its name.
+   */
+  constructor(directory: string, settings: ServiceSettings, lifetime: Lifetime, log: Log, path = directory) {
     this.#log = log;
     this.#lifetime = lifetime;
     this.#keptIn = keepsIn(directory, settings.persist) ? keptDirectoryIn(directory) : undefined;
-    this.#store = this.#keptIn === undefined ? undefined : new Store(this.#keptIn, settings.persist === 'always', log);
+    if (this.#keptIn !== undefined) {
+      const sync = settings.persist === 'always';
+      this.#store = new Store(keptDirectoryIn(path), sync, replacingLog(log, path, directory));
+    }
     const loaded = this.#store?.load(hostClock);
     const collection = new Collection(loaded?.identifiers ?? new Identifiers(), hostClock);
     if (this.#store && loaded) this.#store.attach(collection, loaded.kept);
@@ -98,6 +104,16 @@ export class Service {
     this.#collection.shutDown();
   }
 
+  /** Keeps anew what was removed from the directory. */
+  restore(): void {
+    this.#store?.restore();
+  }
+
+  /** Writes nothing any more: the directory may be another worker's already. */
+  forsake(): void {
+    this.#store?.forsake();
+  }
+
   /** The directory is another's from here on; with `forGood` nothing is left in it that was kept. */
   close(forGood: boolean): void {
     this.#store?.close();
@@ -131,6 +147,17 @@ export class Service {
       ...(renewsAt !== undefined && { renewsIn: Math.max(0, renewsAt - hostClock()) }),
     };
   }
+}
+
+/** A log in whose lines one text stands for another. */
+function replacingLog(log: Log, text: string, by: string): Log {
+  const replacing = (write: (message: string) => void) => (message: string) => write(message.replaceAll(text, by));
+  return {
+    info: replacing(log.info),
+    warning: replacing(log.warning),
+    error: replacing(log.error),
+    refusal: replacing(log.refusal),
+  };
 }
 
 /** kinit is loaded with what it needs when there is something to renew. */

@@ -1,4 +1,4 @@
-import { lstatSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, lstatSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import type { Log } from '../etc/log.ts';
 import { CCAPIError } from '../proto/error.ts';
@@ -39,6 +39,7 @@ export class Store implements Keeper {
   #identifiers: Identifiers | undefined;
   #primary: number | undefined;
   #failing = false;
+  #isForsaken = false;
 
   /** `sync` has each change reach the disk before it is acknowledged. */
   constructor(directory: string, sync: boolean, log: Log) {
@@ -65,8 +66,22 @@ export class Store implements Keeper {
     if (this.#journal.lines === 0) this.#attempt(() => this.#journal.rewrite(this.#snapshot()));
   }
 
+  /** Writes the directory anew from what is in memory, if something of it was removed. */
+  restore(): void {
+    if (this.#isForsaken || this.#isWhole()) return;
+    this.#log.warning(`${this.#directory} has lost files; they are written anew`);
+    this.#bestEffort(() => this.#writeAll());
+  }
+
+  /** Refuses every change from here on, and leaves the files alone. */
+  forsake(): void {
+    this.#isForsaken = true;
+  }
+
   /** Writes down what is only known exactly while the process runs, and lets go of the files. */
   close(): void {
+    if (this.#isForsaken) return;
+    this.restore();
     try {
       this.#journal.rewrite(this.#snapshot());
     } catch (error) {
@@ -147,6 +162,24 @@ export class Store implements Keeper {
   removed(ccache: CCache, credentials: readonly StoredCredential[]): void {
     this.#tidy(ccache);
     this.#attempt(() => this.#file(ccache).remove(credentials));
+  }
+
+  #isWhole(): boolean {
+    return [this.#journal.path, ...[...this.#files.values()].map(({ path }) => path)].every((path) => existsSync(path));
+  }
+
+  /** Lists come before the journal: without one, they tell by themselves which ccaches there are. */
+  #writeAll(): void {
+    makeDirectory(this.#directory, this.#sync);
+    for (const ccache of this.#collection ?? []) this.#rewrite(ccache);
+    this.#journal.rewrite(this.#snapshot());
+    this.#primary = undefined;
+    this.#writePrimary(serialOf(this.#collection?.default));
+  }
+
+  #rewrite({ name, contents }: CCache): void {
+    const file = this.#files.get(contents.credentials.identity.serial);
+    if (file) this.#used(file).write(contents, contents.credentials, this.#origin(name));
   }
 
   #file(ccache: CCache): KeptList {
@@ -241,16 +274,30 @@ export class Store implements Keeper {
     }
   }
 
-  /** Throws 203 (`ccErrNoMem`) where there is no room or no way to write. */
+  /**
+   * Throws 203 (`ccErrNoMem`) where there is no room or no way to write. Where files were removed meanwhile, they are
+   * written anew first.
+   */
   #attempt<T>(action: () => T): T {
     try {
-      const result = action();
+      if (this.#isForsaken) throw new Error('another worker may have it');
+      const result = this.#unlessRemoved(action);
       if (this.#failing) this.#log.info(`${this.#directory} can be written again`);
       this.#failing = false;
       return result;
     } catch (error) {
       this.#failed(error as Error);
       throw new CCAPIError('ccErrNoMem', `the change could not be kept: ${(error as Error).message}`, { cause: error });
+    }
+  }
+
+  #unlessRemoved<T>(action: () => T): T {
+    try {
+      return action();
+    } catch (error) {
+      if (!['ENOENT', 'ENOTDIR'].includes((error as NodeJS.ErrnoException).code ?? '') || this.#isWhole()) throw error;
+      this.restore();
+      return action();
     }
   }
 

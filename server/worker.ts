@@ -1,17 +1,13 @@
 import { createServer, type Server, type Socket } from 'node:net';
-import { setTimeout as delay, setImmediate as nextTurn } from 'node:timers/promises';
-import { SOCKET_NAME } from '../etc/base-directory.ts';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { disableTracing } from '../etc/identity.ts';
-import { isListening } from '../etc/is-listening.ts';
 import type { Log } from '../etc/log.ts';
 import type { Settings } from '../etc/settings.ts';
 import { version } from '../etc/version.ts';
 import { Admission } from './admission.ts';
 import { Connection } from './connection.ts';
-import { HandOver } from './hand-over.ts';
 import { Lifetime } from './lifetime.ts';
-import { Ownership } from './ownership.ts';
-import { PublicSocket } from './public-socket.ts';
+import { Place } from './place.ts';
 import { Service, type ServiceSettings } from './service.ts';
 
 /** How long a worker that has given up its name waits for those who had found it before, in milliseconds. */
@@ -22,9 +18,6 @@ const LAST_REPLIES = 5000;
 
 /** How long after its start a worker has been asked for the first time, in milliseconds. */
 const FIRST_ASKED = 100;
-
-/** How soon it is looked again whether another worker serves the directory by now, in milliseconds. */
-const LOOK_AGAIN = 10;
 
 /** What a worker reads of the settings. */
 export type WorkerSettings = ServiceSettings &
@@ -46,12 +39,9 @@ export class Worker {
   #settings: WorkerSettings;
   readonly #log: Log;
   readonly #admission: Admission;
-  readonly #server: Server;
   readonly #connections = new Map<Socket, Connection>();
   readonly #lifetime: Lifetime;
-  #place: { socket: PublicSocket; handOver: HandOver; ownership: Ownership } | undefined;
-  #directory = '';
-  #isPassed = false;
+  #place: Place | undefined;
   #vanishes = false;
   #leaving = false;
   #isFull = false;
@@ -61,7 +51,6 @@ export class Worker {
     this.#settings = settings;
     this.#log = log;
     this.#admission = new Admission(settings.rootAccess, log);
-    this.#server = this.#newServer();
     this.#lifetime = new Lifetime(settings.idleTimeout * 1000, {
       holdsSomething: () => this.#service?.holdsSomething() ?? false,
       leave: () => this.#leaveWhenIdle(),
@@ -70,27 +59,22 @@ export class Worker {
 
   /** Begins to serve in a directory; false if another worker does. */
   async start(directory: string, { passed = [], vanishes = false }: StartOptions = {}): Promise<boolean> {
-    const id = `${process.pid.toString(36)}.${(process.hrtime.bigint() % 36n ** 4n).toString(36)}`;
-    const socket = await PublicSocket.listen(this.#server, directory, SOCKET_NAME, id);
-    const handOver = await HandOver.listen(directory, id, (taken) => this.#serve(taken), this.#log);
-    const ownership = new Ownership(directory, id);
-    this.#place = { socket, handOver, ownership };
-    this.#directory = directory;
-    this.#isPassed = passed.length > 0;
     this.#vanishes = vanishes;
-    // Whoever serves here, or is about to leave, is waited for: until it can be found, or until it is gone.
-    while (!(await ownership.take())) {
-      if (!this.#isPassed && (await isListening(socket.path))) return false;
-      await delay(LOOK_AGAIN);
-    }
+    const place = await Place.open(directory, {
+      newServer: () => this.#newServer(),
+      take: (socket) => this.#serve(socket),
+      isPassed: passed.length > 0,
+      log: this.#log,
+    });
+    this.#place = place;
     try {
-      this.#service = new Service(directory, this.#settings, this.#lifetime, this.#log);
+      if (!(await place.acquire())) return false;
+      this.#service = new Service(directory, this.#settings, this.#lifetime, this.#log, place.path);
     } catch (error) {
-      ownership.free();
       this.abandon();
       throw error;
     }
-    this.#publish();
+    this.#place?.publish();
     await Promise.all(passed.map((descriptor) => this.#listenAt(descriptor)));
     return true;
   }
@@ -107,16 +91,16 @@ export class Worker {
   prepare(): void {
     this.#admission.prepare();
     disableTracing();
+    this.#place?.guard({ restored: () => this.#service?.restore(), lost: (isLocked) => this.#lose(isLocked) });
     const holds = `${this.#service?.size} ccaches`;
-    const begins = `version ${version} begins for uid ${process.getuid?.()} in ${this.#directory}; ${holds}`;
+    const begins = `version ${version} begins for uid ${process.getuid?.()} in ${this.#place?.directory}; ${holds}`;
     // The first who asks is on the way, and does not wait for the log.
     setTimeout(() => this.#log.info(begins), FIRST_ASKED);
   }
 
   /** Leaves nothing of a worker that is not needed. */
   abandon(): void {
-    this.#place?.socket.remove();
-    this.#place?.handOver.close();
+    this.#place?.leave();
   }
 
   /** Answers what has come, lets the replies out, and ends the process. `why` is for the log. */
@@ -124,7 +108,8 @@ export class Worker {
     if (this.#leaving) return;
     this.#leaving = true;
     this.#log.info(`leaves uid ${process.getuid?.()}: ${why}`);
-    this.#withdraw();
+    this.#place?.unguard();
+    this.#place?.withdraw();
     this.#service?.shutDown();
     for (const connection of this.#connections.values()) finishSoon(connection);
     setTimeout(() => this.#exit(), LAST_REPLIES);
@@ -172,28 +157,24 @@ export class Worker {
     return !full;
   }
 
-  #publish(): void {
-    this.#place?.handOver.socket.publish();
-    if (!this.#isPassed) this.#place?.socket.publish();
-  }
-
-  #withdraw(): void {
-    this.#place?.socket.withdraw();
-    this.#place?.handOver.socket.withdraw();
-  }
-
   /** The names go first. Whoever had found them by then is served, and if somebody has, the worker takes them back. */
   #leaveWhenIdle(): void {
-    this.#withdraw();
+    this.#place?.withdraw();
     setTimeout(() => {
       if (this.#leaving) return;
       if (this.#lifetime.connections === 0 && !this.#service?.holdsSomething())
         this.stop(`nobody has asked for ${this.#settings.idleTimeout} s`);
       else {
-        this.#publish();
+        this.#place?.publish();
         this.#lifetime.watch();
       }
     }, FAREWELL);
+  }
+
+  /** Where another worker may write what is kept here, this one must not any more. */
+  #lose(isLocked: boolean): void {
+    if (!isLocked) this.#service?.forsake();
+    this.stop('its directory is gone or has another worker');
   }
 
   async #exitWhenEmpty(): Promise<void> {
@@ -207,9 +188,7 @@ export class Worker {
   #exit(): never {
     const ends = this.#vanishes && this.#service?.size === 0;
     this.#service?.close(ends);
-    if (!ends) this.#place?.ownership.free();
-    this.abandon();
-    if (ends) this.#place?.ownership.end();
+    this.#place?.leave(ends);
     process.exit(0);
   }
 }

@@ -1,0 +1,139 @@
+import type { Server, Socket } from 'node:net';
+import { setTimeout as delay } from 'node:timers/promises';
+import { SOCKET_NAME } from '../etc/base-directory.ts';
+import { isListening } from '../etc/is-listening.ts';
+import type { Log } from '../etc/log.ts';
+import { CCAPIError } from '../proto/error.ts';
+import { DirectoryWatch } from './directory-watch.ts';
+import { listenForHandOver } from './hand-over.ts';
+import { Ownership } from './ownership.ts';
+import { PublicSocket } from './public-socket.ts';
+
+/** Milliseconds between two attempts to take the directory: at first, doubled each time, and at most. */
+const RETRY = { first: 5, most: 250 };
+
+/** Milliseconds until a candidate gives up on an owner that cannot be reached; more than one needs to leave. */
+const PATIENCE = 10_000;
+
+/** What a place is given to serve. */
+export interface PlaceOptions {
+  /** Gives what is to listen on `S.ccapi`. */
+  newServer: () => Server;
+  /** Takes a connection that a launcher hands over. */
+  take: (socket: Socket) => void;
+  /** Whether systemd listens on `S.ccapi`. */
+  isPassed: boolean;
+  log: Log;
+}
+
+/** What a worker does when its place changes under it. */
+export interface PlaceEvents {
+  /** Names were made anew; other files may be missing too. */
+  restored(): void;
+  /** The directory is gone, or may have another worker. With `isLocked` no other can write what this one has. */
+  lost(isLocked: boolean): void;
+}
+
+/** A worker's directory: its names in it, and the right to serve there. */
+export class Place {
+  readonly directory: string;
+  readonly #ownership: Ownership;
+  readonly #socket: PublicSocket;
+  readonly #handOver: PublicSocket;
+  readonly #isPassed: boolean;
+  readonly #log: Log;
+  #watch: DirectoryWatch | undefined;
+
+  private constructor(
+    directory: string,
+    ownership: Ownership,
+    socket: PublicSocket,
+    handOver: PublicSocket,
+    { isPassed, log }: PlaceOptions,
+  ) {
+    this.directory = directory;
+    this.#ownership = ownership;
+    this.#socket = socket;
+    this.#handOver = handOver;
+    this.#isPassed = isPassed;
+    this.#log = log;
+  }
+
+  /** Listens in a directory, under names of its own. Throws the system's error. */
+  static async open(directory: string, options: PlaceOptions): Promise<Place> {
+    const id = `${process.pid.toString(36)}.${(process.hrtime.bigint() % 36n ** 4n).toString(36)}`;
+    const ownership = new Ownership(directory, id);
+    const socket = await PublicSocket.listen(options.newServer, directory, SOCKET_NAME, id);
+    const handOver = await listenForHandOver(directory, id, options.take, options.log);
+    return new Place(directory, ownership, socket, handOver, options);
+  }
+
+  /** Leads to the directory also after another has taken its name. */
+  get path(): string {
+    return this.#ownership.path;
+  }
+
+  /**
+   * Waits for the directory: true once it is this worker's, false once another one can be found in it. A worker for which
+   * systemd listens cannot be replaced by another, and waits for as long as that takes.
+   */
+  async acquire(): Promise<boolean> {
+    const deadline = this.#isPassed ? Infinity : performance.now() + PATIENCE;
+    for (let pause = RETRY.first; !(await this.#ownership.acquire()); pause = Math.min(2 * pause, RETRY.most)) {
+      if (!this.#isPassed && (await isListening(this.#socket.path))) return false;
+      if (performance.now() > deadline) {
+        throw new CCAPIError('ccErrServerUnavailable', `${this.directory} has a worker that cannot be reached`);
+      }
+      await delay(pause);
+    }
+    return true;
+  }
+
+  /** Makes the worker known, also again after {@link withdraw}. */
+  publish(): void {
+    this.#handOver.publish();
+    if (!this.#isPassed) this.#socket.publish();
+  }
+
+  /** Gives the known names up and stays reachable for clients that are on their way. */
+  withdraw(): void {
+    this.#socket.withdraw();
+    this.#handOver.withdraw();
+  }
+
+  /** Tidies the directory up, and restores from here on what is removed from it. */
+  guard(events: PlaceEvents): void {
+    this.#watch = new DirectoryWatch(this.directory, () => this.#restore(events));
+    this.#ownership.sweep().catch((error: Error) => this.#log.warning(`${this.directory}: ${error.message}`));
+  }
+
+  /** Restores nothing any more. */
+  unguard(): void {
+    this.#watch?.close();
+    this.#watch = undefined;
+  }
+
+  /** Removes all that is this worker's; `forGood` the directory as well. The process has to end next. */
+  leave(forGood = false): void {
+    this.unguard();
+    this.#socket.remove();
+    this.#handOver.remove();
+    if (forGood) this.#ownership.retire();
+    else this.#ownership.release();
+  }
+
+  async #restore(events: PlaceEvents): Promise<void> {
+    if (!this.#watch) return;
+    try {
+      if (!this.#ownership.retain()) {
+        events.lost(this.#ownership.isLocked);
+        return;
+      }
+      await Promise.all([this.#socket.restore(), this.#handOver.restore()]);
+      events.restored();
+    } catch (error) {
+      // The next event in the directory leads here again.
+      this.#log.error(`${this.directory} cannot be restored: ${(error as Error).message}`);
+    }
+  }
+}
