@@ -1,4 +1,4 @@
-import { closeSync, fsyncSync, ftruncateSync, openSync, readFileSync, readSync, writeSync } from 'node:fs';
+import { closeSync, fsyncSync, ftruncateSync, openSync, readFileSync, readSync, statSync, writeSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { KEPT_PREFIX } from '../etc/base-directory.ts';
 import { type HeaderTag, readHeader, writeCCacheFile } from '../proto/ccache-file.ts';
@@ -8,6 +8,7 @@ import { Reader } from '../proto/reader.ts';
 import type { Contents } from './ccache.ts';
 import { CredentialList, type StoredCredential } from './credential-list.ts';
 import type { ListIdentity } from './identifiers.ts';
+import { checkedOrigin } from './journal-lines.ts';
 import type { NewCredential } from './keeper.ts';
 import { credentialRecord, erasedRecord, goneRecord, readRecord, skippedRecord } from './kept-records.ts';
 import { overwriteAndRemove, putInPlace, writeWhole } from './whole-writes.ts';
@@ -52,6 +53,11 @@ export class KeptList {
   constructor(path: string, sync: boolean) {
     this.path = path;
     this.#sync = sync;
+  }
+
+  /** Whether the file is there, as long as it was left. */
+  get isIntact(): boolean {
+    return statSync(this.path, { throwIfNoEntry: false })?.size === this.#length;
   }
 
   /** Bytes that are of no use any more outweigh those that are. */
@@ -190,7 +196,7 @@ export function originOf(path: string): ListOrigin | undefined {
   try {
     const { otherTags } = readerBehindVersion(beginningOf(path)).header;
     const ours = otherTags.find(({ tag }) => tag === OUR_TAG);
-    return ours && JSON.parse(ours.value.toString('utf8'));
+    return ours && checkedOrigin(JSON.parse(ours.value.toString('utf8')));
   } catch {
     return undefined;
   }
@@ -207,9 +213,14 @@ function beginningOf(path: string): Buffer {
   }
 }
 
-/** The principal in a file of ours. */
-export function principalIn(path: string): Principal {
-  return readerBehindHeader(readFileSync(path)).principal;
+/** The principal and the offset of the KDC's clock that a file begins with; undefined where it cannot be read. */
+export function readHeading(path: string): { principal: Principal; offset: number } | undefined {
+  try {
+    const { reader, header } = readerBehindVersion(readFileSync(path));
+    return { principal: readPrincipal(reader), offset: (header.kdcOffset?.seconds ?? 0) >>> 0 };
+  } catch {
+    return undefined;
+  }
 }
 
 function readerBehindHeader(bytes: Buffer) {

@@ -1,4 +1,5 @@
 import type { IdentifierState } from './identifiers.ts';
+import { checkedLine } from './journal-lines.ts';
 
 /** What a journal says of the contents of a ccache. */
 export interface KeptContents {
@@ -19,7 +20,7 @@ export interface KeptEntry extends KeptContents {
 }
 
 /** The lines of a journal, by their kinds; the first key of a line is its kind. Ccaches are numbered. */
-interface Lines {
+export interface Lines {
   /** The first line: what is known of the collection itself. */
   ccapi: { ccapi: 1; changed: number; unique: number; awaited: string | null } & IdentifierState;
   made: { made: number; first?: boolean; unique?: number } & KeptEntry;
@@ -44,6 +45,8 @@ export interface KeptState extends IdentifierState {
   entries: Map<number, KeptEntry>;
   /** The numbers of the ccaches, the default one's first. */
   order: number[];
+  /** The numbers of the lists whose contents were destroyed or replaced. */
+  dropped: Set<number>;
   /** How many changes it tells of that are not in its first line's times. */
   since: number;
 }
@@ -53,6 +56,7 @@ const kinds: { [Kind in keyof Lines]: (state: KeptState, line: Lines[Kind]) => v
   ccapi: (state, { ccapi: _, awaited, ...known }) =>
     Object.assign(state, known, { awaited: awaited ?? undefined, since: -1 }),
   made: (state, { made, first, unique, ...entry }) => {
+    requireNew(state, made, entry);
     state.entries.set(made, entry);
     state.ccaches = Math.max(state.ccaches, made);
     state.lists = Math.max(state.lists, entry.list);
@@ -63,19 +67,27 @@ const kinds: { [Kind in keyof Lines]: (state: KeptState, line: Lines[Kind]) => v
     if (entry.changed !== undefined) state.since--;
   },
   replaced: (state, { replaced, ...contents }) => {
-    become(entryOf(state, replaced), contents);
+    const entry = entryOf(state, replaced);
+    drop(state, entry.list);
+    become(entry, contents);
     state.lists = Math.max(state.lists, contents.list);
   },
-  destroyed: (state, { destroyed }) => forget(state, destroyed),
+  destroyed: (state, { destroyed }) => {
+    drop(state, entryOf(state, destroyed).list);
+    forget(state, destroyed);
+  },
   moved: (state, { moved, to, name, at }) => {
     const source = entryOf(state, moved);
-    if (name !== undefined) {
+    if (name === undefined) drop(state, entryOf(state, to).list);
+    else {
+      requireNew(state, to, { ...source, name });
       state.entries.set(to, { ...source, name, lastDefault: 0 });
       state.order = [...state.order, to];
       state.ccaches = Math.max(state.ccaches, to);
     }
     become(entryOf(state, to), source);
     forget(state, moved);
+    state.dropped.delete(source.list);
     if (at !== undefined) becomeDefault(state, to, at);
   },
   default: (state, { default: number, at }) => {
@@ -97,15 +109,37 @@ const kinds: { [Kind in keyof Lines]: (state: KeptState, line: Lines[Kind]) => v
 /** The state that the lines of a journal come to. Throws `SyntaxError` where one makes no sense. */
 export function stateFrom(lines: readonly object[]): KeptState {
   const entries = new Map<number, KeptEntry>();
-  const state = { changed: 0, unique: 0, awaited: undefined, entries, order: [], since: 0 } as unknown as KeptState;
-  for (const line of lines) {
-    const [kind = ''] = Object.keys(line);
-    const change = Object.hasOwn(kinds, kind) ? kinds[kind as keyof Lines] : undefined;
-    if (!change || (kind === 'ccapi') !== (line === lines[0])) throw new SyntaxError(`a line of kind ${kind}`);
-    change(state, line as never);
+  const dropped = new Set<number>();
+  const state = {
+    changed: 0,
+    unique: 0,
+    awaited: undefined,
+    entries,
+    order: [],
+    dropped,
+    since: 0,
+  } as unknown as KeptState;
+  for (const [i, each] of lines.entries()) {
+    const line = checkedLine(each);
+    const kind = Object.keys(line)[0] as keyof Lines;
+    if ((kind === 'ccapi') !== (i === 0)) throw new SyntaxError(`a line of kind ${kind} at its place ${i + 1}`);
+    kinds[kind](state, line as never);
     state.since++;
   }
+  const all = [...entries.values()];
+  if (new Set(all.map(({ list }) => list)).size < all.length) throw new SyntaxError('two ccaches with one list');
+  if (new Set(all.map(({ name }) => name)).size < all.length) throw new SyntaxError('two ccaches with one name');
   return state;
+}
+
+/** The numbers of ccaches are given out once. */
+function requireNew(state: KeptState, number: number, { list }: KeptEntry): void {
+  if (state.entries.has(number)) throw new SyntaxError(`ccache ${number} twice`);
+  state.dropped.delete(list);
+}
+
+function drop(state: KeptState, list: number): void {
+  state.dropped.add(list);
 }
 
 function entryOf(state: KeptState, number: number): KeptEntry {

@@ -1,4 +1,4 @@
-import { existsSync, lstatSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { lstatSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import type { Log } from '../etc/log.ts';
 import { CCAPIError } from '../proto/error.ts';
@@ -63,7 +63,8 @@ export class Store implements Keeper {
   attach(collection: Collection, kept: KeptCollection): void {
     this.#collection = collection;
     collection.resume(this, kept);
-    if (this.#journal.lines === 0) this.#attempt(() => this.#journal.rewrite(this.#snapshot()));
+    // Where there was none, what there is now may have been taken from the files.
+    if (!this.#journal.isIntact) this.#attempt(() => this.#journal.rewrite(this.#snapshot()));
   }
 
   /** Writes the directory anew from what is in memory, if something of it was removed. */
@@ -165,7 +166,7 @@ export class Store implements Keeper {
   }
 
   #isWhole(): boolean {
-    return [this.#journal.path, ...[...this.#files.values()].map(({ path }) => path)].every((path) => existsSync(path));
+    return this.#journal.isIntact && [...this.#files.values()].every((file) => file.isIntact);
   }
 
   /** Lists come before the journal: without one, they tell by themselves which ccaches there are. */

@@ -72,7 +72,7 @@ export class Worker {
       this.#service = new Service(directory, this.#settings, this.#lifetime, this.#log, place.path);
     } catch (error) {
       this.abandon();
-      throw error;
+      throw new Error((error as Error).message.replaceAll(place.path, directory), { cause: error });
     }
     this.#place?.publish();
     await Promise.all(passed.map((descriptor) => this.#listenAt(descriptor)));
