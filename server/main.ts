@@ -9,6 +9,7 @@ import { checkPrivateDirectory } from '../etc/private-directory.ts';
 import { loadSettings, settingOptions, settingsFromOptions, settingsUsage } from '../etc/settings.ts';
 import { CCAPIError } from '../proto/error.ts';
 import { isSessionName } from '../proto/rendezvous.ts';
+import { checkLocal } from './persistence.ts';
 import { Worker } from './worker.ts';
 
 const NEWLINE = 0x0a;
@@ -87,6 +88,7 @@ function takeAssignment(): boolean {
 /** The directory to serve in: the user's, which has to be safe, or a login session's in that. */
 function prepared(directory: string, uid: number, session: string | undefined): string {
   checkPrivateDirectory(directory, uid);
+  checkLocal(directory);
   if (session === undefined) return directory;
   if (!isSessionName(session)) {
     throw new CCAPIError('ccErrBadParam', `--session: ${JSON.stringify(session)} is no name of a session`);
