@@ -110,6 +110,15 @@ describe('while a worker lives,', () => {
     await expectGoodOrder(base, directory, ['next@R', 's@R']);
   });
 
+  it('what is kept removed, which is there again before the worker is killed', async () => {
+    const { base, directory, kill } = await usedDirectory();
+    rmSync(`${directory}/caches`, { recursive: true });
+    await eventually(() => existsSync(`${directory}/caches/primary`));
+    await kill();
+    expect(await nextCommand(base)).toEqual(['s@R']);
+    await expectGoodOrder(base, directory, ['next@R', 's@R']);
+  });
+
   it('the directory removed', async () => {
     const { base, directory } = await usedDirectory();
     const [pid] = workersBelow(base);

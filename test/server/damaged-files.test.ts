@@ -7,7 +7,7 @@ import { Store } from '../../server/store.ts';
 import { memory, temporaryDirectory } from '../setup/cleanup.ts';
 import { credentialFor } from './model.ts';
 
-const names = ['a', 'b', 'c'];
+const names = ['x', 'y', 'z'];
 let root: string;
 let original: string;
 let copies = 0;
@@ -53,10 +53,10 @@ beforeAll(() => {
   }
   collection.create('over', 2, 'alice@R');
   collection.create('over', 2, 'bob@R');
-  collection.setDefault(collection.named('b') as never);
-  collection.setKDCOffset(collection.named('c') as never, 77);
+  collection.setDefault(collection.named('y') as never);
+  collection.setKDCOffset(collection.named('z') as never, 77);
   collection.awaitDefault('d');
-  collection.moveTo(collection.named('a') as never, 'moved');
+  collection.moveTo(collection.named('x') as never, 'moved');
   collection.destroy(collection.named('over') as never);
 });
 
@@ -64,12 +64,16 @@ const all = () => names.flatMap((name) => [`${name}0@R`, `${name}1@R`]);
 const changes = [(byte: number) => byte ^ 1, (byte: number) => byte ^ 0x10, () => 0x30, () => 0x7d, () => 0x0a];
 
 describe('the journal', () => {
-  it('with any one byte changed loses no ticket', () => {
+  it('with any one byte changed is set aside, and no ticket is lost', () => {
     const journal = readFileSync(`${original}/journal`);
     for (let at = 0; at < journal.length; at++) {
       const bytes = Buffer.from(journal);
       bytes[at] = (changes[at % changes.length] as (typeof changes)[0])(bytes[at] as number);
-      expect(withFile('journal', bytes).found, `byte ${at}`).toEqual(all());
+      const { found, said } = withFile('journal', bytes);
+      expect(found, `byte ${at}`).toEqual(all());
+      const isSame = bytes.equals(journal);
+      // Without its newline the last line is one that was cut off.
+      if (at < journal.length - 1) expect(/set aside/.test(said.join()), `byte ${at}`).toBe(!isSame);
     }
   });
 
@@ -139,6 +143,25 @@ describe('the file of a ccache', () => {
       damaged[at] = (changes[at % changes.length] as (typeof changes)[0])(damaged[at] as number);
       expect(withFile(file(), damaged).found, `byte ${at}`).toEqual(expect.arrayContaining(others));
     }
+  });
+
+  it.each([
+    ['"name":"y"', '"name":123'],
+    ['"name":"y"', '"Name":"y"'],
+    ['"name":"y"', '"name":  {'],
+    ['"list":', '"List":'],
+  ])('in whose header %s is %s costs no other a ticket, also without a journal', (part, damage) => {
+    const name = readdirSync(original).find(
+      (one) => one.startsWith('tkt') && readFileSync(`${original}/${one}`).includes('"name":"y"'),
+    ) as string;
+    const damaged = readFileSync(`${original}/${name}`).toString('latin1').replace(part, damage);
+    const at = `${root}/${copies++}`;
+    cpSync(original, at, { recursive: true });
+    writeFileSync(`${at}/journal`, '');
+    writeFileSync(`${at}/${name}`, damaged, 'latin1');
+    const { collection } = load(at);
+    expect(tickets(collection)).toEqual(all().filter((server) => !server.startsWith('y')));
+    expect(readFileSync(`${at}/${name}`, 'latin1')).toBe(damaged);
   });
 
   it('that stock programs wrote is neither taken nor written over, with or without a journal', () => {
