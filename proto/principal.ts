@@ -11,6 +11,9 @@ export interface Principal {
   components: string[];
 }
 
+/** The longest text of a principal, and of each part of one in bytes. Kerberos messages carry no longer one. */
+export const MAX_PRINCIPAL = 65_536;
+
 /** The name types that can be told from the text of a principal (RFC 4120 6.2). */
 export const nameTypes = { principal: 1, serviceInstance: 2, wellKnown: 11 } as const;
 
@@ -74,7 +77,7 @@ export function splitRealm(text: string): { name: string; realm: string } {
 /** Reads a principal as FILE ccaches and KCM carry it (KCM specification 5.1). */
 export function readPrincipal(reader: Reader): Principal {
   const nameType = reader.i32();
-  const count = reader.count(4);
+  const count = readCount(reader);
   const realm = readText(reader);
   return { nameType, realm, components: Array.from({ length: count }, () => readText(reader)) };
 }
@@ -88,7 +91,7 @@ export interface PrincipalText {
 /** The same as text at once: what is stored and compared is the text, and this is far less work. */
 export function readPrincipalText(reader: Reader): PrincipalText {
   const nameType = reader.i32();
-  const count = reader.count(4);
+  const count = readCount(reader);
   const realm = readText(reader);
   const first = count > 0 ? readText(reader) : '';
   let text = quoted(first);
@@ -119,6 +122,15 @@ function notAPrincipal(text: string, why: string): CCAPIError {
   return new CCAPIError('ccErrBadParam', `not a principal with its realm: ${JSON.stringify(text)}: ${why}`);
 }
 
+function readCount(reader: Reader): number {
+  return bounded(reader, reader.count(4));
+}
+
 function readText(reader: Reader): string {
-  return reader.text(reader.u32());
+  return reader.text(bounded(reader, reader.u32()));
+}
+
+function bounded(reader: Reader, count: number): number {
+  if (count > MAX_PRINCIPAL) throw reader.malformed(`a principal above the limit of ${MAX_PRINCIPAL} bytes`);
+  return count;
 }

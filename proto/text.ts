@@ -1,7 +1,8 @@
 /**
  * Bytes as text and back without loss. UTF-8 becomes ordinary text; each byte that is not UTF-8 becomes the lone
  * surrogate U+DC00 + byte, and that surrogate becomes the byte again (the scheme of Python's PEP 383). So names and
- * principals are strings everywhere, compare as their bytes do, and a byte nobody can read still comes back.
+ * principals are strings everywhere, compare as their bytes do, and a byte that is no text still comes back. Both ways
+ * take time and memory in proportion to the length, whatever the bytes.
  */
 export function textFromBytes(all: Buffer, start = 0, end = all.length): string {
   const latin1 = all.toString('latin1', start, end);
@@ -15,12 +16,21 @@ export function textFromBytes(all: Buffer, start = 0, end = all.length): string 
 /** The bytes of a text, with lone surrogates U+DC80 to U+DCFF as the single bytes that they stand for. */
 export function bytesFromText(text: string): Buffer {
   if (!hasEscapedByte(text)) return Buffer.from(text);
-  const pieces: Buffer[] = [];
-  for (const character of text) {
-    const point = character.codePointAt(0) as number;
-    pieces.push(point >= 0xdc80 && point <= 0xdcff ? Buffer.of(point - 0xdc00) : Buffer.from(character));
+  // No code unit takes more than three bytes.
+  const bytes = Buffer.allocUnsafe(text.length * 3);
+  let length = 0;
+  let run = 0;
+  for (let at = 0; at < text.length; at++) {
+    const unit = text.charCodeAt(at);
+    if (isHighSurrogate(unit) && isLowSurrogate(text.charCodeAt(at + 1))) at++;
+    else if (unit >= 0xdc80 && unit <= 0xdcff) {
+      if (run < at) length += bytes.write(text.slice(run, at), length);
+      bytes[length++] = unit - 0xdc00;
+      run = at + 1;
+    }
   }
-  return Buffer.concat(pieces);
+  if (run < text.length) length += bytes.write(text.slice(run), length);
+  return bytes.subarray(0, length);
 }
 
 function isAscii(latin1: string): boolean {
@@ -32,22 +42,54 @@ function hasEscapedByte(text: string): boolean {
   return /[\udc80-\udcff]/.test(text) && /(?<![\ud800-\udbff])[\udc80-\udcff]/.test(text);
 }
 
-function escapedText(bytes: Buffer): string {
-  let text = '';
-  for (let at = 0; at < bytes.length; ) {
-    const length = sequenceLength(bytes, at);
-    if (length === 0) text += String.fromCharCode(0xdc00 + (bytes[at] as number));
-    else text += bytes.toString('utf8', at, at + length);
-    at += length || 1;
-  }
-  return text;
+function isHighSurrogate(unit: number): boolean {
+  return unit >= 0xd800 && unit <= 0xdbff;
 }
 
-/** The length in bytes of the UTF-8 sequence at `at`, or 0 if there is none. */
+function isLowSurrogate(unit: number): boolean {
+  return unit >= 0xdc00 && unit <= 0xdfff;
+}
+
+/** No byte becomes more than one UTF-16 code unit, so the units are written where they belong and read as a text once. */
+function escapedText(bytes: Buffer): string {
+  const units = Buffer.allocUnsafe(bytes.length * 2);
+  let length = 0;
+  const put = (unit: number) => {
+    units[length++] = unit & 0xff;
+    units[length++] = unit >> 8;
+  };
+  for (let at = 0; at < bytes.length; ) {
+    const size = sequenceLength(bytes, at);
+    if (size === 0) put(0xdc00 + (bytes[at] as number));
+    else {
+      const point = pointAt(bytes, at, size);
+      if (point <= 0xffff) put(point);
+      else {
+        put(0xd800 + ((point - 0x10000) >> 10));
+        put(0xdc00 + ((point - 0x10000) & 0x3ff));
+      }
+    }
+    at += size || 1;
+  }
+  return units.toString('utf16le', 0, length);
+}
+
+/** The length in bytes of the UTF-8 sequence at `at`, or 0 if there is none (RFC 3629, section 4). */
 function sequenceLength(bytes: Buffer, at: number): number {
   const lead = bytes[at] as number;
-  const length = lead < 0x80 ? 1 : lead < 0xc2 ? 0 : lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : lead < 0xf5 ? 4 : 0;
-  if (length === 0 || at + length > bytes.length) return 0;
-  const sequence = bytes.subarray(at, at + length);
-  return Buffer.from(sequence.toString()).equals(sequence) ? length : 0;
+  if (lead < 0x80) return 1;
+  const length = lead < 0xc2 ? 0 : lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : lead < 0xf5 ? 4 : 0;
+  if (at + length > bytes.length) return 0;
+  for (let i = at + 1; i < at + length; i++) if (((bytes[i] as number) & 0xc0) !== 0x80) return 0;
+  const second = bytes[at + 1] as number;
+  const isOverlong = (lead === 0xe0 && second < 0xa0) || (lead === 0xf0 && second < 0x90);
+  const isSurrogate = lead === 0xed && second > 0x9f;
+  const isTooLarge = lead === 0xf4 && second > 0x8f;
+  return isOverlong || isSurrogate || isTooLarge ? 0 : length;
+}
+
+function pointAt(bytes: Buffer, at: number, length: number): number {
+  let point = (bytes[at] as number) & (length === 1 ? 0x7f : 0xff >> (length + 1));
+  for (let i = at + 1; i < at + length; i++) point = (point << 6) | ((bytes[i] as number) & 0x3f);
+  return point;
 }

@@ -40,8 +40,8 @@ export class CCache implements Walkable {
     gone: 'ccErrInvalidCCache',
   });
   readonly waiters = new Waiters();
-  /** Where it stands in the collection's order, and among its members by birth. */
-  places: { order: Place<CCache>; birth: Place<CCache> } | undefined;
+  /** Where it stands in the collection's order. */
+  place: Place<CCache> | undefined;
 
   constructor(identifier: Identifier, name: string, contents: Contents, now: number, lastDefault: number) {
     this.identifier = identifier;

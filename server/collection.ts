@@ -4,15 +4,16 @@ import type { Identifier } from '../proto/identifier.ts';
 import { isConfigServer } from '../proto/krb5-credential.ts';
 import { isUnfinished } from '../proto/unfinished.ts';
 import { CCache, type Contents, emptyContents } from './ccache.ts';
+import { CCacheOrder } from './ccache-order.ts';
 import { bumped, type Clock } from './change-time.ts';
 import type { CredentialList, StoredCredential } from './credential-list.ts';
 import type { IdentifierSource } from './identifiers.ts';
 import { type Keeper, nothingKept } from './keeper.ts';
-import { type Amounts, amountsOf, Limits, sizeOf } from './limits.ts';
+import { type Amounts, amountsOf, Limits, requireName, requirePrincipal, sizeOf } from './limits.ts';
 import { LinkedList } from './linked-list.ts';
 import { LockState } from './lock-state.ts';
 import { Waiters } from './waiters.ts';
-import { Walk } from './walk.ts';
+import type { Walk } from './walk.ts';
 
 /** The name of the first ccache, as MIT has it. */
 export const DEFAULT_NAME = 'Initial default ccache';
@@ -42,7 +43,7 @@ export class Collection {
   readonly #identifiers: IdentifierSource;
   readonly #now: Clock;
   readonly #order = new LinkedList<CCache>();
-  readonly #births = new LinkedList<CCache>();
+  readonly #places = new CCacheOrder();
   readonly #byName = new Map<string, CCache>();
   readonly #byObject = new Map<string, CCache>();
   readonly lock = new LockState({
@@ -111,7 +112,7 @@ export class Collection {
   }
 
   walk(): Walk<CCache> {
-    return Walk.inOrder(this.#order, this.#births);
+    return this.#places.walk();
   }
 
   /** Contents without a credential, for a ccache of this collection. */
@@ -137,6 +138,8 @@ export class Collection {
 
   /** Gives a ccache new contents in one step, or makes it with them. It keeps its identifier and its place. */
   replace(name: string, contents: Contents): CCache {
+    requirePrincipal(contents.principal);
+    for (const { value } of contents.credentials) requirePrincipals(value);
     const existing = this.#byName.get(name);
     const ccache = existing ? this.#replaced(existing, contents) : this.#make(name, contents);
     this.#collectionChanged();
@@ -162,6 +165,7 @@ export class Collection {
       this.setDefault(ccache);
       return;
     }
+    if (name !== undefined) requireName(name);
     this.#keeper.awaited(name);
     this.#awaitedDefault = name;
   }
@@ -187,7 +191,8 @@ export class Collection {
     const existing = this.#byName.get(name);
     if (existing === source) return;
     const now = this.#now();
-    const destination = existing ?? new CCache(this.#identifiers.ccache(), name, this.emptyContents(''), now, 0);
+    const destination =
+      existing ?? new CCache(this.#identifiers.ccache(), requireName(name), this.emptyContents(''), now, 0);
     const becomesDefault = source === this.default || (!existing && name === this.#awaitedDefault);
     const at = becomesDefault ? bumped(destination.lastDefault, now) : undefined;
     this.#keeper.moved(source, destination, { isNew: !existing, at });
@@ -200,6 +205,7 @@ export class Collection {
 
   setPrincipal(ccache: CCache, version: number, principal: string): void {
     requireV5(version);
+    requirePrincipal(principal);
     this.#keeper.principalSet(ccache, principal);
     ccache.setPrincipal(principal);
     this.#ccacheChanged(ccache);
@@ -207,6 +213,7 @@ export class Collection {
 
   /** Appends a credential, in one step with the removal of those that it replaces; `marshalled` is what it came as. */
   store(ccache: CCache, value: CredentialV5, replaced: readonly StoredCredential[] = [], marshalled?: Buffer): void {
+    requirePrincipals(value);
     const bytes = replaced.reduce((more, old) => more - sizeOf(old.value), sizeOf(value));
     this.#makeRoom({ credentials: 1 - replaced.length, bytes }, { ccache, credentials: replaced });
     const kept = this.#keeper.stored(ccache, { value, marshalled }, replaced);
@@ -300,6 +307,7 @@ export class Collection {
   }
 
   #make(name: string, contents: Contents): CCache {
+    requireName(name);
     this.#makeRoom({ caches: 1, ...amountsOf(contents.credentials) });
     const now = this.#now();
     const awaited = name === this.#awaitedDefault;
@@ -314,7 +322,8 @@ export class Collection {
 
   #add(ccache: CCache): void {
     this.limits.come(ccache.contents.credentials, 1);
-    ccache.places = { order: this.#order.append(ccache), birth: this.#births.append(ccache) };
+    ccache.place = this.#order.append(ccache);
+    this.#places.append(ccache);
     this.#byName.set(ccache.name, ccache);
     this.#byObject.set(ccache.identifier.object, ccache);
   }
@@ -334,9 +343,10 @@ export class Collection {
   #becomesDefault(ccache: CCache, at: number): void {
     this.#awaitedDefault = undefined;
     const old = this.default;
-    if (!ccache.places || !old || old === ccache) return;
-    this.#order.remove(ccache.places.order);
-    ccache.places.order = this.#order.prepend(ccache);
+    if (!ccache.place || !old || old === ccache) return;
+    this.#order.remove(ccache.place);
+    ccache.place = this.#order.prepend(ccache);
+    this.#places.moveToFront(ccache);
     this.#ccacheChanged(old);
     ccache.lastDefault = at;
     this.#ccacheChanged(ccache);
@@ -344,11 +354,11 @@ export class Collection {
   }
 
   #drop(ccache: CCache): void {
-    if (!ccache.places) return;
+    if (!ccache.place) return;
     this.limits.gone(ccache.contents.credentials, 1);
-    this.#order.remove(ccache.places.order);
-    this.#births.remove(ccache.places.birth);
-    ccache.places = undefined;
+    this.#order.remove(ccache.place);
+    this.#places.remove(ccache);
+    ccache.place = undefined;
     ccache.removed = true;
     ccache.contents.credentials.discard();
     ccache.lock.discard();
@@ -378,4 +388,9 @@ export class Collection {
     this.#changed = bumped(this.#changed, this.#now());
     this.waiters.wake(this.#changed);
   }
+}
+
+function requirePrincipals({ client, server }: CredentialV5): void {
+  requirePrincipal(client);
+  requirePrincipal(server);
 }

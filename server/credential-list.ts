@@ -1,10 +1,10 @@
 import type { CredentialV5 } from '../proto/credential-v5.ts';
 import type { Identifier } from '../proto/identifier.ts';
-import { splitRealm } from '../proto/principal.ts';
 import type { ListIdentity } from './identifiers.ts';
 import { sizeOf } from './limits.ts';
 import { LinkedList, type Place } from './linked-list.ts';
-import { Walk, type Walkable } from './walk.ts';
+import { ServiceIndex } from './service-index.ts';
+import { BirthWalk, type Walk, type Walkable } from './walk.ts';
 
 /** A credential in a ccache. */
 export interface StoredCredential extends Walkable {
@@ -27,8 +27,6 @@ class Entry implements StoredCredential {
   marshalled: Buffer | undefined;
   removed = false;
   place: Place<Entry> | undefined;
-  /** What its server principal is called without the realm. */
-  readonly service: string;
 
   constructor(identity: ListIdentity, index: number, value: CredentialV5, kept: number, marshalled?: Buffer) {
     this.#identity = identity;
@@ -36,7 +34,6 @@ class Entry implements StoredCredential {
     this.value = value;
     this.kept = kept;
     this.marshalled = marshalled;
-    this.service = splitRealm(value.server).name;
   }
 
   get identifier(): Identifier {
@@ -52,8 +49,7 @@ export class CredentialList {
   readonly identity: ListIdentity;
   readonly #births = new LinkedList<Entry>();
   readonly #byIndex = new Map<number, Entry>();
-  /** Mostly there is one for a service; then it stands here itself. */
-  readonly #byService = new Map<string, Entry | Set<Entry>>();
+  readonly #index = new ServiceIndex<Entry>();
   /** Whether its ccache was destroyed, reset or moved over; its iterators are dead then. */
   discarded = false;
 
@@ -101,10 +97,7 @@ export class CredentialList {
     entry.place = this.#births.append(entry);
     this.#bytes += sizeOf(value);
     this.#byIndex.set(entry.index, entry);
-    const sameService = this.#byService.get(entry.service);
-    if (!sameService) this.#byService.set(entry.service, entry);
-    else if (sameService instanceof Set) sameService.add(entry);
-    else this.#byService.set(entry.service, new Set([sameService, entry]));
+    this.#index.add(entry);
   }
 
   /** The credential whose identifier has this object part. */
@@ -115,8 +108,12 @@ export class CredentialList {
 
   /** The credentials for a service, named without its realm, in the order in which they were stored. */
   forService(service: string): Iterable<StoredCredential> {
-    const found = this.#byService.get(service);
-    return found instanceof Set ? found : found ? [found] : [];
+    return this.#index.forService(service);
+  }
+
+  /** The credentials whose place another takes (KCM specification 2.4, STORE). */
+  replacedBy(value: CredentialV5): StoredCredential[] {
+    return this.#index.forPurpose(value);
   }
 
   /** Removes a credential that is in this list. */
@@ -124,9 +121,7 @@ export class CredentialList {
     const entry = this.#byIndex.get(index);
     if (!entry?.place) return;
     this.#byIndex.delete(index);
-    const sameService = this.#byService.get(entry.service);
-    if (sameService instanceof Set) sameService.delete(entry);
-    if (sameService === entry || (sameService as Set<Entry>).size === 0) this.#byService.delete(entry.service);
+    this.#index.remove(entry);
     this.#births.remove(entry.place);
     entry.removed = true;
     this.#bytes -= sizeOf(entry.value);
@@ -141,7 +136,7 @@ export class CredentialList {
 
   /** A walk over the credentials from the first on. */
   walk(): Walk<StoredCredential> {
-    return Walk.inOrderOfBirth<StoredCredential>(this.#births as LinkedList<StoredCredential>);
+    return new BirthWalk(this.#births as LinkedList<StoredCredential>);
   }
 
   [Symbol.iterator](): Iterator<StoredCredential> {

@@ -1,8 +1,12 @@
+import { CCAPIError } from '../proto/error.ts';
 import type { Identifier } from '../proto/identifier.ts';
 import type { CCache } from './ccache.ts';
 import type { Collection } from './collection.ts';
 import type { CredentialList, StoredCredential } from './credential-list.ts';
 import type { Walk } from './walk.ts';
+
+/** How many iterators a connection may have open. */
+const MAX_OPEN = 10_000;
 
 /** An iteration that a client knows by its identifier. */
 interface OpenIterator {
@@ -40,6 +44,7 @@ export class Iterators {
   }
 
   overCCaches(owner: Set<string>, walk: Walk<CCache>): CCacheIterator {
+    requireRoom(owner, walk);
     const iterator = { identifier: this.#collection.identifierOfPassing(), owner, walk };
     this.#overCCaches.set(iterator.identifier.object, iterator);
     owner.add(iterator.identifier.object);
@@ -47,6 +52,7 @@ export class Iterators {
   }
 
   overCredentials(owner: Set<string>, list: CredentialList, walk: Walk<StoredCredential>): CredentialsIterator {
+    requireRoom(owner, walk);
     const iterator = { identifier: this.#collection.identifierOfPassing(), owner, walk, list };
     this.#overCredentials.set(iterator.identifier.object, iterator);
     owner.add(iterator.identifier.object);
@@ -67,7 +73,15 @@ export class Iterators {
   release(object: string): void {
     const iterator = this.#overCCaches.get(object) ?? this.#overCredentials.get(object);
     iterator?.owner.delete(object);
+    iterator?.walk.close();
     this.#overCCaches.delete(object);
     this.#overCredentials.delete(object);
   }
+}
+
+/** Throws 203 (`ccErrNoMem`) where a connection has too many iterators. */
+function requireRoom({ size }: Set<string>, walk: Walk<CCache> | Walk<StoredCredential>): void {
+  if (size < MAX_OPEN) return;
+  walk.close();
+  throw new CCAPIError('ccErrNoMem', `${MAX_OPEN} iterators are open on one connection`);
 }

@@ -1,13 +1,12 @@
-import type { CredentialV5 } from '../proto/credential-v5.ts';
 import { CCAPIError, type ErrorName } from '../proto/error.ts';
 import type { Identifier } from '../proto/identifier.ts';
 import type { OperationName, OperationReply, OperationRequest } from '../proto/kcm.ts';
-import { credentialV5In, fromCredentialV5, isConfigServer, marshalled } from '../proto/krb5-credential.ts';
-import { type Principal, parsePrincipal, splitRealm, unparsePrincipal } from '../proto/principal.ts';
+import { credentialV5In, fromCredentialV5, marshalled } from '../proto/krb5-credential.ts';
+import { type Principal, parsePrincipal, unparsePrincipal } from '../proto/principal.ts';
 import type { CCache, Contents } from './ccache.ts';
 import type { Collection } from './collection.ts';
 import type { CredentialList, StoredCredential } from './credential-list.ts';
-import { matches, sameData } from './kcm-matching.ts';
+import { matches } from './kcm-matching.ts';
 import type { KCMNames } from './kcm-names.ts';
 
 /** What the handlers act on. */
@@ -42,7 +41,7 @@ export const kcmHandlers: Handlers = {
   store: ({ name, credential }, { collection, names }) => {
     const ccache = existing(names.found(name));
     const stored = credentialV5In(credential);
-    collection.store(ccache, stored, replacedBy(stored, ccache.contents.credentials), credential);
+    collection.store(ccache, stored, ccache.contents.credentials.replacedBy(stored), credential);
     return {};
   },
   retrieve: ({ name, flags, matching }, { names }) => {
@@ -151,22 +150,6 @@ function orUndefined<T>(read: () => T): T | undefined {
     if (CCAPIError.is(error, 'ccErrBadParam')) return undefined;
     throw error;
   }
-}
-
-/**
- * What a stored credential takes the place of (KCM specification 2.4, STORE): an older one for the same purpose, and of
- * configuration entries any with the same key, whatever it says.
- */
-function replacedBy(stored: CredentialV5, list: CredentialList): StoredCredential[] {
-  const same = (other: CredentialV5) =>
-    other.client === stored.client &&
-    other.server === stored.server &&
-    (isConfigServer(stored.server) ||
-      ((other.isSkey !== 0) === (stored.isSkey !== 0) &&
-        other.keyblock.type === stored.keyblock.type &&
-        other.secondTicket.data.equals(stored.secondTicket.data) &&
-        sameData(other.authdata, stored.authdata)));
-  return [...list.forService(splitRealm(stored.server).name)].filter(({ value }) => same(value));
 }
 
 /** Every ticket that a program fetches is looked for here first: not to have it is no news, and its place is not looked up. */

@@ -1,8 +1,8 @@
 import type { CredentialV5 } from '../proto/credential-v5.ts';
-import type { Data } from '../proto/fields.ts';
 import { type MatchingCredential, matchFlags } from '../proto/kcm.ts';
 import { splitRealm } from '../proto/principal.ts';
 import type { CredentialList, StoredCredential } from './credential-list.ts';
+import { sameData } from './service-index.ts';
 
 /** The credentials of a list that match, in the order in which they were stored (KCM specification 4.2). */
 export function* matches(list: CredentialList, wanted: MatchingCredential, flags: number): Generator<StoredCredential> {
@@ -55,12 +55,4 @@ function sameTimes(credential: CredentialV5, wanted: MatchingCredential): boolea
 
 function lastsAsLong({ endtime, renewTill }: CredentialV5, wanted: MatchingCredential): boolean {
   return wanted.renewTill <= renewTill && wanted.endtime <= endtime;
-}
-
-/** Whether two lists have the same types and bytes in the same order. */
-export function sameData(one: readonly Data[], other: readonly Data[]): boolean {
-  return (
-    one.length === other.length &&
-    one.every(({ type, data }, i) => type === other[i]?.type && data.equals((other[i] as Data).data))
-  );
 }

@@ -67,7 +67,9 @@ export class KCMSession implements Session {
   }
 
   #codeOf(error: unknown): number {
-    if (CCAPIError.is(error, 'malformed')) return errorCodes.KRB5_CC_FORMAT.code;
+    if (CCAPIError.is(error, 'malformed') || CCAPIError.is(error, 'ccErrBadParam'))
+      return errorCodes.KRB5_CC_FORMAT.code;
+    if (CCAPIError.is(error, 'ccErrBadName')) return errorCodes.KRB5_CC_BADNAME.code;
     if (error instanceof CCAPIError && error.code < 0) return error.code;
     // There is no room, or no way to keep it; the log has the reason.
     if (CCAPIError.is(error, 'ccErrNoMem')) return errorCodes.KRB5_CC_WRITE.code;

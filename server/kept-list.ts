@@ -11,6 +11,7 @@ import type { ListIdentity } from './identifiers.ts';
 import { checkedOrigin } from './journal-lines.ts';
 import type { NewCredential } from './keeper.ts';
 import { credentialRecord, erasedRecord, goneRecord, readRecord, skippedRecord } from './kept-records.ts';
+import { MAX_NAME } from './limits.ts';
 import { overwriteAndRemove, putInPlace, writeWhole } from './whole-writes.ts';
 
 /** What our header tag says of a list: enough to make something of a file when all else is lost. */
@@ -283,8 +284,8 @@ function* pieces(
 }
 
 function headerFor({ principal, nameType, kdcOffset }: Contents, { server, list, name }: ListOrigin): Buffer {
-  // The header is small, and a name need not be.
-  const origin: ListOrigin = { server, list, name: name.length > 1000 ? '' : name };
+  // The header is small, and a name of an earlier version need not be.
+  const origin: ListOrigin = { server, list, name: name.length > MAX_NAME ? '' : name };
   const otherTags: HeaderTag[] = [{ tag: OUR_TAG, value: Buffer.from(JSON.stringify(origin)) }];
   const parsed = forLibkrb5(principal);
   return writeCCacheFile({

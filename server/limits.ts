@@ -1,5 +1,6 @@
 import type { CredentialV5 } from '../proto/credential-v5.ts';
 import { CCAPIError } from '../proto/error.ts';
+import { MAX_PRINCIPAL } from '../proto/principal.ts';
 import type { CredentialList } from './credential-list.ts';
 
 /** How much of each a collection holds, or may hold. */
@@ -7,6 +8,21 @@ export interface Amounts {
   caches: number;
   credentials: number;
   bytes: number;
+}
+
+/** The longest name of a ccache, in characters. */
+export const MAX_NAME = 4096;
+
+/** Returns the name of a ccache that is to be made. Throws 211 (`ccErrBadName`) for one that is too long. */
+export function requireName(name: string): string {
+  if (name.length <= MAX_NAME) return name;
+  throw new CCAPIError('ccErrBadName', `a name of ${name.length} characters is above the limit of ${MAX_NAME}`);
+}
+
+/** Returns the text of a principal. Throws 202 (`ccErrBadParam`) for one that is too long. */
+export function requirePrincipal(text: string): string {
+  if (text.length <= MAX_PRINCIPAL) return text;
+  throw new CCAPIError('ccErrBadParam', `a principal of ${text.length} characters is above ${MAX_PRINCIPAL}`);
 }
 
 /** What limits are set by, for the log. */

@@ -24,7 +24,7 @@ describe('names', () => {
 
   it('may be anything', () => {
     const { collection } = collectionAt(BIRTH);
-    for (const name of ['', 'a/../b', 'x'.repeat(10_000), '\udcff']) {
+    for (const name of ['', 'a/../b', 'x'.repeat(4096), '\udcff']) {
       const ccache = collection.create(name, 2, '');
       expect(collection.named(name)).toBe(ccache);
     }

@@ -5,7 +5,11 @@ import { connect } from 'node:net';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { Context } from '../../client/index.ts';
 import { requestFrame } from '../../proto/exchange.ts';
+import { type Layout, type Values, writeFields } from '../../proto/fields.ts';
 import { uninitialised } from '../../proto/identifier.ts';
+import { type OperationName, type OperationRequest, operations, VERSION } from '../../proto/kcm.ts';
+import { parsePrincipal } from '../../proto/principal.ts';
+import { Writer } from '../../proto/writer.ts';
 import { end, eventually, temporaryDirectory, workersBelow } from '../setup/cleanup.ts';
 import { programs, run, sendBytes } from '../setup/programs.ts';
 import { startWorker as startWorkerBelow, workerDirectory } from '../setup/worker.ts';
@@ -125,14 +129,12 @@ describe('a peer', () => {
     const { worker } = await startWorker();
     await using context = openContext();
     await context.createNewCCache('alice@R');
-    const megabyte = await context.createCCache('x'.repeat(1 << 20), 'alice@R');
-    await megabyte.setDefault();
+    const megabyte = await withMegabyte(context);
     const before = memoryOf(worker);
     const slow = connect(`${directory}/S.ccapi`);
     await new Promise((resolve) => slow.once('connect', resolve));
     slow.pause();
-    const request = requestFrame('contextGetDefaultCCacheName', uninitialised, {});
-    slow.write(Buffer.concat(Array.from({ length: 400 }, () => request)));
+    slow.write(Buffer.concat(Array.from({ length: 400 }, () => askForMegabyte)));
     // Others are served meanwhile, and of the 400 MB of replies no more than a few wait in the worker.
     for (let i = 0; i < 50; i++) expect(await megabyte.getPrincipal()).toBe('alice@R');
     expect(memoryOf(worker) - before).toBeLessThan(60 * 1024);
@@ -151,14 +153,13 @@ describe('a peer', () => {
   ])('may leave as much unread as max_output = %s says, and is not answered beyond that', async (limit, answered) => {
     await startWorker(`--max-output=${limit}`);
     await using context = openContext();
-    await (await context.createCCache('x'.repeat(1 << 20), 'alice@R')).setDefault();
+    await withMegabyte(context);
     const slow = connect(`${directory}/S.ccapi`);
     await new Promise((resolve) => slow.once('connect', resolve));
     slow.pause();
-    // What each of them makes shows that it was answered, with a megabyte: its name is that long.
-    const ask = requestFrame('contextGetDefaultCCacheName', uninitialised, {});
-    const make = requestFrame('contextCreateNewCCache', uninitialised, { version: 2, principal: 'slow@R' });
-    slow.write(Buffer.concat(Array.from({ length: 30 }, () => [ask, make]).flat()));
+    // What each of them makes shows that the one before it was answered, with a megabyte.
+    const make = (i: number) => kcmRequest('initialize', { name: `made ${i}`, principal: parsePrincipal('slow@R') });
+    slow.write(Buffer.concat(Array.from({ length: 30 }, (_, i) => [askForMegabyte, make(i)]).flat()));
     const made = async () => {
       let count = -1;
       for await (const _ of context.ccaches()) count++;
@@ -189,4 +190,25 @@ describe('a peer', () => {
 /** Kilobytes of memory that a process has to itself. */
 function memoryOf({ pid }: ChildProcess): number {
   return Number(/^RssAnon:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]);
+}
+
+/** A request of KCM as a frame. */
+function kcmRequest<Name extends OperationName>(name: Name, request: OperationRequest<Name>): Buffer {
+  const args = new Writer();
+  writeFields(args, operations[name].request as Layout, request as Values<Layout>);
+  return new Writer(args.length + 8)
+    .u32(args.length + 4)
+    .u16(VERSION)
+    .u16(operations[name].number)
+    .bytes(args.finish())
+    .finish();
+}
+
+const askForMegabyte = kcmRequest('getCredList', { name: 'megabyte' });
+
+/** A ccache whose list of credentials takes a megabyte. */
+async function withMegabyte(context: Context) {
+  const ccache = await context.createCCache('megabyte', 'alice@R');
+  await ccache.storeCredentials({ ...credentialFor('s@R'), ticket: { type: 0, data: Buffer.alloc(1 << 20) } });
+  return ccache;
 }

@@ -1,0 +1,253 @@
+// What one client can make a worker do for it: time and memory that grow with what is asked for, and no faster.
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { CCAPIError } from '../../proto/error.ts';
+import { credentialV5In, fromCredentialV5, marshalled } from '../../proto/krb5-credential.ts';
+import { bytesFromText, textFromBytes } from '../../proto/text.ts';
+import type { CCache } from '../../server/ccache.ts';
+import { CCacheOrder } from '../../server/ccache-order.ts';
+import type { Collection } from '../../server/collection.ts';
+import { Iterators } from '../../server/iterators.ts';
+import { kcmHandlers } from '../../server/kcm-handlers.ts';
+import { KCMNames } from '../../server/kcm-names.ts';
+import { KCMSession } from '../../server/kcm-session.ts';
+import type { Walk } from '../../server/walk.ts';
+import { collectionAt, credentialFor } from './model.ts';
+
+/** How many times as long ten times as much may take: what is in proportion takes 10, what is squared 100. */
+const LINEAR = 30;
+
+/** Milliseconds that something takes at best. */
+function timeOf(action: () => void): number {
+  let best = Infinity;
+  for (let round = 0; round < 3; round++) {
+    const began = performance.now();
+    action();
+    best = Math.min(best, performance.now() - began);
+  }
+  return best;
+}
+
+const withOneOdd = (length: number) => Buffer.alloc(length, 'x').fill(0xff, length / 2, length / 2 + 1);
+const odd = (length: number) => Buffer.alloc(length, Buffer.from('61ff62e282', 'hex'));
+
+describe('text', () => {
+  it.each([
+    ['with one byte that is no UTF-8', withOneOdd],
+    ['with many such bytes', odd],
+  ])('%s takes time in proportion to its length, and well under a second for 15 MB', (_, make) => {
+    const both = (bytes: Buffer) => timeOf(() => expect(bytesFromText(textFromBytes(bytes)).equals(bytes)).toBe(true));
+    const [some, more] = [both(make(1_500_000)), both(make(15_000_000))];
+    expect(more / some).toBeLessThan(LINEAR);
+    expect(more).toBeLessThan(5000);
+  });
+});
+
+describe('credentials for one service', () => {
+  const context = () => {
+    const { collection } = collectionAt(1_700_000_000);
+    collection.create('a', 2, 'alice@R');
+    return { collection, names: new KCMNames(collection, 1) };
+  };
+  /** Each for a purpose of its own: a client, a key type or authorization data. */
+  const each = (i: number) => ({
+    ...credentialFor('s@R'),
+    client: `client${i % 3 === 0 ? i : 0}@R`,
+    keyblock: { type: i % 3 === 1 ? i % 30_000 : 18, data: Buffer.alloc(16) },
+    authdata: i % 3 === 2 ? [{ type: 1, data: Buffer.from(String(i)) }] : [],
+  });
+
+  it('are stored in time in proportion to their number, and each replaces the one for the same purpose', () => {
+    const store = (count: number) => {
+      const { collection, names } = context();
+      const bytes = Array.from({ length: count }, (_, i) => marshalled(fromCredentialV5(each(i))));
+      const began = performance.now();
+      for (let round = 0; round < 2; round++) {
+        for (const one of bytes) kcmHandlers.store({ name: 'a', credential: Buffer.from(one) }, { collection, names });
+      }
+      const took = performance.now() - began;
+      expect(collection.named('a')?.contents.credentials.size).toBe(count);
+      return took;
+    };
+    store(2000);
+    const [some, more] = [store(2000), store(20_000)];
+    expect(more / some).toBeLessThan(LINEAR);
+  });
+
+  it('are replaced by what is for the same as them, and by nothing else', () => {
+    const { collection, names } = context();
+    const values = Array.from({ length: 60 }, (_, i) => each(i));
+    const store = (value: (typeof values)[0]) =>
+      kcmHandlers.store({ name: 'a', credential: marshalled(fromCredentialV5(value)) }, { collection, names });
+    for (const value of values) store(value);
+    for (const [i, value] of values.entries()) store({ ...value, endtime: 2_000_000_001 + i });
+    const list = collection.named('a')?.contents.credentials as Iterable<{ value: { endtime: number } }>;
+    expect([...list].map(({ value }) => value.endtime)).toEqual(values.map((_, i) => 2_000_000_001 + i));
+    for (const other of [{ isSkey: 1 }, { secondTicket: { type: 0, data: Buffer.from('x') } }, { client: 'other@R' }]) {
+      store({ ...(values[0] as (typeof values)[0]), ...other });
+    }
+    expect([...list]).toHaveLength(63);
+    expect(credentialV5In(marshalled(fromCredentialV5(values[1] as (typeof values)[0]))).keyblock.type).toBe(1);
+  });
+});
+
+describe('iterators over ccaches', () => {
+  const collectionOf = (count: number) => {
+    const { collection } = collectionAt(1_700_000_000);
+    for (let i = 0; i < count; i++) collection.create(`${i}`, 2, 'a@R');
+    return collection;
+  };
+  const setDefault = (collection: Collection, name: string) => collection.setDefault(collection.named(name) as CCache);
+
+  it('take the same memory over many ccaches as over few', () => {
+    const collection = collectionOf(5000);
+    const iterators = new Iterators(collection);
+    const before = process.memoryUsage();
+    const owned = Array.from({ length: 3 }, () => new Set<string>());
+    for (let i = 0; i < 15_000; i++) {
+      iterators.overCCaches(owned[i % 3] as Set<string>, collection.walk());
+      // Where a snapshot was shared by the iterations between two changes of the order, this is what parts them.
+      setDefault(collection, `${i % 5000}`);
+    }
+    const { heapUsed, external } = process.memoryUsage();
+    expect(heapUsed + external - before.heapUsed - before.external).toBeLessThan(60 * 1024 * 1024);
+  });
+
+  it('are refused beyond 10,000 on one connection, and let in again when one is released', () => {
+    const collection = collectionOf(1);
+    const iterators = new Iterators(collection);
+    const owned = new Set<string>();
+    for (let i = 0; i < 10_000; i++) iterators.overCCaches(owned, collection.walk());
+    const refused = expect.objectContaining({ code: 203 });
+    expect(() => iterators.overCCaches(owned, collection.walk())).toThrow(refused);
+    const list = collection.named('0')?.contents.credentials as CCache['contents']['credentials'];
+    expect(() => iterators.overCredentials(owned, list, list.walk())).toThrow(refused);
+    iterators.release([...owned][0] as string);
+    iterators.overCCaches(owned, collection.walk());
+    expect(iterators.size).toBe(10_000);
+  });
+
+  it('that are left open do not make the order grow with each change of the default', () => {
+    const order = new CCacheOrder();
+    const ccaches = Array.from({ length: 10 }, (_, i) => ({ name: `${i}`, removed: false }) as CCache);
+    for (const ccache of ccaches) order.append(ccache);
+    const walk = order.walk();
+    for (let i = 0; i < 10_000; i++) order.moveToFront(ccaches[i % 10] as CCache);
+    expect(order.size).toBeLessThan(200);
+    expect(rest(walk)).toEqual(ccaches);
+    walk.close();
+    expect(order.size).toBe(10);
+  });
+
+  it('return what a copy of the order would have returned, whatever happens meanwhile', () => {
+    const step = fc.record({
+      what: fc.constantFrom('add', 'move', 'move', 'remove', 'walk', 'next', 'clone', 'close'),
+      which: fc.nat(),
+    });
+    fc.assert(
+      fc.property(fc.array(step, { maxLength: 120, size: 'max' }), (steps) => {
+        const order = new CCacheOrder();
+        let now: CCache[] = [];
+        let open: { walk: Walk<CCache>; queue: CCache[] }[] = [];
+        for (const [i, { what, which }] of steps.entries()) {
+          const ccache = now[which % now.length] as CCache;
+          const one = open[which % open.length];
+          if (what === 'add') {
+            const added = { name: `${i}`, removed: false } as CCache;
+            order.append(added);
+            now.push(added);
+            for (const { queue } of open) queue.push(added);
+          } else if (what === 'walk') open.push({ walk: order.walk(), queue: [...now] });
+          else if (what === 'move' && ccache) {
+            order.moveToFront(ccache);
+            now = [ccache, ...now.filter((other) => other !== ccache)];
+          } else if (what === 'remove' && ccache) {
+            ccache.removed = true;
+            order.remove(ccache);
+            now = now.filter((other) => other !== ccache);
+            for (const each of open) each.queue = each.queue.filter((other) => other !== ccache);
+          } else if (what === 'next' && one) expect(one.walk.next()?.name).toBe(one.queue.shift()?.name);
+          else if (what === 'clone' && one) open.push({ walk: one.walk.clone(), queue: [...one.queue] });
+          else if (what === 'close' && one) {
+            one.walk.close();
+            open = open.filter((other) => other !== one);
+          }
+        }
+        for (const { walk, queue } of open)
+          expect(rest(walk).map(({ name }) => name)).toEqual(queue.map(({ name }) => name));
+      }),
+      { numRuns: 1000 },
+    );
+  });
+});
+
+function rest(walk: Walk<CCache>): CCache[] {
+  const found: CCache[] = [];
+  for (let ccache = walk.next(); ccache; ccache = walk.next()) found.push(ccache);
+  return found;
+}
+
+describe('names and principals', () => {
+  const long = (length: number) => 'x'.repeat(length);
+  const failing = (name: string) => expect.objectContaining({ name });
+
+  it.each<[string, string, (collection: Collection, ccache: CCache) => unknown]>([
+    ['a name', 'ccErrBadName', (c) => c.create(long(4097), 2, 'a@R')],
+    ['a name to move to', 'ccErrBadName', (c, a) => c.moveTo(a, long(4097))],
+    ['a name that is awaited', 'ccErrBadName', (c) => c.awaitDefault(long(4097))],
+    ['a principal', 'ccErrBadParam', (c) => c.create('b', 2, long(65_537))],
+    ['a principal that is set', 'ccErrBadParam', (c, a) => c.setPrincipal(a, 2, long(65_537))],
+    ['a client', 'ccErrBadParam', (c, a) => c.store(a, { ...credentialFor('s@R'), client: long(65_537) })],
+    ['a service', 'ccErrBadParam', (c, a) => c.store(a, credentialFor(long(65_537)))],
+  ])('%s that is too long is refused with %s, and nothing changes', (_, name, change) => {
+    const { collection } = collectionAt(1_700_000_000);
+    const ccache = collection.create('a', 2, 'a@R');
+    const before = [collection.changed, collection.size, collection.nextUnique];
+    expect(() => change(collection, ccache)).toThrow(failing(name));
+    expect([collection.changed, collection.size, collection.nextUnique]).toEqual(before);
+    expect([...collection].map((one) => [one.name, one.contents.principal, one.contents.credentials.size])).toEqual([
+      ['a', 'a@R', 0],
+    ]);
+  });
+
+  it('may be as long as the limit', () => {
+    const { collection } = collectionAt(1_700_000_000);
+    const ccache = collection.create(long(4096), 2, long(65_536));
+    collection.store(ccache, credentialFor(long(65_536)));
+    expect(ccache.contents.credentials.size).toBe(1);
+  });
+
+  it('are refused over KCM with its own errors', () => {
+    const { collection } = collectionAt(1_700_000_000);
+    const session = new KCMSession(
+      { collection, names: new KCMNames(collection, 1) },
+      { info() {}, warning() {}, error() {}, refusal() {} },
+    );
+    /** INITIALIZE: a name, then a principal of one component. */
+    const initialize = (name: string, component: number) => {
+      const principal = Buffer.alloc(16);
+      for (const [at, value] of [
+        [0, 1],
+        [4, 1],
+        [8, 0],
+        [12, component],
+      ] as const)
+        principal.writeUInt32BE(value, at);
+      let code = 0;
+      const frame = Buffer.concat([
+        Buffer.from('02000004', 'hex'),
+        Buffer.from(`${name}\0`),
+        principal,
+        Buffer.alloc(component, 'x'),
+      ]);
+      session.answer(frame, (reply) => {
+        code = reply.readInt32BE(8);
+      });
+      return new CCAPIError(code).name;
+    };
+    expect(initialize(long(4097), 1)).toBe('KRB5_CC_BADNAME');
+    expect(initialize('a', 65_537)).toBe('KRB5_CC_FORMAT');
+    expect(initialize('a', 65_536)).toBe('KRB5_CC_FORMAT');
+    expect(initialize('a', 65_000)).toBe('error 0');
+  });
+});
