@@ -1,7 +1,6 @@
 import type { CredentialV5 } from './credential-v5.ts';
 import { CCAPIError } from './error.ts';
 import type { Data } from './fields.ts';
-import { ownBytes } from './own-bytes.ts';
 import {
   inferredNameType,
   type Principal,
@@ -55,7 +54,6 @@ export function readKrb5Credential(reader: Reader): Krb5Credential {
  * cannot be true. {@link unmarshalled} reads them, and its parts are parts of them.
  */
 export function takeMarshalled(reader: Reader): Buffer {
-  const from = reader.peek();
   const start = reader.offset;
   for (let principals = 0; principals < 2; principals++) {
     reader.u32();
@@ -72,9 +70,7 @@ export function takeMarshalled(reader: Reader): Buffer {
     }
   }
   for (let tickets = 0; tickets < 2; tickets++) reader.skip(reader.u32());
-  const copy = ownBytes(reader.offset - start);
-  from.copy(copy);
-  return copy;
+  return reader.copySince(start);
 }
 
 /** What {@link takeMarshalled} took, as the CCAPI has it: its parts are parts of these bytes, and not copies. */
@@ -118,7 +114,12 @@ export function unmarshalled(bytes: Buffer): Krb5Credential {
 /** The bytes of a credential; throws as {@link writeKrb5Credential} does. */
 export function marshalled(credential: Krb5Credential): Buffer {
   const writer = new Writer(256 + credential.ticket.length + credential.secondTicket.length);
-  writeKrb5Credential(writer, credential);
+  try {
+    writeKrb5Credential(writer, credential);
+  } catch (error) {
+    writer.wipe();
+    throw error;
+  }
   return writer.finish();
 }
 

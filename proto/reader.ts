@@ -9,12 +9,15 @@ import { textFromBytes } from './text.ts';
 export class Reader {
   readonly #bytes: Buffer;
   readonly #isOwn: boolean;
+  /** Copies that were made, also by readers of parts. */
+  readonly #copies: Buffer[];
   #at = 0;
 
   /** `isOwn` says that the bytes belong to what is read from them, so that nothing needs a copy of its own. */
-  constructor(bytes: Buffer, isOwn = false) {
+  constructor(bytes: Buffer, isOwn = false, copies: Buffer[] = []) {
     this.#bytes = bytes;
     this.#isOwn = isOwn;
+    this.#copies = copies;
   }
 
   /** The offset in bytes of the next read. */
@@ -50,14 +53,9 @@ export class Reader {
     return at < 0 ? -1 : at - this.#at;
   }
 
-  /** All bytes that are left, as a view, without moving on. */
-  peek(): Buffer {
-    return this.#bytes.subarray(this.#at);
-  }
-
   /** A reader of the next `length` bytes alone. */
   part(length: number): Reader {
-    return new Reader(this.view(length));
+    return new Reader(this.view(length), false, this.#copies);
   }
 
   /** The next `length` bytes as a copy of their own, so that they can be overwritten when they are dropped. */
@@ -65,7 +63,21 @@ export class Reader {
     if (this.#isOwn) return this.view(length);
     const copy = ownBytes(this.#check(length));
     this.view(length).copy(copy);
+    this.#copies.push(copy);
     return copy;
+  }
+
+  /** The bytes from an offset up to the next read, as a copy of their own. */
+  copySince(start: number): Buffer {
+    const copy = ownBytes(this.#at - start);
+    this.#bytes.copy(copy, 0, start, this.#at);
+    this.#copies.push(copy);
+    return copy;
+  }
+
+  /** Overwrites every copy that was made: what was read is refused, and is not kept. */
+  wipeCopies(): void {
+    for (const copy of this.#copies.splice(0)) copy.fill(0);
   }
 
   u8(): number {

@@ -42,6 +42,11 @@ export class Writer {
     return this.#length;
   }
 
+  /** Overwrites what has been written: it is of no use, and may hold a key. */
+  wipe(): void {
+    this.#bytes.fill(0, 0, this.#length);
+  }
+
   /** What has been written, as a view. */
   finish(): Buffer {
     return this.#bytes.subarray(0, this.#length);
@@ -54,6 +59,8 @@ export class Writer {
     if (this.#length > this.#bytes.length) {
       const larger = Buffer.allocUnsafe(Math.max(this.#length, this.#bytes.length * 2));
       this.#bytes.copy(larger, 0, 0, start);
+      // It may hold a key, and is not used any more.
+      this.#bytes.fill(0, 0, start);
       this.#bytes = larger;
     }
     return start;

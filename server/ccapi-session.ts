@@ -45,8 +45,9 @@ export class CCAPISession implements HandlerContext {
    */
   answer(frame: Buffer, reply: (frame: Buffer) => void): void {
     let name: MessageName | undefined;
+    let header: RequestHeader | undefined;
     try {
-      const header = readRequestHeader(frame);
+      header = readRequestHeader(frame);
       name = header.name;
       this.#onRequest(name ?? UNKNOWN);
       const result = this.#handled(header);
@@ -56,6 +57,7 @@ export class CCAPISession implements HandlerContext {
           reply('error' in outcome ? this.#refusal(outcome.error) : replyFrame(name as MessageName, outcome.result)),
         );
     } catch (error) {
+      header?.arguments.wipeCopies();
       reply(this.#refusal(error));
     }
   }

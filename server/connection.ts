@@ -1,5 +1,6 @@
 import type { Socket } from 'node:net';
 import { FrameReader } from '../proto/frame.ts';
+import type { InputBudget, InputHolder } from './input-budget.ts';
 
 /** What answers the frames of one connection. */
 export interface Session {
@@ -19,6 +20,9 @@ export interface ConnectionLimits {
 /** How many bytes of further requests are kept for a connection whose request has to wait. */
 const MOST_WAITING = 1024 * 1024;
 
+/** Milliseconds for which one connection is answered before the others have their turn. */
+const SLICE = 10;
+
 /** How long a frame may stay half sent without another byte, in milliseconds. */
 const HALF_SENT = 60_000;
 
@@ -28,17 +32,25 @@ const HALF_SENT = 60_000;
  * is kept for it than the limit and one reply. While a request waits the socket is read on, or the peer's end would go
  * unnoticed; a peer that sends too much meanwhile is cut off, and so is one that leaves off in the middle of a frame.
  * Where the framing is lost the connection is closed once what came before it is answered.
+ *
+ * A request may hold keys. Its bytes are overwritten once it is answered, whatever session has read them: nothing that a
+ * session keeps may be a view of a frame.
  */
-export class Connection {
+export class Connection implements InputHolder {
   readonly #socket: Socket;
   readonly #session: Session;
   readonly #reader: FrameReader;
   readonly #maxOutput: number;
+  readonly #budget: InputBudget;
   #waiting: Buffer[] = [];
   #blocked = false;
+  #isDeferred = false;
+  #turnEnds: number | undefined;
   #ended = false;
 
-  constructor(socket: Socket, session: Session, { maxFrame, maxOutput }: ConnectionLimits) {
+  /** `budget` bounds what is held by all connections together. */
+  constructor(socket: Socket, session: Session, { maxFrame, maxOutput }: ConnectionLimits, budget: InputBudget) {
+    this.#budget = budget;
     this.#reader = new FrameReader(maxFrame);
     this.#maxOutput = maxOutput;
     this.#socket = socket;
@@ -49,7 +61,19 @@ export class Connection {
     socket.on('timeout', () => socket.destroy());
     // A peer that vanishes is nothing to report; 'close' follows and says all there is to say.
     socket.on('error', () => {});
-    socket.on('close', () => session.close());
+    socket.on('close', () => {
+      this.#drop();
+      session.close();
+    });
+  }
+
+  get held(): number {
+    return this.#reader.held + lengthOf(this.#waiting);
+  }
+
+  end(): void {
+    this.#drop();
+    this.#socket.destroy();
   }
 
   /** Ends the connection once what has come is answered, also what is only on its way in a frame that has begun. */
@@ -65,24 +89,66 @@ export class Connection {
     this.#answerWaiting();
   }
 
+  #drop(): void {
+    this.#reader.clear();
+    for (const frame of this.#waiting) frame.fill(0);
+    this.#waiting = [];
+    this.#budget.remove(this);
+  }
+
   #answerWaiting(): void {
+    if (this.#socket.destroyed || this.#isDeferred) return;
+    const isLate = this.#answerInTurn();
     const socket = this.#socket;
-    if (socket.destroyed) return;
-    let taken = 0;
-    // What answers several is one write; what answers one need not be gathered.
-    const isSeveral = this.#waiting.length > 1;
-    if (isSeveral) socket.cork();
-    while (!this.#blocked && taken < this.#waiting.length && socket.writableLength <= this.#maxOutput)
-      this.#answer(this.#waiting[taken++] as Buffer);
-    if (isSeveral) socket.uncork();
-    this.#waiting = taken === this.#waiting.length ? [] : this.#waiting.slice(taken);
     if (this.#blocked) {
-      if (this.#ended || tooMuch(this.#waiting)) socket.destroy();
+      if (this.#ended || lengthOf(this.#waiting) > MOST_WAITING) socket.destroy();
       else socket.resume();
-    } else if (this.#waiting.length > 0) socket.pause();
-    // Whoever writes to it from here on is told so, and can go to another server.
+    } else if (this.#waiting.length > 0) {
+      socket.pause();
+      if (isLate) this.#defer();
+    }
+    // A client that writes to it from here on is told so, and can go to another server.
     else if (this.#isOver()) socket.destroySoon();
     else socket.resume();
+    this.#budget.update(this);
+  }
+
+  /** Answers what waits until one has to wait longer, the peer does not read, or the time is up: then true. */
+  #answerInTurn(): boolean {
+    const socket = this.#socket;
+    // What answers several is one write; what answers one need not be gathered.
+    const isSeveral = this.#waiting.length > 1;
+    const until = isSeveral ? this.#endOfTurn() : Infinity;
+    let taken = 0;
+    let isLate = false;
+    if (isSeveral) socket.cork();
+    while (!this.#blocked && !isLate && taken < this.#waiting.length && socket.writableLength <= this.#maxOutput) {
+      this.#answer(this.#waiting[taken++] as Buffer);
+      isLate = isSeveral && performance.now() > until;
+    }
+    if (isSeveral) socket.uncork();
+    this.#waiting = taken === this.#waiting.length ? [] : this.#waiting.slice(taken);
+    return isLate;
+  }
+
+  /** Until when this connection may be answered in this turn of the event loop, which may bring several pieces of it. */
+  #endOfTurn(): number {
+    if (this.#turnEnds === undefined) {
+      this.#turnEnds = performance.now() + SLICE;
+      setImmediate(() => {
+        this.#turnEnds = undefined;
+      });
+    }
+    return this.#turnEnds;
+  }
+
+  /** Goes on after the others have had their turn. */
+  #defer(): void {
+    this.#isDeferred = true;
+    setImmediate(() => {
+      this.#isDeferred = false;
+      this.#answerWaiting();
+    });
   }
 
   #answer(frame: Buffer): void {
@@ -91,13 +157,14 @@ export class Connection {
     try {
       this.#session.answer(frame, (reply) => {
         this.#blocked = false;
-        this.#socket.write(reply);
+        this.#socket.write(reply, () => reply.fill(0));
         // What waits behind it is another request, and may not happen in the middle of the one that brought this reply.
         if (later) queueMicrotask(() => this.#answerWaiting());
       });
     } catch {
       this.#socket.destroySoon();
     }
+    frame.fill(0);
     later = true;
   }
 
@@ -107,6 +174,6 @@ export class Connection {
   }
 }
 
-function tooMuch(waiting: Buffer[]): boolean {
-  return waiting.reduce((total, frame) => total + frame.length, 0) > MOST_WAITING;
+function lengthOf(frames: readonly Buffer[]): number {
+  return frames.reduce((total, frame) => total + frame.length, 0);
 }

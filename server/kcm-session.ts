@@ -59,9 +59,11 @@ export class KCMSession implements Session {
       const request = readFields(reader, operations[name].request as Layout) as OperationRequest<OperationName>;
       const reply = operationReply(name, handler(request, this.#context));
       // MIT's client reads no more, and asks for the credentials one by one when it is told so.
-      if (reply.length - 8 > MAX_REPLY) throw new CCAPIError('KRB5_CC_NOSUPP');
-      return reply;
+      if (reply.length - 8 <= MAX_REPLY) return reply;
+      reply.fill(0);
+      throw new CCAPIError('KRB5_CC_NOSUPP');
     } catch (error) {
+      reader.wipeCopies();
       return operationError(this.#codeOf(error));
     }
   }

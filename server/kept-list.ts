@@ -1,4 +1,14 @@
-import { closeSync, fsyncSync, ftruncateSync, openSync, readFileSync, readSync, statSync, writeSync } from 'node:fs';
+import {
+  closeSync,
+  fdatasyncSync,
+  fsyncSync,
+  ftruncateSync,
+  openSync,
+  readFileSync,
+  readSync,
+  statSync,
+  writeSync,
+} from 'node:fs';
 import { dirname } from 'node:path';
 import { KEPT_PREFIX } from '../etc/base-directory.ts';
 import { type HeaderTag, readHeader, writeCCacheFile } from '../proto/ccache-file.ts';
@@ -12,7 +22,14 @@ import { checkedOrigin } from './journal-lines.ts';
 import type { NewCredential } from './keeper.ts';
 import { credentialRecord, erasedRecord, goneRecord, readRecord, skippedRecord } from './kept-records.ts';
 import { MAX_NAME } from './limits.ts';
-import { overwriteAndRemove, putInPlace, writeWhole } from './whole-writes.ts';
+import {
+  openIfThere,
+  overwrite,
+  overwriteAndClose,
+  overwriteAndRemove,
+  putInPlace,
+  writeWhole,
+} from './whole-writes.ts';
 
 /** What our header tag says of a list: enough to make something of a file when all else is lost. */
 export interface ListOrigin {
@@ -73,6 +90,7 @@ export class KeptList {
   write(contents: Contents, list: CredentialList, origin: Omit<ListOrigin, 'list'>): void {
     const unfinished = `${dirname(this.path)}/${UNFINISHED}`;
     const descriptor = openSync(unfinished, 'w+', 0o600);
+    const former = openIfThere(this.path);
     const places: [StoredCredential, number][] = [];
     let length = 0;
     try {
@@ -80,14 +98,18 @@ export class KeptList {
         if (credential) places.push([credential, length]);
         writeWhole(descriptor, bytes, length, false);
         length += bytes.length;
+        if (credential && bytes !== credential.marshalled) bytes.fill(0);
       }
       if (this.#sync) fsyncSync(descriptor);
       putInPlace(unfinished, this.path, this.#sync);
     } catch (error) {
       ftruncateSync(descriptor, 0);
       closeSync(descriptor);
+      if (former !== undefined) closeSync(former);
       throw error;
     }
+    // What it holds may be destroyed later, and nothing would lead to this copy of it then.
+    if (former !== undefined) overwriteAndClose(former);
     for (const [credential, at] of places) credential.kept = at;
     this.close();
     this.#descriptor = descriptor;
@@ -98,7 +120,13 @@ export class KeptList {
   add(credential: NewCredential, replaced: readonly StoredCredential[]): number {
     const record = credentialRecord(credential);
     const removal = replaced.length === 0 ? undefined : goneRecord('replaced', indexesOf(replaced));
-    this.#append(removal ? Buffer.concat([removal, record]) : record);
+    const bytes = removal ? Buffer.concat([removal, record]) : record;
+    try {
+      this.#append(bytes);
+    } finally {
+      if (bytes !== credential.marshalled) bytes.fill(0);
+      if (record !== credential.marshalled) record.fill(0);
+    }
     this.#erase(replaced, removal?.length ?? 0);
     return this.#length - record.length;
   }
@@ -146,7 +174,11 @@ export class KeptList {
     list.skip(numbered - list.numbered);
     this.#length = end;
     this.#dead = end - live;
-    if (end < bytes.length) ftruncateSync(this.#open(), end);
+    if (end < bytes.length) {
+      overwrite(this.#open(), end);
+      ftruncateSync(this.#open(), end);
+    }
+    bytes.fill(0);
     return { list, tornBytes: bytes.length - end };
   }
 
@@ -166,7 +198,16 @@ export class KeptList {
         // That it is gone has been said, and stands.
       }
     }
+    if (credentials.length > 0) this.#syncErased();
     this.#dead += more;
+  }
+
+  #syncErased(): void {
+    try {
+      fdatasyncSync(this.#open());
+    } catch {
+      // As above.
+    }
   }
 
   #open(): number {
@@ -195,7 +236,9 @@ export function pathOfList(directory: string, serial: number): string {
 /** What the header of a list's file says; undefined where it is none of ours. */
 export function originOf(path: string): ListOrigin | undefined {
   try {
-    const { otherTags } = readerBehindVersion(beginningOf(path)).header;
+    const bytes = beginningOf(path);
+    const { otherTags } = readerBehindVersion(bytes).header;
+    bytes.fill(0);
     const ours = otherTags.find(({ tag }) => tag === OUR_TAG);
     return ours && checkedOrigin(JSON.parse(ours.value.toString('utf8')));
   } catch {
@@ -217,8 +260,11 @@ function beginningOf(path: string): Buffer {
 /** The principal and the offset of the KDC's clock that a file begins with; undefined where it cannot be read. */
 export function readHeading(path: string): { principal: Principal; offset: number } | undefined {
   try {
-    const { reader, header } = readerBehindVersion(readFileSync(path));
-    return { principal: readPrincipal(reader), offset: (header.kdcOffset?.seconds ?? 0) >>> 0 };
+    const bytes = readFileSync(path);
+    const { reader, header } = readerBehindVersion(bytes);
+    const heading = { principal: readPrincipal(reader), offset: (header.kdcOffset?.seconds ?? 0) >>> 0 };
+    bytes.fill(0);
+    return heading;
   } catch {
     return undefined;
   }

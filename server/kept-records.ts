@@ -45,7 +45,11 @@ export function credentialRecord({ value, marshalled }: NewCredential): Buffer {
   const writer = new Writer(1024 + value.ticket.data.length);
   const credential = asKrb5(value);
   if (credential) writeKrb5Credential(writer, credential);
-  else writeOurs(writer, 'v5', inCCAPIForm(value));
+  else {
+    const payload = inCCAPIForm(value);
+    writeOurs(writer, 'v5', payload);
+    payload.fill(0);
+  }
   return writer.finish();
 }
 
@@ -92,7 +96,11 @@ export function readRecord(reader: Reader): KeptRecord {
   const [kind] = credential.server.components;
   if (credential.server.realm !== OUR_REALM) return { kind: 'erased' };
   const payload = new Reader(credential.ticket);
-  if (kind === 'v5') return { kind: 'credential', value: credentialUnion.read(payload), marshalled: undefined };
+  if (kind === 'v5') {
+    const value = credentialUnion.read(payload);
+    marshalled.fill(0);
+    return { kind: 'credential', value, marshalled: undefined };
+  }
   if (kind === 'skipped') return { kind, count: payload.u32() };
   if (kind === 'gone' || kind === 'replaced') {
     return { kind, indexes: Array.from({ length: payload.remaining / 4 }, () => payload.u32()) };

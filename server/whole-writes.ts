@@ -1,6 +1,7 @@
 import {
   closeSync,
   constants,
+  fdatasyncSync,
   fstatSync,
   fsyncSync,
   ftruncateSync,
@@ -48,11 +49,39 @@ export function syncDirectory(path: string): void {
 export function overwriteAndRemove(path: string): void {
   const descriptor = openSync(path, constants.O_RDWR | constants.O_NOFOLLOW);
   try {
-    const { size } = fstatSync(descriptor);
-    const zeros = Buffer.alloc(Math.min(size, 1 << 20));
-    for (let at = 0; at < size; ) at += writeSync(descriptor, zeros, 0, Math.min(zeros.length, size - at), at);
+    overwrite(descriptor);
   } finally {
     closeSync(descriptor);
   }
   unlinkSync(path);
+}
+
+/**
+ * Overwrites a file from a place on, and returns once the zeros are on the medium: without that they never come there
+ * where the file is removed next. In memory it costs nothing.
+ */
+export function overwrite(descriptor: number, from = 0): void {
+  const { size } = fstatSync(descriptor);
+  const zeros = Buffer.alloc(Math.min(Math.max(size - from, 0), 1 << 20));
+  for (let at = from; at < size; ) at += writeSync(descriptor, zeros, 0, Math.min(zeros.length, size - at), at);
+  fdatasyncSync(descriptor);
+}
+
+/** Opens the file that another is about to take the place of, for {@link overwriteAndClose}; undefined where it cannot. */
+export function openIfThere(path: string): number | undefined {
+  try {
+    return openSync(path, constants.O_RDWR | constants.O_NOFOLLOW);
+  } catch {
+    return undefined;
+  }
+}
+
+/** Overwrites a file that has no name any more. Where that fails there is nothing else to be done about it. */
+export function overwriteAndClose(descriptor: number): void {
+  try {
+    overwrite(descriptor);
+  } catch {
+    // The system frees its blocks as they are.
+  }
+  closeSync(descriptor);
 }

@@ -6,6 +6,7 @@ import type { Settings } from '../etc/settings.ts';
 import { version } from '../etc/version.ts';
 import { Admission } from './admission.ts';
 import { Connection } from './connection.ts';
+import { InputBudget } from './input-budget.ts';
 import { Lifetime } from './lifetime.ts';
 import { Place } from './place.ts';
 import { Service, type ServiceSettings } from './service.ts';
@@ -18,6 +19,9 @@ const LAST_REPLIES = 5000;
 
 /** How long after its start a worker has been asked for the first time, in milliseconds. */
 const FIRST_ASKED = 100;
+
+/** How many of the longest frames all connections together may have half sent, or sent and not answered. */
+const FRAMES_HELD = 4;
 
 /** What a worker reads of the settings. */
 export type WorkerSettings = ServiceSettings &
@@ -41,6 +45,7 @@ export class Worker {
   readonly #admission: Admission;
   readonly #connections = new Map<Socket, Connection>();
   readonly #lifetime: Lifetime;
+  readonly #budget: InputBudget;
   #place: Place | undefined;
   #vanishes = false;
   #leaving = false;
@@ -51,6 +56,7 @@ export class Worker {
     this.#settings = settings;
     this.#log = log;
     this.#admission = new Admission(settings.rootAccess, log);
+    this.#budget = new InputBudget(FRAMES_HELD * settings.maxFrame, log);
     this.#lifetime = new Lifetime(settings.idleTimeout * 1000, {
       holdsSomething: () => this.#service?.holdsSomething() ?? false,
       leave: () => this.#leaveWhenIdle(),
@@ -83,6 +89,7 @@ export class Worker {
   reconfigure(settings: WorkerSettings): void {
     this.#settings = settings;
     this.#admission.rootAccess = settings.rootAccess;
+    this.#budget.most = FRAMES_HELD * settings.maxFrame;
     this.#lifetime.idleTimeout = settings.idleTimeout * 1000;
     this.#service?.goBy(settings);
   }
@@ -137,7 +144,7 @@ export class Worker {
       socket.destroy();
       return;
     }
-    const connection = new Connection(socket, this.#service.openSession(), this.#settings);
+    const connection = new Connection(socket, this.#service.openSession(), this.#settings, this.#budget);
     this.#connections.set(socket, connection);
     this.#lifetime.connected();
     if (this.#leaving) finishSoon(connection);

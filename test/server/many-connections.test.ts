@@ -8,6 +8,7 @@ import { hostClock } from '../../server/change-time.ts';
 import { Collection } from '../../server/collection.ts';
 import { Connection } from '../../server/connection.ts';
 import { Identifiers } from '../../server/identifiers.ts';
+import { InputBudget } from '../../server/input-budget.ts';
 import { Iterators } from '../../server/iterators.ts';
 import { afterwards, eventually, temporaryDirectory } from '../setup/cleanup.ts';
 import { credentialFor } from './model.ts';
@@ -15,6 +16,7 @@ import { RawConnection } from './raw-connection.ts';
 
 const limits = { maxFrame: 2 ** 24, maxOutput: 2 ** 20 };
 const silent = { info() {}, warning() {}, error() {}, refusal() {} };
+const budget = new InputBudget(2 ** 26, silent);
 
 it('500 connections with a lock pending or a wait each leave none behind, in whatever order they are killed', async () => {
   const collection = new Collection(new Identifiers(), hostClock);
@@ -23,7 +25,7 @@ it('500 connections with a lock pending or a wait each leave none behind, in wha
   const server = createServer({ allowHalfOpen: true }, (socket) => {
     open++;
     socket.once('close', () => open--);
-    new Connection(socket, new CCAPISession(collection, iterators, silent), limits);
+    new Connection(socket, new CCAPISession(collection, iterators, silent), limits, budget);
   });
   const path = `${temporaryDirectory()}/socket`;
   await new Promise<void>((resolve) => server.listen(path, resolve));
