@@ -14,9 +14,6 @@ interface Stay {
   until: number;
 }
 
-/** How many places of the past are always kept before it is looked whether any of them is of use. */
-const FEW = 64;
-
 /**
  * The order of the ccaches at every moment at which an iteration over them began (CCAPI RPC specification 4.7), in memory
  * that depends on the number of changes and not on the number of iterations: a ccache that becomes the default leaves its
@@ -27,8 +24,15 @@ export class CCacheOrder {
   readonly #current = new Map<CCache, Place<Stay>>();
   readonly #past = new Set<Place<Stay>>();
   readonly #cursors = new Set<CCacheCursor>();
+  readonly #few: number;
   #moment = 0;
-  #enough = FEW;
+  #enough: number;
+
+  /** So many places of the past are kept before it is looked whether any of them is of use. */
+  constructor(few = 64) {
+    this.#few = few;
+    this.#enough = few;
+  }
 
   /** How many places are kept, for tests. */
   get size(): number {
@@ -94,7 +98,7 @@ export class CCacheOrder {
       this.#stays.remove(place);
       this.#past.delete(place);
     }
-    this.#enough = 2 * this.#past.size + FEW;
+    this.#enough = 2 * this.#past.size + this.#few;
   }
 }
 

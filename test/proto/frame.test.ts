@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { FrameReader } from '../../proto/frame.ts';
+import { Writer } from '../../proto/writer.ts';
 import { bytes } from './arbitrary.ts';
 
 function framed(payload: Buffer): Buffer {
@@ -60,4 +61,31 @@ describe('a stream of frames', () => {
     expect(process.memoryUsage().arrayBuffers - before).toBeLessThan(1 << 20);
     expect(readers.every((reader) => reader.incomplete)).toBe(true);
   });
+
+  it('keeps at most twice what has come of a frame, however it comes, and nothing in a piece that it has copied', () => {
+    const reader = new FrameReader();
+    const pieces = cut(
+      Buffer.concat([Buffer.from('01000000', 'hex'), Buffer.alloc(300_000, 'x')]),
+      [1, 2, 4000, 50_000],
+    );
+    let sent = 0;
+    for (const piece of pieces) {
+      reader.push(piece);
+      sent += piece.length;
+      expect(reader.held).toBeLessThanOrEqual(Math.max(2 * sent, 4096));
+      expect(piece.every((byte) => byte === 0)).toBe(true);
+    }
+    expect(reader.held).toBeGreaterThanOrEqual(sent);
+    reader.clear();
+    expect([reader.held, reader.incomplete]).toEqual([0, false]);
+  });
+});
+
+it('a message that outgrows its memory leaves nothing in it', () => {
+  const writer = new Writer(8).bytes(Buffer.from('secret'));
+  const before = writer.finish();
+  const after = writer.bytes(Buffer.alloc(100, 'x')).finish();
+  expect([before.every((byte) => byte === 0), after.toString('latin1', 0, 6)]).toEqual([true, 'secret']);
+  writer.wipe();
+  expect(after.every((byte) => byte === 0)).toBe(true);
 });

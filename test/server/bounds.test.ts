@@ -83,6 +83,8 @@ describe('credentials for one service', () => {
     for (const [i, value] of values.entries()) store({ ...value, endtime: 2_000_000_001 + i });
     const list = collection.named('a')?.contents.credentials as Iterable<{ value: { endtime: number } }>;
     expect([...list].map(({ value }) => value.endtime)).toEqual(values.map((_, i) => 2_000_000_001 + i));
+    const credentials = collection.named('a')?.contents.credentials;
+    for (const value of values) expect(credentials?.replacedBy(value)).toHaveLength(1);
     for (const other of [{ isSkey: 1 }, { secondTicket: { type: 0, data: Buffer.from('x') } }, { client: 'other@R' }]) {
       store({ ...(values[0] as (typeof values)[0]), ...other });
     }
@@ -127,6 +129,15 @@ describe('iterators over ccaches', () => {
     expect(iterators.size).toBe(10_000);
   });
 
+  it('let go of their position when they are released', () => {
+    const iterators = new Iterators(collectionOf(1));
+    let closed = 0;
+    const walk = { next: () => undefined, clone: () => walk, close: () => void closed++ };
+    const { identifier } = iterators.overCCaches(new Set(), walk);
+    iterators.release(identifier.object);
+    expect([closed, iterators.size]).toEqual([1, 0]);
+  });
+
   it('that are left open do not make the order grow with each change of the default', () => {
     const order = new CCacheOrder();
     const ccaches = Array.from({ length: 10 }, (_, i) => ({ name: `${i}`, removed: false }) as CCache);
@@ -145,8 +156,8 @@ describe('iterators over ccaches', () => {
       which: fc.nat(),
     });
     fc.assert(
-      fc.property(fc.array(step, { maxLength: 120, size: 'max' }), (steps) => {
-        const order = new CCacheOrder();
+      fc.property(fc.constantFrom(0, 64), fc.array(step, { maxLength: 120, size: 'max' }), (few, steps) => {
+        const order = new CCacheOrder(few);
         let now: CCache[] = [];
         let open: { walk: Walk<CCache>; queue: CCache[] }[] = [];
         for (const [i, { what, which }] of steps.entries()) {
