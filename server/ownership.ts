@@ -1,4 +1,14 @@
-import { closeSync, constants, fstatSync, openSync, readdirSync, rmdirSync, rmSync, statSync } from 'node:fs';
+import {
+  closeSync,
+  constants,
+  fstatSync,
+  lstatSync,
+  openSync,
+  readdirSync,
+  rmdirSync,
+  rmSync,
+  statSync,
+} from 'node:fs';
 import { connect } from 'node:net';
 import { HAND_OVER_NAME, MAX_SOCKET_PATH, SOCKET_NAME } from '../etc/base-directory.ts';
 import { lockExclusively } from '../etc/host.ts';
@@ -12,6 +22,9 @@ const TOKEN = 'W.';
 /** Names that versions before 0.2 left in the directory. */
 const LEGACY = ['W', 'W.free'];
 const LEGACY_PREFIX = 'B.';
+
+/** Milliseconds for which a socket on which no worker listens may be one of a worker that starts. */
+const YOUNG = 10_000;
 
 /**
  * Elects the one worker of a directory. Two things are needed to own it:
@@ -64,6 +77,8 @@ export class Ownership {
     if (!this.isInPlace) {
       throw new CCAPIError('ccErrServerUnavailable', `${this.#directory} was replaced while a worker started in it`);
     }
+    // A candidate that writes its token only to withdraw it would keep the first of them from ever being alone.
+    if (!isThere(this.#path(TOKEN + this.#id)) && (await this.#livingRivals()).length > 0) return false;
     this.#writeToken();
     const rivals = await this.#livingRivals();
     if (rivals.length === 0) return true;
@@ -94,7 +109,10 @@ export class Ownership {
     }
   }
 
-  /** Removes what workers have left behind that were killed. Only the owner may. */
+  /**
+   * Removes what workers have left behind that were killed. Only the owner may. What is young may be a socket that is
+   * bound, and on which its worker is about to listen.
+   */
   async sweep(): Promise<void> {
     const entries = this.#names().filter((name) => LEGACY.includes(name) || name.startsWith(LEGACY_PREFIX));
     for (const name of entries) this.#remove(name);
@@ -103,7 +121,8 @@ export class Ownership {
       const prefix = prefixes.find((one) => name.startsWith(one));
       const id = name.slice(prefix?.length).replace(/\.p$/, '');
       if (prefix === undefined || name === SOCKET_NAME || name === HAND_OVER_NAME || id === this.#id) continue;
-      if (!(await this.#isAlive(id))) this.#remove(name);
+      const born = lstatSync(this.#path(name), { throwIfNoEntry: false })?.mtimeMs ?? Infinity;
+      if (Date.now() - born > YOUNG && !(await this.#isAlive(id))) this.#remove(name);
     }
   }
 
@@ -127,7 +146,8 @@ export class Ownership {
       const id = name.slice(TOKEN.length);
       if (!name.startsWith(TOKEN) || id === this.#id) continue;
       if (await this.#isAlive(id)) rivals.push(id);
-      else this.#remove(name);
+      // It listened before it wrote its token, so that it is dead for certain.
+      else for (const left of [name, ownName(SOCKET_NAME, id), ownName(HAND_OVER_NAME, id)]) this.#remove(left);
     }
     return rivals;
   }

@@ -90,7 +90,9 @@ async function expectGoodOrder(base: string, directory: string, tickets: string[
     names.every((kind) => ['S.', 'H.', 'W.'].includes(kind) || existsSync(`${directory}/${kind}`)),
   );
   await endWorkersBelow(base);
-  expect(readdirSync(directory)).toEqual(['caches']);
+  // Of a worker that was killed, and of which nothing but these is left, a later one removes them.
+  const left = readdirSync(directory).filter((name) => !/^[SH]\./.test(name) || name.endsWith('.ccapi'));
+  expect(left).toEqual(['caches']);
   expect(await nextCommand(base, 'last@R')).toEqual(tickets);
   await endWorkersBelow(base);
 }
