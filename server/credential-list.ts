@@ -111,6 +111,11 @@ export class CredentialList {
     return this.#index.forService(service);
   }
 
+  /** At least the credentials of a client for a server principal, in that order, and not all for its service if these are many. */
+  forPrincipals(client: string, server: string): Iterable<StoredCredential> {
+    return this.#index.forPrincipals({ client, server });
+  }
+
   /** The credentials whose place another takes (KCM specification 2.4, STORE). */
   replacedBy(value: CredentialV5): StoredCredential[] {
     return this.#index.forPurpose(value);

@@ -7,8 +7,16 @@ import { sameData } from './service-index.ts';
 /** The credentials of a list that match, in the order in which they were stored (KCM specification 4.2). */
 export function* matches(list: CredentialList, wanted: MatchingCredential, flags: number): Generator<StoredCredential> {
   const accepts = matcher(wanted, flags);
-  const candidates = wanted.server === undefined ? list : list.forService(splitRealm(wanted.server).name);
-  for (const candidate of candidates) if (accepts(candidate.value)) yield candidate;
+  for (const candidate of candidatesFor(list, wanted, flags)) if (accepts(candidate.value)) yield candidate;
+}
+
+/** As few of a list as the indexes can tell: all that match are among them. */
+function candidatesFor(list: CredentialList, { client, server }: MatchingCredential, flags: number) {
+  if (server === undefined) return list;
+  const isExact = (flags & (matchFlags.dontMatchRealm | matchFlags.serverNameOnly)) === 0;
+  return client !== undefined && isExact
+    ? list.forPrincipals(client, server)
+    : list.forService(splitRealm(server).name);
 }
 
 type Check = (credential: CredentialV5) => boolean;

@@ -3,13 +3,14 @@ import type { Data } from '../proto/fields.ts';
 import { isConfigServer } from '../proto/krb5-credential.ts';
 import { splitRealm } from '../proto/principal.ts';
 
-/** How many credentials for one service are looked through; beyond that they are indexed by their purpose too. */
+/** How many credentials for one service are looked through; beyond that they are indexed by more than that. */
 const FEW = 16;
 
 /** The credentials for one service, of which there are several. */
 interface Several<T> {
   readonly all: Set<T>;
-  byPurpose: Map<string, Set<T>> | undefined;
+  /** By client and server, and by all that a purpose is; undefined while they are few. */
+  more: { byPrincipals: Map<string, Set<T>>; byPurpose: Map<string, Set<T>> } | undefined;
 }
 
 interface Indexed {
@@ -28,7 +29,7 @@ export class ServiceIndex<T extends Indexed> {
     const found = this.#byService.get(service);
     if (!found) this.#byService.set(service, member);
     else if (isSeveral(found)) insert(found, member);
-    else this.#byService.set(service, { all: new Set([found, member]), byPurpose: undefined });
+    else this.#byService.set(service, { all: new Set([found, member]), more: undefined });
   }
 
   /** Has to come before the member's value is overwritten. */
@@ -42,10 +43,9 @@ export class ServiceIndex<T extends Indexed> {
     }
     found.all.delete(member);
     if (found.all.size === 0) this.#byService.delete(service);
-    const purpose = found.byPurpose && purposeOf(member.value);
-    const same = found.byPurpose?.get(purpose as string);
-    same?.delete(member);
-    if (same?.size === 0) found.byPurpose?.delete(purpose as string);
+    if (!found.more) return;
+    take(found.more.byPrincipals, principalsOf(member.value), member);
+    take(found.more.byPurpose, purposeOf(member.value), member);
   }
 
   /** Those for a service, named without its realm. */
@@ -54,12 +54,20 @@ export class ServiceIndex<T extends Indexed> {
     return found === undefined ? [] : isSeveral(found) ? found.all : [found];
   }
 
+  /** Those of a client for a server principal, among others where these are few. */
+  forPrincipals(principals: Pick<CredentialV5, 'client' | 'server'>): Iterable<T> {
+    const found = this.#byService.get(serviceOf(principals));
+    if (found === undefined) return [];
+    if (!isSeveral(found)) return [found];
+    return found.more ? (found.more.byPrincipals.get(principalsOf(principals)) ?? []) : found.all;
+  }
+
   /** Those that {@link isSamePurpose} says are for the same as a credential. */
   forPurpose(value: CredentialV5): T[] {
     const found = this.#byService.get(serviceOf(value));
     if (found === undefined) return [];
     if (!isSeveral(found)) return isSamePurpose(found.value, value) ? [found] : [];
-    const candidates = found.byPurpose ? found.byPurpose.get(purposeOf(value)) : found.all;
+    const candidates = found.more ? found.more.byPurpose.get(purposeOf(value)) : found.all;
     return candidates ? [...candidates].filter((candidate) => isSamePurpose(candidate.value, value)) : [];
   }
 }
@@ -90,26 +98,32 @@ export function sameData(one: readonly Data[], other: readonly Data[]): boolean 
 
 function insert<T extends Indexed>(several: Several<T>, member: T): void {
   several.all.add(member);
-  if (several.byPurpose) put(several.byPurpose, member);
-  else if (several.all.size > FEW) {
-    several.byPurpose = new Map();
-    for (const each of several.all) put(several.byPurpose, each);
+  const added = several.more ? [member] : several.all.size > FEW ? several.all : [];
+  for (const each of added) {
+    several.more ??= { byPrincipals: new Map(), byPurpose: new Map() };
+    put(several.more.byPrincipals, principalsOf(each.value), each);
+    put(several.more.byPurpose, purposeOf(each.value), each);
   }
 }
 
-function put<T extends Indexed>(byPurpose: Map<string, Set<T>>, member: T): void {
-  const purpose = purposeOf(member.value);
-  const same = byPurpose.get(purpose);
-  if (same) same.add(member);
-  else byPurpose.set(purpose, new Set([member]));
+function put<T>(groups: Map<string, Set<T>>, key: string, member: T): void {
+  const group = groups.get(key);
+  if (group) group.add(member);
+  else groups.set(key, new Set([member]));
+}
+
+function take<T>(groups: Map<string, Set<T>>, key: string, member: T): void {
+  const group = groups.get(key);
+  group?.delete(member);
+  if (group?.size === 0) groups.delete(key);
 }
 
 /** The same text for the same purpose; that two purposes have one text is possible, and costs only a comparison. */
 function purposeOf({ client, server, isSkey, keyblock, secondTicket, authdata }: CredentialV5): string {
-  if (isConfigServer(server)) return `${client}\n${server}`;
+  if (isConfigServer(server)) return principalsOf({ client, server });
   let sum = sumOf(secondTicket.data, 0x811c9dc5);
   for (const { type, data } of authdata) sum = sumOf(data, sum ^ type);
-  return `${client}\n${server}\n${isSkey !== 0}\n${keyblock.type}\n${authdata.length}\n${sum}`;
+  return `${principalsOf({ client, server })}\n${isSkey !== 0}\n${keyblock.type}\n${authdata.length}\n${sum}`;
 }
 
 /** FNV-1a, 32 bits. */
@@ -119,7 +133,11 @@ function sumOf(bytes: Buffer, before: number): number {
   return sum;
 }
 
-function serviceOf({ server }: CredentialV5): string {
+function principalsOf({ client, server }: Pick<CredentialV5, 'client' | 'server'>): string {
+  return `${client}\n${server}`;
+}
+
+function serviceOf({ server }: Pick<CredentialV5, 'server'>): string {
   return splitRealm(server).name;
 }
 

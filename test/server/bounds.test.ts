@@ -2,6 +2,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { CCAPIError } from '../../proto/error.ts';
+import { matchFlags } from '../../proto/kcm.ts';
 import { credentialV5In, fromCredentialV5, marshalled } from '../../proto/krb5-credential.ts';
 import { bytesFromText, textFromBytes } from '../../proto/text.ts';
 import type { CCache } from '../../server/ccache.ts';
@@ -9,6 +10,7 @@ import { CCacheOrder } from '../../server/ccache-order.ts';
 import type { Collection } from '../../server/collection.ts';
 import { Iterators } from '../../server/iterators.ts';
 import { kcmHandlers } from '../../server/kcm-handlers.ts';
+import { matches } from '../../server/kcm-matching.ts';
 import { KCMNames } from '../../server/kcm-names.ts';
 import { KCMSession } from '../../server/kcm-session.ts';
 import type { Walk } from '../../server/walk.ts';
@@ -72,6 +74,28 @@ describe('credentials for one service', () => {
     store(2000);
     const [some, more] = [store(2000), store(20_000)];
     expect(more / some).toBeLessThan(LINEAR);
+  });
+
+  it('are found by client and service without looking at those of other clients', () => {
+    const { collection } = context();
+    const list = collection.named('a')?.contents.credentials as CCache['contents']['credentials'];
+    const ccache = collection.named('a') as CCache;
+    const clients = Array.from({ length: 40 }, (_, i) => `client${i % 20}@R`);
+    const looked = (client: string) => [...list.forPrincipals(client, 's@R')].map(({ value }) => value.client);
+    for (const client of clients) collection.store(ccache, { ...credentialFor('s@R'), client });
+    for (const client of new Set(clients)) expect(looked(client)).toEqual([client, client]);
+    expect(looked('other@R')).toEqual([]);
+    collection.remove(
+      ccache,
+      [...list].slice(0, 20).map(({ identifier }) => identifier),
+    );
+    for (const client of new Set(clients)) expect(looked(client)).toEqual([client]);
+    // By name only, or in any realm, the principals do not tell.
+    const matching = { server: 's@OTHER', enctype: 0, authtime: 0, starttime: 0, endtime: 0, renewTill: 0, isSkey: 0 };
+    const wanted = { ...matching, client: 'client3@R', ticketFlags: 0, authdata: [], secondTicket: Buffer.alloc(0) };
+    const found = (flags: number) => [...matches(list, wanted, flags)].length;
+    expect([found(0), found(matchFlags.serverNameOnly), found(matchFlags.dontMatchRealm)]).toEqual([0, 1, 1]);
+    expect([...matches(list, { ...wanted, server: 's@R' }, 0)]).toHaveLength(1);
   });
 
   it('are replaced by what is for the same as them, and by nothing else', () => {
