@@ -1,6 +1,7 @@
 import { closeSync, mkdirSync, openSync, readSync, writeSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { launcherBaseDirectory, sessionDirectory, userDirectory } from '../etc/base-directory.ts';
+import { escapeText } from '../etc/escape.ts';
 import { becomeUser, disableTracing } from '../etc/identity.ts';
 import { libc } from '../etc/libc.ts';
 import { openLog } from '../etc/log.ts';
@@ -13,6 +14,9 @@ import { checkLocal } from './persistence.ts';
 import { Worker } from './worker.ts';
 
 const NEWLINE = 0x0a;
+
+/** The longest report, in characters; the launcher reads no more than 512. */
+const MAX_REPORT = 500;
 
 const usage = `usage: ccapi-server [options]
 
@@ -35,7 +39,7 @@ async function main(): Promise<void> {
   const settings = loadSettings({ commandLine: settingsFromOptions(values) });
   const uid = process.getuid?.() as number;
   const base = launcherBaseDirectory(settings, uid, process.env);
-  const directory = prepared(
+  const directory = prepareDirectory(
     userDirectory(settings.pathTemplate, base, uid),
     uid,
     values.session as string | undefined,
@@ -86,8 +90,8 @@ function takeAssignment(): boolean {
 }
 
 /** The directory to serve in: the user's, which has to be safe, or a login session's in that. */
-function prepared(directory: string, uid: number, session: string | undefined): string {
-  checkPrivateDirectory(directory, uid);
+function prepareDirectory(path: string, uid: number, session: string | undefined): string {
+  const directory = checkPrivateDirectory(path, uid);
   checkLocal(directory);
   if (session === undefined) return directory;
   if (!isSessionName(session)) {
@@ -95,16 +99,15 @@ function prepared(directory: string, uid: number, session: string | undefined): 
   }
   const own = sessionDirectory(directory, session);
   mkdirSync(own, { recursive: true, mode: 0o700 });
-  checkPrivateDirectory(own, uid);
-  return own;
+  return checkPrivateDirectory(own, uid);
 }
 
-/** Tells whoever started the worker how it went, in one line on descriptor 1, and lets go of them. */
+/** Tells the launcher how the start went, in one line on descriptor 1, and closes that. */
 function report(line: string): void {
   try {
-    writeSync(1, `${line}\n`);
+    writeSync(1, `${escapeText(line).slice(0, MAX_REPORT)}\n`);
   } catch {
-    // They have not waited for it.
+    // It has not waited for it.
   }
   closeSync(1);
   openSync('/dev/null', 'w');
