@@ -1,5 +1,6 @@
 import { existsSync } from 'node:fs';
 import { Socket } from 'node:net';
+import { dirname } from 'node:path';
 import { parseArgs } from 'node:util';
 import { clientDirectories, FRONT_DOOR } from '../../etc/base-directory.ts';
 import { canAskForPeers, withoutKoffi } from '../../etc/host.ts';
@@ -66,7 +67,7 @@ async function examined(env: NodeJS.ProcessEnv): Promise<Finding[]> {
   }
   const patient: Patient = { env, uid: process.geteuid?.() as number, settings };
   const findings: Finding[] = [{ what: 'settings', fine: true, says: krb5ConfPaths(env).join(', ') }];
-  for (const check of [systemCalls, directories, launcher, server, keeping, libkrb5, door])
+  for (const check of [systemCalls, directories, launcher, server, keeping, libkrb5, door, exposed])
     findings.push(...(await check(patient)));
   return findings;
 }
@@ -142,6 +143,13 @@ async function server(patient: Patient): Promise<Finding[]> {
   } catch (error) {
     return [{ what, fine: false, says: (error as Error).message, todo: 'ccapi path --explain' }];
   }
+}
+
+/** No fault of the user's: it does not count as wrong. */
+async function exposed({ env, uid, settings }: Patient): Promise<Finding[]> {
+  const { exposures } = await import('./exposure.ts');
+  const { first } = clientDirectories(settings, uid, env);
+  return exposures(dirname(first)).map((exposure) => ({ ...exposure, fine: true }));
 }
 
 async function keeping({ server, settings }: Patient): Promise<Finding[]> {

@@ -4,7 +4,8 @@ import { createServer, type Server } from 'node:net';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { version } from '../../etc/version.ts';
 import { afterwards, temporaryDirectory, workersBelow } from '../setup/cleanup.ts';
-import { ccapi, freePort, programs, startLauncher } from '../setup/programs.ts';
+import { ccapi, freePort, programs, run, startLauncher } from '../setup/programs.ts';
+import { describeWith } from '../setup/requirements.ts';
 
 interface Finding {
   what: string;
@@ -132,5 +133,33 @@ describe('a fault:', () => {
     expect(await wrong()).toEqual({ 'KCM at /door': 'no server listens there' });
     await listening({ path: `${directory}/door` }, Buffer.from('00000004000000008ff4ea44', 'hex'));
     expect(await wrong()).toEqual({ 'KCM at /door': 'what answers there is not ours' });
+  });
+});
+
+describeWith(['root', 'Linux'], 'the set-up of a machine', () => {
+  /** What the doctor says there, where these lines of a shell have prepared mounts of its own. */
+  const inspect = (lines: string) =>
+    run(
+      '/usr/bin/unshare',
+      ['-m', '/bin/sh', '-ec', `${lines}; exec "$@"`, 'sh', process.execPath, programs.ccapi, 'doctor'],
+      {
+        env,
+      },
+    );
+
+  it('has swap that keys can reach; that in memory does not count', async () => {
+    const swaps = `${directory}/swaps`;
+    writeFileSync(swaps, 'Filename Type Size Used Priority\n/dev/zram0 partition 1 0 1\n/dev/sda2 partition 1 0 -2\n');
+    const { stdout } = await inspect(`mount --bind ${swaps} /proc/swaps`);
+    expect(stdout).toMatch(/^fine {3}swap: keys in memory can reach \/dev\/sda2: /m);
+    expect((await inspect('mount --bind /dev/null /proc/swaps')).stdout).not.toContain('swap:');
+  });
+
+  it('has users’ directories on the file system of /run, or on one of their own', async () => {
+    const conf = `${directory}/krb5.conf`;
+    writeFileSync(conf, `[ccapi]\n directory = /run/ccapi\n`);
+    const shared = 'mount -t tmpfs tmpfs /run; mkdir /run/ccapi';
+    expect((await inspect(shared)).stdout).toContain('space: /run/ccapi shares the space of /run');
+    expect((await inspect(`${shared}; mount -t tmpfs tmpfs /run/ccapi`)).stdout).not.toContain('space:');
   });
 });

@@ -1,0 +1,43 @@
+import { readFileSync, statSync } from 'node:fs';
+
+/** What a machine's set-up leaves open that no user can close: for an admin to read, and no fault of the user's. */
+export interface Exposure {
+  what: string;
+  says: string;
+}
+
+/** What is open of the memory of servers, and of the directory in which the users' are. */
+export function exposures(base: string): Exposure[] {
+  return [...swap(), ...sharedSpace(base)];
+}
+
+/** Swap on a disk, by /proc/swaps (proc(5)); that of zram is memory. */
+function swap(): Exposure[] {
+  const places = linesOf('/proc/swaps')
+    .slice(1)
+    .flatMap((line) => line.split(/\s+/)[0] || [])
+    .filter((place) => !/\/zram\d+$/.test(place));
+  if (places.length === 0) return [];
+  const says = `keys in memory can reach ${places.join(', ')}: an admin can encrypt it, or turn it off (swapoff -a)`;
+  return [{ what: 'swap', says }];
+}
+
+/** A base directory on the file system of /run, which all users of the machine could fill through it. */
+function sharedSpace(base: string): Exposure[] {
+  const own = deviceOf(base);
+  if (own === undefined || own !== deviceOf('/run') || own === deviceOf('/')) return [];
+  const says = `${base} shares the space of /run, which a user could fill: an admin can mount a tmpfs of its own there`;
+  return [{ what: 'space', says }];
+}
+
+function deviceOf(path: string): number | undefined {
+  return statSync(path, { throwIfNoEntry: false })?.dev;
+}
+
+function linesOf(path: string): string[] {
+  try {
+    return readFileSync(path, 'latin1').split('\n');
+  } catch {
+    return [];
+  }
+}
