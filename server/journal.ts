@@ -90,7 +90,7 @@ export class Journal {
     this.#lines = lines.length;
   }
 
-  /** There is no such file any more. */
+  /** There is no such file any more, or it says something else than what is so: it has to be written anew. */
   forget(): void {
     this.close();
     [this.#length, this.#lines, this.#sum] = [0, 0, NO_SUM];

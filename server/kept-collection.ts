@@ -76,7 +76,7 @@ function readState(place: KeptPlace): KeptState | undefined {
     const lines = journal.read();
     if (lines && lines.length > 0) {
       const state = stateFrom(lines);
-      reconcile(place, state);
+      if (reconcile(place, state)) journal.forget();
       return state;
     }
   } catch (error) {

@@ -5,23 +5,19 @@ import {
   ftruncateSync,
   openSync,
   readFileSync,
-  readSync,
   statSync,
   writeSync,
 } from 'node:fs';
 import { dirname } from 'node:path';
 import { KEPT_PREFIX } from '../etc/base-directory.ts';
-import { type HeaderTag, readHeader, writeCCacheFile } from '../proto/ccache-file.ts';
 import { CCAPIError } from '../proto/error.ts';
-import { type Principal, parsePrincipal, readPrincipal } from '../proto/principal.ts';
-import { Reader } from '../proto/reader.ts';
+import type { Reader } from '../proto/reader.ts';
 import type { Contents } from './ccache.ts';
 import { CredentialList, type StoredCredential } from './credential-list.ts';
 import type { ListIdentity } from './identifiers.ts';
-import { checkedOrigin } from './journal-lines.ts';
 import type { NewCredential } from './keeper.ts';
+import { headerFor, type ListOrigin, OFFSET_AT, readerBehindHeader } from './kept-heading.ts';
 import { credentialRecord, erasedRecord, goneRecord, readRecord, skippedRecord } from './kept-records.ts';
-import { MAX_NAME } from './limits.ts';
 import {
   openIfThere,
   overwrite,
@@ -31,25 +27,12 @@ import {
   writeWhole,
 } from './whole-writes.ts';
 
-/** What our header tag says of a list: enough to make something of a file when all else is lost. */
-export interface ListOrigin {
-  server: string;
-  list: number;
-  name: string;
-}
-
 /** What was found in a list's file. */
 export interface FoundList {
   list: CredentialList;
   /** How many bytes of a half-written last record were dropped. */
   tornBytes: number;
 }
-
-/** The number of our header tag; libkrb5 knows only 1 and passes over others. */
-const OUR_TAG = 0x4343;
-
-/** Where the seconds of the KDC offset stand: behind version, length, tag and its length. */
-const OFFSET_AT = 8;
 
 /** The name of a list's file that is being written. */
 export const UNFINISHED = 'new';
@@ -233,54 +216,6 @@ export function pathOfList(directory: string, serial: number): string {
   return `${directory}/${nameOfList(serial)}`;
 }
 
-/** What the header of a list's file says; undefined where it is none of ours. */
-export function originOf(path: string): ListOrigin | undefined {
-  try {
-    const bytes = beginningOf(path);
-    const { otherTags } = readerBehindVersion(bytes).header;
-    bytes.fill(0);
-    const ours = otherTags.find(({ tag }) => tag === OUR_TAG);
-    return ours && checkedOrigin(JSON.parse(ours.value.toString('utf8')));
-  } catch {
-    return undefined;
-  }
-}
-
-/** As much of a file as its header may be long. */
-function beginningOf(path: string): Buffer {
-  const bytes = Buffer.alloc(4 + 0xffff);
-  const descriptor = openSync(path, 'r');
-  try {
-    return bytes.subarray(0, readSync(descriptor, bytes));
-  } finally {
-    closeSync(descriptor);
-  }
-}
-
-/** The principal and the offset of the KDC's clock that a file begins with; undefined where it cannot be read. */
-export function readHeading(path: string): { principal: Principal; offset: number } | undefined {
-  try {
-    const bytes = readFileSync(path);
-    const { reader, header } = readerBehindVersion(bytes);
-    const heading = { principal: readPrincipal(reader), offset: (header.kdcOffset?.seconds ?? 0) >>> 0 };
-    bytes.fill(0);
-    return heading;
-  } catch {
-    return undefined;
-  }
-}
-
-function readerBehindHeader(bytes: Buffer) {
-  const { reader } = readerBehindVersion(bytes);
-  return { reader, principal: readPrincipal(reader) };
-}
-
-function readerBehindVersion(bytes: Buffer) {
-  const reader = new Reader(bytes);
-  if (reader.u16() !== 0x0504) throw reader.malformed('not a FILE ccache of version 4');
-  return { reader, header: readHeader(reader) };
-}
-
 /** The credentials by their numbers, with where each stands; how many numbers there are, and where the last record ends. */
 interface Values {
   values: Map<number, NewCredential & { at: number; length: number }>;
@@ -327,28 +262,6 @@ function* pieces(
   }
   // The numbers of those that are gone are not given out again.
   if (list.numbered > next) yield { bytes: skippedRecord(list.numbered - next) };
-}
-
-function headerFor({ principal, nameType, kdcOffset }: Contents, { server, list, name }: ListOrigin): Buffer {
-  // The header is small, and a name of an earlier version need not be.
-  const origin: ListOrigin = { server, list, name: name.length > MAX_NAME ? '' : name };
-  const otherTags: HeaderTag[] = [{ tag: OUR_TAG, value: Buffer.from(JSON.stringify(origin)) }];
-  const parsed = forLibkrb5(principal);
-  return writeCCacheFile({
-    kdcOffset: { seconds: kdcOffset ?? 0, microseconds: 0 },
-    otherTags,
-    principal: nameType === undefined ? parsed : { ...parsed, nameType },
-    credentials: [],
-  });
-}
-
-/** What cannot be parsed is shown to libkrb5 as it is, without a realm. */
-function forLibkrb5(principal: string): Principal {
-  try {
-    return parsePrincipal(principal);
-  } catch {
-    return { nameType: 0, realm: '', components: [principal] };
-  }
 }
 
 function indexesOf(credentials: readonly StoredCredential[]): number[] {

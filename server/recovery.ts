@@ -2,7 +2,8 @@ import { lstatSync, readdirSync, renameSync } from 'node:fs';
 import type { Log } from '../etc/log.ts';
 import { unparsePrincipal } from '../proto/principal.ts';
 import { Identifiers } from './identifiers.ts';
-import { type ListOrigin, listNamed, nameOfList, originOf, pathOfList, readHeading } from './kept-list.ts';
+import { type ListOrigin, originOf, readHeading } from './kept-heading.ts';
+import { listNamed, nameOfList, pathOfList } from './kept-list.ts';
 import type { KeptEntry, KeptState } from './kept-state.ts';
 import { overwriteAndRemove } from './whole-writes.ts';
 
@@ -45,9 +46,11 @@ export function stateFromFiles(place: KeptDirectory): KeptState | undefined {
 /**
  * Decides about the files that a journal does not name. What it says was dropped, and what would have replaced a list
  * that is still there, is left of a change that was cut off, and is shredded. Anything else that can be read is a ccache
- * of which the journal has lost its last lines, and is taken as one. Files of others are left alone.
+ * of which the journal has lost its last lines, and is taken as one. Files of others are left alone. Returns whether the
+ * state is no longer what the journal says, so that this has to be written anew before anything is added to it.
  */
-export function reconcile(place: KeptDirectory, state: KeptState): void {
+export function reconcile(place: KeptDirectory, state: KeptState): boolean {
+  let isOther = false;
   const named = new Set([...state.entries.values()].map(({ list }) => list));
   for (const { origin, entry } of soundFiles(place, (list) => !named.has(list))) {
     if (origin.server !== state.server) continue;
@@ -59,10 +62,12 @@ export function reconcile(place: KeptDirectory, state: KeptState): void {
       continue;
     }
     place.log.warning(`${path} is not in the journal; its ccache is taken from it`);
+    isOther = true;
     state.lists = Math.max(state.lists, origin.list);
     if (namesake) namesake.list = origin.list;
     else adopt(state, entry);
   }
+  return isOther;
 }
 
 /** Keeps what cannot be read under another name: it may hold tickets. */

@@ -35,11 +35,16 @@ function withFile(name: string, bytes: Buffer | string | undefined): { found: st
   const found = tickets(collection);
   // It can be used, and what follows it finds the same.
   collection.store(collection.create('later', 2, 'a@R'), credentialFor('later@R'));
-  store.close();
-  const next = load(at);
-  expect(tickets(next.collection)).toEqual([...found, 'later@R'].sort());
-  expect(next.said).toEqual([]);
-  next.store.close();
+  for (const ccache of [...collection]) collection.setKDCOffset(ccache, 5);
+  collection.setDefault([...collection].at(-2) ?? (collection.default as never));
+  const order = [...collection].map(({ name }) => name);
+  for (const wasKilled of [true, false]) {
+    if (!wasKilled) store.close();
+    const next = load(at);
+    expect(tickets(next.collection)).toEqual([...found, 'later@R'].sort());
+    expect([...next.collection].map(({ name }) => name)).toEqual(order);
+    expect(next.said).toEqual([]);
+  }
   return { found, said, at };
 }
 
