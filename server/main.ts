@@ -23,6 +23,7 @@ const usage = `usage: ccapi-server [options]
 Holds the credential caches of the user it runs as. ccapi-launcher starts it; nobody needs to start it by hand. It may be
 a systemd user unit whose socket is S.ccapi in the user's directory.
 
+  --assigned       wait for the launcher's line on standard input, and become the user that it names
   --session NAME   only those of this login session
 ${settingsUsage()}
 `;
