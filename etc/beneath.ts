@@ -4,33 +4,81 @@ import { asUser } from './identity.ts';
 /** Opens no more than the name: what it leads to is not asked, so that a FUSE or network server cannot hold this up. */
 const O_PATH = 0o10000000;
 
+/** A way to a file, and the user as whom it is gone. */
+export interface Way {
+  user: { uid: number; gid?: number };
+  /** A directory that an admin has chosen. */
+  root: string;
+  /** The names beneath it, with `/` between them; `.` for none. */
+  relative: string;
+  /**
+   * Which mounts the way may lead into: `none` beneath `root`, which itself is taken as it is; or `local` ones, from `/`
+   * on, where no link is followed and none of a network or of a user's process entered, at any moment.
+   */
+  mounts: 'none' | 'local';
+}
+
 /**
- * Uses what a relative path leads to beneath a directory, as the user of that part of the way (see {@link asUser}); `use`
- * is given a path that leads to nothing else, and a descriptor (O_PATH) of it, both until it returns. No link beneath
- * `root` is followed, and no other file system entered; `root` itself is taken as it is. Throws the system's error:
- * ENOTDIR for a link on the way, EXDEV for a mount. Needs /proc. Source: open(2), O_PATH; proc_pid_fdinfo(5), mnt_id.
+ * Uses what a way leads to; `use` is given a path that leads to nothing else, and a descriptor (O_PATH) of it, both until
+ * it returns, and runs as the user. No link beneath the root is followed. Throws the system's error: ENOTDIR for a link on
+ * the way, EXDEV for a mount that it may not lead into, EREMOTE for one of a network or of a user's process. Needs /proc.
+ * Source: open(2), O_PATH; proc_pid_fdinfo(5), mnt_id; proc_pid_mountinfo(5).
  */
-export function useBeneath<T>(
-  user: { uid: number; gid?: number },
-  root: string,
-  relative: string,
-  use: (path: string, descriptor: number) => T,
-): T {
-  let at = openSync(root, O_PATH | constants.O_DIRECTORY);
+export function useBeneath<T>(way: Way, use: (path: string, descriptor: number) => T): T {
+  const { user, root, relative, mounts } = way;
+  const checkMount = mounts === 'local' ? localMounts() : sameMount(root);
+  let at = openSync(mounts === 'local' ? '/' : root, O_PATH | constants.O_DIRECTORY);
+  const step = (name: string) => {
+    const parent = at;
+    at = openSync(`${pathOf(parent)}/${name}`, O_PATH | constants.O_NOFOLLOW);
+    closeSync(parent);
+  };
   try {
-    const mount = mountOf(at);
-    for (const name of relative.split('/')) {
-      const parent = at;
-      at = asUser(user, () => openSync(`${pathOf(parent)}/${name}`, O_PATH | constants.O_NOFOLLOW));
-      closeSync(parent);
-      // The user's next step would already ask the file system that is mounted here.
-      if (mountOf(at) !== mount)
-        throw Object.assign(new Error(`EXDEV: a mount below ${root}: ${relative}`), { code: 'EXDEV' });
+    checkMount(at);
+    // The next step would already ask the file system that is mounted here.
+    for (const name of mounts === 'local' ? root.split('/').filter(Boolean) : []) {
+      step(name);
+      checkMount(at);
+    }
+    for (const name of relative === '.' ? [] : relative.split('/')) {
+      asUser(user, () => step(name));
+      checkMount(at);
     }
     return asUser(user, () => use(pathOf(at), at));
   } finally {
     closeSync(at);
   }
+}
+
+function sameMount(root: string): (descriptor: number) => void {
+  let first: string | undefined;
+  return (descriptor) => {
+    const mount = mountOf(descriptor);
+    first ??= mount;
+    if (mount !== first) throw failure('EXDEV', `a mount below ${root}`);
+  };
+}
+
+/** Types that another host or a user's process serves: it may never answer, and other hosts may share what it holds. */
+const remoteTypes =
+  /^(nfs4?|cifs|smb3|smbfs|afs|9p|ceph|lustre|gfs2|ocfs2|glusterfs|beegfs|autofs|fuse(\..*)?|fuseblk)$/;
+
+function localMounts(): (descriptor: number) => void {
+  const types = new Map(
+    readFileSync('/proc/self/mountinfo', 'latin1')
+      .split('\n')
+      .map((line) => [line.slice(0, line.indexOf(' ')), line.split(' - ')[1]?.split(' ')[0] ?? '']),
+  );
+  return (descriptor) => {
+    const type = types.get(mountOf(descriptor) ?? '');
+    // One that is not in the list was made a moment ago.
+    if (type === undefined || remoteTypes.test(type))
+      throw failure('EREMOTE', `a file system of type ${type ?? 'unknown'}`);
+  };
+}
+
+function failure(code: string, what: string): Error {
+  return Object.assign(new Error(`${code}: ${what}`), { code });
 }
 
 function pathOf(descriptor: number): string {

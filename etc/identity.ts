@@ -21,7 +21,8 @@ export function asUser<T>({ uid, gid = NO_GROUP }: { uid: number; gid?: number }
   calls ??= threadCalls() ?? processCalls();
   const change = calls;
   if (!change) throw new Error('koffi is missing: root cannot take on the rights of a user');
-  const own = { gid: process.getegid?.() as number, groups: change.getGroups() };
+  own ??= { gid: process.getegid?.() as number, groups: getGroups() };
+  const { gid: ownGid, groups } = own;
   const taken = change.setGroups([gid]) === 0 && change.setGid(gid) === 0 && change.setUid(uid) === 0;
   const refused = taken ? undefined : systemError('setresuid');
   try {
@@ -29,20 +30,22 @@ export function asUser<T>({ uid, gid = NO_GROUP }: { uid: number; gid?: number }
     return act();
   } finally {
     // Nothing may go on with half of two identities.
-    const isBack = change.setUid(0) === 0 && change.setGid(own.gid) === 0 && change.setGroups(own.groups) === 0;
+    const isBack = change.setUid(0) === 0 && change.setGid(ownGid) === 0 && change.setGroups(groups) === 0;
     if (!isBack) process.abort();
   }
 }
 
 /** How effective ids and groups are changed; each answers 0 where it is done. */
 interface IdentityCalls {
-  getGroups(): number[];
   setGroups(groups: number[]): number;
   setGid(gid: number): number;
   setUid(uid: number): number;
 }
 
 let calls: IdentityCalls | undefined;
+
+/** The group and groups of root, which this process does not change for itself. */
+let own: { gid: number; groups: number[] } | undefined;
 
 /** The kernel's own calls: the C library would carry each to every thread of the process. */
 function threadCalls(): IdentityCalls | undefined {
@@ -51,7 +54,6 @@ function threadCalls(): IdentityCalls | undefined {
   const setUid = systemCall('setresuid', ['long', 'long', 'long']);
   if (!setGroups || !setGid || !setUid) return undefined;
   return {
-    getGroups,
     setGroups: (groups) => setGroups(groups.length, groupList(groups)),
     setGid: (gid) => setGid(-1, gid, -1),
     setUid: (uid) => setUid(-1, uid, -1),
@@ -63,7 +65,6 @@ function processCalls(): IdentityCalls | undefined {
   if (!library) return undefined;
   const setGroups = library.func('int setgroups(size_t, void *)');
   return {
-    getGroups,
     setGroups: (groups) => setGroups(groups.length, groupList(groups)),
     setGid: library.func('int setegid(uint32_t)'),
     setUid: library.func('int seteuid(uint32_t)'),

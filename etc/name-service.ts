@@ -155,7 +155,12 @@ class LocalFile<Entry> {
     const now = performance.now();
     if (now - this.#lookedAt >= LOOK_AGAIN) {
       this.#lookedAt = now;
-      this.#read();
+      try {
+        this.#read();
+      } catch {
+        // What was read before stands in, as where no descriptor is left; the next look is in a second.
+        this.#version = '';
+      }
     }
     return this.#entries.get(key);
   }
@@ -165,15 +170,14 @@ class LocalFile<Entry> {
     const found = statSync(path, { throwIfNoEntry: false });
     const version = found ? `${found.ino} ${found.size} ${found.mtimeMs}` : '';
     if (version === this.#version) return;
-    this.#version = version;
-    this.#entries = new Map();
-    if (!found) return;
-    for (const line of readFileSync(path, 'utf8').split('\n')) {
+    const entries = new Map<string, Entry>();
+    for (const line of found ? readFileSync(path, 'utf8').split('\n') : []) {
       const entry = parse(line);
       // Of two entries of one key the first counts, as for getpwuid(3).
-      for (const key of entry ? this.#keysOf(entry) : [])
-        if (!this.#entries.has(key)) this.#entries.set(key, entry as Entry);
+      for (const key of entry ? this.#keysOf(entry) : []) if (!entries.has(key)) entries.set(key, entry as Entry);
     }
+    this.#entries = entries;
+    this.#version = version;
   }
 }
 

@@ -6,14 +6,14 @@ export interface Countable {
   destroy(): void;
 }
 
-/** The connections of one key; of `silent` ones, which have sent nothing yet, the oldest is the first. */
+/** The connections of one key; of `silent` ones, which have sent nothing yet or were answered, the oldest is the first. */
 interface Share {
   count: number;
   silent: Set<Countable>;
 }
 
 /**
- * How many connections a launcher has, in all and for each key. One that has sent nothing yet makes room for a new one,
+ * How many connections a launcher has, in all and for each key. One that is not being served makes room for a new one,
  * before any is refused: at the limit of a key its own oldest, at the limit for all the oldest of the key that has the most.
  */
 export class ConnectionQuota {
@@ -42,6 +42,12 @@ export class ConnectionQuota {
   spoke(connection: Countable): void {
     const key = this.#keys.get(connection);
     if (key !== undefined) this.#shares.get(key)?.silent.delete(connection);
+  }
+
+  /** The connection is done with but for its end, and may make room again. */
+  answered(connection: Countable): void {
+    const key = this.#keys.get(connection);
+    if (key !== undefined) this.#shares.get(key)?.silent.add(connection);
   }
 
   release(connection: Countable): void {

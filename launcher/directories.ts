@@ -41,8 +41,9 @@ export function prepareUserDirectory(place: Place, owner: Identity, launcherUid:
 }
 
 /** Whether only root can put anything beside a user's directory, or replace anything on the way to it. */
-export function isRootsPlace({ root, relative }: Place): boolean {
-  if (relative.includes('/')) return false;
+export function isRootsPlace({ root, relative, kind }: Place): boolean {
+  // What is in a home is the user's, and so may be a file system that never answers.
+  if (kind === 'home' || relative.includes('/')) return false;
   for (let at = root; at !== '/'; at = dirname(at)) {
     const found = lstatSync(at);
     const isOpen = (found.mode & 0o022) !== 0 && (found.mode & 0o1000) === 0 && !found.isSymbolicLink();
@@ -63,8 +64,9 @@ export function isRootsPlace({ root, relative }: Place): boolean {
  * Gives a new directory to its user before it gets its name: one that was there before, which may be root's own, is never
  * given away, and a launcher that is killed in between leaves none of that name.
  */
-function makeForUser({ root, relative, path }: Place, { uid, gid }: Identity): void {
-  if (!found(root, relative)) {
+function makeForUser(place: Place, { uid, gid }: Identity): void {
+  const { root, relative, path } = place;
+  if (!found(place)) {
     const unnamed = `${root}/.${relative}.${randomBytes(6).toString('hex')}`;
     mkdirSync(unnamed, { mode: 0o700 });
     try {
@@ -76,22 +78,24 @@ function makeForUser({ root, relative, path }: Place, { uid, gid }: Identity): v
       if ((error as NodeJS.ErrnoException).code !== 'ENOTEMPTY') throw error;
     }
   }
-  checkOwn(path, found(root, relative), uid);
+  checkOwn(path, found(place), uid);
 }
 
 /** What is there, without a question to the file system that a user may have mounted there. */
-function found(root: string, relative: string): Stats | undefined {
+function found(place: Place): Stats | undefined {
   try {
-    return useBeneath({ uid: 0 }, root, relative, (_, descriptor) => fstatSync(descriptor));
+    return useBeneath({ ...place.way(), user: { uid: 0 } }, (_, descriptor) => fstatSync(descriptor));
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
     throw error;
   }
 }
 
-function makeAsUser({ root, relative, path }: Place, owner: Identity): void {
-  useBeneath(owner, root, dirname(relative), (at) => makeDirectory(`${at}/${basename(relative)}`, 0o700));
-  useBeneath(owner, root, relative, (_, descriptor) => checkOwn(path, fstatSync(descriptor), owner.uid));
+function makeAsUser(place: Place, { uid, gid }: Identity): void {
+  const { relative, path } = place;
+  const make = (at: string) => makeDirectory(`${at}/${basename(relative)}`, 0o700);
+  useBeneath(place.way(dirname(relative), gid), make);
+  useBeneath(place.way(relative, gid), (_, descriptor) => checkOwn(path, fstatSync(descriptor), uid));
 }
 
 function checkOwn(path: string, stats: Stats | undefined, uid: number): void {
@@ -114,7 +118,12 @@ function makeDirectory(path: string, mode: number): boolean {
 }
 
 /** What the kernel answers where a link stands in the way, or another file system is mounted there. */
-const planted: Record<string, string> = { ENOTDIR: 'leads over a link or a file', EXDEV: 'leads over a mount' };
+const planted: Record<string, string> = {
+  ENOTDIR: 'leads over a link or a file',
+  EXDEV: 'leads over a mount',
+  EREMOTE:
+    'is on a file system that a network or a process serves, which may not answer and which other hosts may share',
+};
 
 function refuseAsInsecure(path: string, prepare: () => void): void {
   try {

@@ -46,7 +46,10 @@ export async function enterFrontDoor(socket: Socket, peer: Peer, context: Launch
     if (uid === undefined) throw new Error('the kernel does not name the peer');
     await giveToWorker(socket, first, { uid, session: context.isPerSession ? peer.session() : undefined }, context);
   } catch (error) {
-    context.refusals.add(refusalKey(peer), () => `${peer.describe()}: KCM: ${(error as Error).message}`);
+    context.refusals.add(
+      refusalKey(peer, context.isKnown),
+      () => `${peer.describe()}: KCM: ${(error as Error).message}`,
+    );
     socket.destroy();
   }
   return true;

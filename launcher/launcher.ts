@@ -1,15 +1,20 @@
 import { createServer, type Server, Socket } from 'node:net';
-import { LISTEN_BACKLOG } from '../etc/base-directory.ts';
 import { descriptorOf } from '../etc/host.ts';
 import type { Log } from '../etc/log.ts';
 import type { Settings } from '../etc/settings.ts';
 import type { Whose } from '../proto/rendezvous.ts';
-import type { ConnectionQuota } from './connection-quota.ts';
+import type { ConnectionQuota, QuotaKey } from './connection-quota.ts';
 import { enterFrontDoor } from './front-door.ts';
 import { stdoutIsApart } from './mode.ts';
 import { ownPeer, type Peer, tcpPeer, unixPeer, unixPeerAtStdin, unixPeerOfPipes } from './peer.ts';
 import { type Refusals, refusalKey } from './refusals.ts';
 import { rendezvous } from './rendezvous.ts';
+
+/**
+ * How many connections of all users together may wait to be accepted: one user's flood is in the queue before another's
+ * request, and a launcher takes some 20 a millisecond. Beyond it a blocking connect(2) waits, and one of TCP tries again.
+ */
+const BACKLOG = { unix: 64, tcp: 512 };
 
 /** What the parts of a launcher share. */
 export interface LauncherContext {
@@ -31,18 +36,12 @@ export interface LauncherContext {
 
 /** Serves one connection. */
 async function serve(socket: Socket, peer: Peer, context: LauncherContext): Promise<void> {
-  const { settings, isPerSession, log, socketOf, refusals } = context;
+  const { settings, isPerSession, quota, isKnown, log, socketOf, refusals } = context;
   const verifyUid = settings.verifyUid && process.platform === 'linux';
   if (isUnix(socket) && (await enterFrontDoor(socket, peer, context))) return;
-  const onLine = () => context.quota.spoke(socket);
-  await rendezvous({ input: socket, output: socket }, peer, {
-    verifyUid,
-    isPerSession,
-    socketOf,
-    onLine,
-    refusals,
-    log,
-  });
+  const progress = { onLine: () => quota.spoke(socket), onAnswer: () => quota.answered(socket) };
+  const options = { verifyUid, isPerSession, socketOf, isKnown, refusals, log, ...progress };
+  await rendezvous({ input: socket, output: socket }, peer, options);
 }
 
 function isUnix(socket: Socket): boolean {
@@ -57,15 +56,17 @@ function admit(socket: Socket, peer: Peer | undefined, { refusals }: LauncherCon
   return undefined;
 }
 
+function quotaKey({ uid }: Peer, isKnown: (uid: number) => boolean): QuotaKey {
+  return uid === undefined ? 'unidentified' : isKnown(uid) ? uid : 'unknown uid';
+}
+
 /** Counts a connection; where there is no room for it, it is closed. */
 function count(socket: Socket, peer: Peer, { quota, refusals, isKnown }: LauncherContext): boolean {
-  const { uid } = peer;
-  const key = uid === undefined ? 'unidentified' : isKnown(uid) ? uid : 'unknown uid';
-  if (quota.acquire(socket, key)) {
+  if (quota.acquire(socket, quotaKey(peer, isKnown))) {
     socket.once('close', () => quota.release(socket));
     return true;
   }
-  refusals.add(refusalKey(peer), () => `${peer.describe()}: too many connections at once; dropped`);
+  refusals.add(refusalKey(peer, isKnown), () => `${peer.describe()}: too many connections at once; dropped`);
   socket.destroy();
   return false;
 }
@@ -75,14 +76,21 @@ function count(socket: Socket, peer: Peer, { quota, refusals, isKnown }: Launche
  * the launcher serves only the uid it runs as, so that pipes need no proof.
  */
 export async function serveConnection(descriptor: number, context: LauncherContext): Promise<void> {
-  const { launcherUid, isPerSession, log, socketOf, refusals } = context;
+  const { launcherUid, isPerSession, isKnown, log, socketOf, refusals } = context;
   const apart = descriptor === 0 && stdoutIsApart();
   // Half-open: a peer that closes its sending side behind its line is answered all the same.
   const socket = new Socket({ fd: descriptor, readable: true, writable: !apart, allowHalfOpen: true });
   if (apart) {
     const output = new Socket({ fd: 1, readable: false, writable: true });
     const peer = launcherUid === 0 ? unixPeerOfPipes() : ownPeer(launcherUid);
-    return rendezvous({ input: socket, output }, peer, { verifyUid: true, isPerSession, socketOf, refusals, log });
+    return rendezvous({ input: socket, output }, peer, {
+      verifyUid: true,
+      isPerSession,
+      socketOf,
+      isKnown,
+      refusals,
+      log,
+    });
   }
   const unix = () => (descriptor === 0 ? unixPeerAtStdin(process.env) : unixPeer(descriptor));
   const peer = admit(socket, isUnix(socket) ? unix() : tcpPeer(socket), context);
@@ -112,11 +120,14 @@ export function serveListeners(descriptors: readonly number[], context: Launcher
           if (--open === 0) idle = wait();
         });
       });
-      server.once('error', () => {
+      const noListener = () => {
         clearTimeout(idle);
         resolve(false);
-      });
-      server.listen({ fd });
+      };
+      server.once('error', noListener);
+      server.listen({ fd }, () =>
+        server.off('error', noListener).on('error', (error) => logAcceptError(error, context)),
+      );
     }
   });
 }
@@ -129,8 +140,17 @@ export function serveAddress(
   return new Promise((resolve, reject) => {
     const server = listener(context);
     server.once('error', reject);
-    server.listen({ ...address, ipv6Only: true, backlog: LISTEN_BACKLOG }, () => resolve(server));
+    const backlog = 'path' in address ? BACKLOG.unix : BACKLOG.tcp;
+    server.listen({ ...address, ipv6Only: true, backlog }, () => {
+      server.off('error', reject).on('error', (error) => logAcceptError(error, context));
+      resolve(server);
+    });
   });
+}
+
+/** A connection that could not be accepted, as with no descriptor left, ends no launcher. */
+function logAcceptError(error: Error, { refusals }: LauncherContext): void {
+  refusals.add('accept', () => `cannot accept a connection: ${error.message}`);
 }
 
 function listener(context: LauncherContext): Server {

@@ -6,11 +6,11 @@ const MOST_LINES = 10;
 const PERIOD = 60_000;
 
 /** How many keys are told apart; refusals of further ones count together. */
-const MOST_KEYS = 1000;
+const MOST_KEYS = 100;
 
-/** What the refusals of a peer count together with. */
-export function refusalKey({ uid }: Pick<Peer, 'uid'>): string {
-  return uid === undefined ? 'unknown peers' : `uid ${uid}`;
+/** What the refusals of a peer count together with: all uids that the passwd database lacks are one. */
+export function refusalKey({ uid }: Pick<Peer, 'uid'>, isKnown: (uid: number) => boolean): string {
+  return uid === undefined ? 'unknown peers' : isKnown(uid) ? `uid ${uid}` : 'unknown uids';
 }
 
 interface Period {

@@ -19,6 +19,9 @@ export interface Stream {
   output: Writable;
 }
 
+/** How much is read behind the line, in bytes: what may be in the kernel's buffers of a client that says too much. */
+const MOST_SURPLUS = 65_536;
+
 /** What a rendezvous needs beside its stream. */
 export interface RendezvousOptions {
   /** Whether claims are held against what the kernel tells of the peer. */
@@ -26,8 +29,11 @@ export interface RendezvousOptions {
   /** Whether each login session has a worker of its own. */
   isPerSession: boolean;
   socketOf(key: Whose): Promise<string>;
-  /** Called when the whole line has come. */
+  /** Called when the whole line has come, and when all that is left is the end of the connection. */
   onLine?(): void;
+  onAnswer?(): void;
+  /** Whether the passwd database has a uid, as far as it is known at once. */
+  isKnown(uid: number): boolean;
   refusals: Refusals;
   log: Log;
 }
@@ -45,21 +51,34 @@ export async function rendezvous(stream: Stream, peer: Peer, options: Rendezvous
     const session = request.session ?? (options.isPerSession ? peer.session() : undefined);
     answer = { path: await options.socketOf({ uid: request.uid, session }) };
   } catch (error) {
-    const refusal = asRefusal(error, options.log);
+    const refusal = asRefusal(error, options);
     // A fault in the settings has been logged when they were read.
     if (refusal.code !== 'config')
-      options.refusals.add(refusalKey(peer), () => `${peer.describe()}: ${refusal.code}: ${refusal.message}`);
+      options.refusals.add(
+        refusalKey(peer, options.isKnown),
+        () => `${peer.describe()}: ${refusal.code}: ${refusal.message}`,
+      );
     answer = refusal;
   }
-  await closed(stream, replyLine(bare, answer));
+  options.onAnswer?.();
+  await finish(stream, replyLine(bare, answer));
 }
 
-/** Sends the last line. What the peer may still send is read and dropped: unread, it would cost them the reply. */
-async function closed({ input, output }: Stream, lastLine: string): Promise<void> {
+/**
+ * Sends the last line. What the peer may still send is read and dropped, since unread it would cost the peer the reply; a
+ * peer that sends much more than a line is cut off.
+ */
+async function finish({ input, output }: Stream, lastLine: string): Promise<void> {
   const both = [...new Set([input, output])];
-  const deadline = setTimeout(() => {
+  const end = () => {
     for (const stream of both) stream.destroy();
-  }, LINE_DEADLINE);
+  };
+  const deadline = setTimeout(end, LINE_DEADLINE);
+  let surplus = 0;
+  input.on('data', (chunk: string | Buffer) => {
+    surplus += chunk.length;
+    if (surplus > MOST_SURPLUS) end();
+  });
   input.resume();
   output.end(lastLine);
   await Promise.all(both.map((stream) => new Promise((resolve) => finished(stream, resolve))));
@@ -99,8 +118,8 @@ function readLine(input: Readable): Promise<string> {
   });
 }
 
-function asRefusal(error: unknown, log: Log): RendezvousError {
+function asRefusal(error: unknown, { refusals }: RendezvousOptions): RendezvousError {
   if (error instanceof RendezvousError) return error;
-  log.error(`internal error: ${(error as Error).stack}`);
+  refusals.add('internal errors', () => `internal error: ${(error as Error).stack}`);
   return new RendezvousError('internal', 'the launcher failed; the system log says how');
 }

@@ -161,9 +161,15 @@ export class WorkerRegistry {
     if (session !== undefined && count >= maxSessions) {
       throw new RendezvousError('session', `uid ${uid} has ${count} sessions with a worker: max_sessions in krb5.conf`);
     }
-    const worker = session === undefined ? await this.#takeSpare() : await this.#newWorker([`--session=${session}`]);
     this.#running++;
     this.#sessions.set(uid, count + 1);
+    let worker: WaitingWorker;
+    try {
+      worker = session === undefined ? await this.#takeSpare() : await this.#newWorker([`--session=${session}`]);
+    } catch (error) {
+      this.#forget(uid);
+      throw error;
+    }
     worker.exited.then(() => this.#forget(uid));
     await worker.assign({ uid, gid }, START_DEADLINE);
     if (this.#options.keepsSpare && this.#options.settings.scope === 'user') await this.#prepareSpare();
@@ -201,7 +207,12 @@ export class WorkerRegistry {
   /** Where others can put things, root makes no lock. */
   #lock(place: Place): (() => void) | undefined {
     if (this.#options.launcherUid === 0 && !isRootsPlace(place)) return () => {};
-    return acquireStartLock(`${place.path}.lock`);
+    try {
+      return acquireStartLock(`${place.path}.lock`);
+    } catch (error) {
+      const { code } = error as NodeJS.ErrnoException;
+      throw new RendezvousError('internal', `${place.path}.lock cannot be made: ${code}`, { cause: error });
+    }
   }
 }
 

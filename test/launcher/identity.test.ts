@@ -56,7 +56,8 @@ describeWith(['root', 'Linux'], 'root that acts as a user', () => {
 
 describeWith(['root', 'Linux'], 'a way beneath a directory', () => {
   const [alice] = inject('users') as [TestUser, TestUser];
-  const use = (root: string, relative: string) => useBeneath(alice, root, relative, (path) => statSync(path).ino);
+  const use = (root: string, relative: string) =>
+    useBeneath({ user: alice, root, relative, mounts: 'none' }, (path) => statSync(path).ino);
 
   it('leads to what is there', () => {
     const root = temporaryDirectory();
@@ -79,6 +80,16 @@ describeWith(['root', 'Linux'], 'a way beneath a directory', () => {
     expect(() => use('/', 'dev/shm')).toThrow('EXDEV');
   });
 
+  it('enters local file systems where those are allowed, and none of a network or of a process', () => {
+    const local = (root: string, relative: string) =>
+      useBeneath({ user: alice, root, relative, mounts: 'local' }, (path) => statSync(path).ino);
+    expect(local('/', 'dev/shm')).toBe(statSync('/dev/shm').ino);
+    expect(local('/dev', 'shm')).toBe(statSync('/dev/shm').ino);
+    const link = `${temporaryDirectory()}/link`;
+    symlinkSync('/etc', link);
+    expect(() => local(link, 'passwd')).toThrow('ENOTDIR');
+  });
+
   it('leaves no descriptor open', () => {
     const before = readdirSync('/proc/self/fd').length;
     for (let i = 0; i < 20; i++) {
@@ -94,7 +105,9 @@ describeWith(['root', 'Linux'], 'a way beneath a directory', () => {
     afterwards(() => void server.close());
     await eventually(() => statSync(`${root}/socket`, { throwIfNoEntry: false }));
     execFileSync('/bin/chmod', ['660', `${root}/socket`]);
-    expect(() => useBeneath(alice, root, 'socket', (path) => openSync(path, 'r+'))).toThrow(/EACCES|ENXIO/);
+    expect(() =>
+      useBeneath({ user: alice, root, relative: 'socket', mounts: 'none' }, (path) => openSync(path, 'r+')),
+    ).toThrow(/EACCES|ENXIO/);
   });
 });
 

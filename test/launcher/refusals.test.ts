@@ -30,7 +30,8 @@ it('the lines of one uid take no room from another', () => {
 
 it('any number of keys is kept in bounds', () => {
   for (let i = 0; i < 100_000; i++) refusals.add(`uid ${i}`, () => 'line');
-  expect(lines).toHaveLength(1010);
+  // One line for each key that is told apart, and ten for all others together.
+  expect(lines).toHaveLength(110);
 });
 
 it('the counts are written before the process ends', () => {
