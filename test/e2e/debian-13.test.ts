@@ -2,7 +2,7 @@
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, expect, inject, it } from 'vitest';
-import { eventually, processesOf, start, temporaryDirectory } from '../setup/cleanup.ts';
+import { afterwards, endWorkersBelow, eventually, processesOf, start, temporaryDirectory } from '../setup/cleanup.ts';
 import { rootOf } from '../setup/debian-packages.ts';
 import { type Kdc, startKdc } from '../setup/kdc.ts';
 import { cleanEnvironment, freePort, isPortOpen, type Outcome, run } from '../setup/programs.ts';
@@ -26,13 +26,15 @@ describeWith([...needs], 'on Debian 13', () => {
       '[libdefaults]\n default_ccache_name = KCM:\n kcm_socket = /run/door\n[ccapi]\n directory = /run/ccapi\n';
     writeFileSync(`${directory}/etc/krb5.conf`, `${settings}${readFileSync(kdc.krb5Conf, 'utf8')}`);
     const users = [alice, bob].map(({ name, uid, gid }) => `${name}:x:${uid}:${gid}::/nonexistent:/bin/sh\n`);
-    const base = readFileSync(`${rootOf('debian-13')}/etc/passwd`, 'utf8');
-    writeFileSync(`${directory}/etc/passwd`, `${base}${users.join('')}`);
+    const passwd = readFileSync(`${rootOf('debian-13')}/etc/passwd`, 'utf8');
+    writeFileSync(`${directory}/etc/passwd`, `${passwd}${users.join('')}`);
     const node = `node /opt/dist/ccapi-launcher.js --listen ${port} /run/door --directory=/run/ccapi`;
     start('/usr/bin/unshare', ['-m', '/bin/sh', '-c', enter(directory, `${node} --launcher-idle=${port}`)], {
       env: cleanEnvironment(),
       stdio: 'ignore',
     });
+    // Their directory is /run/ccapi, as that of any other machine's: it is by this setting that they are found.
+    afterwards(() => endWorkersBelow(`--launcher-idle=${port}`));
     await eventually(() => isPortOpen(port));
     [launcher] = processesOf('ccapi-launcher.js', `--launcher-idle=${port}`) as [number];
   });
