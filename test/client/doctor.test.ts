@@ -143,7 +143,7 @@ describeWith(['root', 'Linux'], 'the set-up of a machine', () => {
       '/usr/bin/unshare',
       ['-m', '/bin/sh', '-ec', `${lines}; exec "$@"`, 'sh', process.execPath, programs.ccapi, 'doctor'],
       {
-        env,
+        env: { ...env, CCAPI_AUTOSTART: 'no' },
       },
     );
 
