@@ -8,7 +8,7 @@ import {
   parseReplyLine,
   RendezvousError,
   requestLine,
-  type Whose,
+  type WorkerKey,
 } from '../proto/rendezvous.ts';
 import { textFromBytes } from '../proto/text.ts';
 
@@ -26,11 +26,11 @@ export class UntrustedPort extends RendezvousError {
  * Asks the launcher on a loopback port for the path of a worker; undefined where nothing listens there. Throws
  * {@link UntrustedPort} where the kernel says that the port is neither root's nor the asking uid's. `deadline` is in ms.
  */
-export async function askPort(port: number, whose: Whose, deadline = ANSWER_DEADLINE): Promise<string | undefined> {
+export async function askPort(port: number, key: WorkerKey, deadline = ANSWER_DEADLINE): Promise<string | undefined> {
   for (const host of ['127.0.0.1', '::1'] as const) {
-    if (!checkListener(host, port, whose.uid)) continue;
+    if (!checkListener(host, port, key.uid)) continue;
     // Again once connected: the port may have changed hands in between.
-    const path = await askAddress(host, port, whose, deadline, () => checkListener(host, port, whose.uid));
+    const path = await askAddress(host, port, key, deadline, () => checkListener(host, port, key.uid));
     if (path !== undefined) return path;
   }
   return undefined;
@@ -47,7 +47,7 @@ function checkListener(host: Loopback, port: number, uid: number): boolean {
 /** Runs a launcher as a child and asks it over its standard input and output: to it, the client looks like inetd. */
 export async function askChild(
   command: readonly [string, ...string[]],
-  whose: Whose,
+  key: WorkerKey,
   env: NodeJS.ProcessEnv,
 ): Promise<string> {
   const [program, ...args] = command;
@@ -56,7 +56,7 @@ export async function askChild(
     child.once('error', (error) => reject(new RendezvousError(NO_LAUNCHER, `${program}: ${error.message}`)));
   });
   try {
-    return await Promise.race([exchange(child.stdout, child.stdin, whose, ANSWER_DEADLINE), failed]);
+    return await Promise.race([exchange(child.stdout, child.stdin, key, ANSWER_DEADLINE), failed]);
   } finally {
     child.stdin.destroy();
     child.stdout.destroy();
@@ -77,7 +77,7 @@ function forLauncher(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
 export async function askAddress(
   host: string,
   port: number,
-  whose: Whose,
+  key: WorkerKey,
   deadline = ANSWER_DEADLINE,
   check: () => void = () => {},
 ): Promise<string | undefined> {
@@ -93,7 +93,7 @@ export async function askAddress(
     });
     clearTimeout(timer);
     check();
-    return await exchange(socket, socket, whose, Math.max(deadline - (performance.now() - started), 1));
+    return await exchange(socket, socket, key, Math.max(deadline - (performance.now() - started), 1));
   } catch (error) {
     if (isNobodyThere(error)) return undefined;
     throw error;
@@ -103,7 +103,7 @@ export async function askAddress(
   }
 }
 
-function exchange(input: Readable, output: Writable, whose: Whose, deadlineMs: number): Promise<string> {
+function exchange(input: Readable, output: Writable, key: WorkerKey, deadlineMs: number): Promise<string> {
   return new Promise((resolve, reject) => {
     // Bytes and not text: a path is UTF-8, and a character may come in two pieces.
     let received = Buffer.alloc(0);
@@ -127,7 +127,7 @@ function exchange(input: Readable, output: Writable, whose: Whose, deadlineMs: n
     input.once('close', closed);
     input.on('error', closed);
     output.on('error', closed);
-    output.write(requestLine(whose));
+    output.write(requestLine(key));
   });
 }
 

@@ -84,7 +84,7 @@ export class CCache {
     });
   }
 
-  /** Moves what this ccache holds into another, whose own is dropped; this one is gone then. Onto itself: 202. */
+  /** Moves what this ccache holds into another, key own is dropped; this one is gone then. Onto itself: 202. */
   async move(destination: CCache): Promise<void> {
     this.#requireAlive();
     await destination.#call('ccacheMove', { source: this.identifier });

@@ -1,5 +1,5 @@
 import type { Settings } from '../etc/settings.ts';
-import type { Whose } from '../proto/rendezvous.ts';
+import type { WorkerKey } from '../proto/rendezvous.ts';
 import { askChild, askPort } from './ask-launcher.ts';
 import { ROOT_PORT } from './machine.ts';
 
@@ -20,20 +20,20 @@ export interface Launcher {
 /** The launchers in turn. What the machine's own says is final; a port above 1023 may be any user's. */
 export function launchers(
   { port: named, autostart }: Pick<Settings, 'port' | 'autostart'>,
-  whose: Whose,
+  key: WorkerKey,
   program: readonly [string, ...string[]],
   env: NodeJS.ProcessEnv,
 ): Launcher[] {
-  const ports = named ? [named] : whose.uid === 0 ? [ROOT_PORT] : [ROOT_PORT, USER_PORT];
+  const ports = named ? [named] : key.uid === 0 ? [ROOT_PORT] : [ROOT_PORT, USER_PORT];
   const listening = ports.map((port): Launcher => {
     const decides = port < 1024 || named !== undefined;
     const deadline = decides || !autostart ? undefined : PASSABLE_DEADLINE;
-    return { name: `launcher on port ${port}`, decides, path: () => askPort(port, whose, deadline) };
+    return { name: `launcher on port ${port}`, decides, path: () => askPort(port, key, deadline) };
   });
   const own = {
     name: 'launcher of our own',
     decides: true,
-    path: () => askChild([...program, '--inetd'], whose, env),
+    path: () => askChild([...program, '--inetd'], key, env),
   };
   return autostart ? [...listening, own] : listening;
 }

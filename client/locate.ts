@@ -12,7 +12,7 @@ import type { ServerURI } from '../etc/server-uri.ts';
 import { ownSession } from '../etc/session.ts';
 import { loadSettings, type Settings } from '../etc/settings.ts';
 import { CCAPIError } from '../proto/error.ts';
-import { isSessionName, RendezvousError, type Whose } from '../proto/rendezvous.ts';
+import { isSessionName, RendezvousError, type WorkerKey } from '../proto/rendezvous.ts';
 import { askAddress, UntrustedPort } from './ask-launcher.ts';
 import { connectToPath } from './connect-to-path.ts';
 import { destination } from './destination.ts';
@@ -131,7 +131,7 @@ export class Locator {
     return this.#machineSeen;
   }
 
-  get #whose(): Whose {
+  get #key(): WorkerKey {
     return { uid: this.#uid, session: this.session };
   }
 
@@ -143,7 +143,7 @@ export class Locator {
     if (this.#uris) return this.#byURIs(this.#uris);
     const failures = [...this.#passedOver];
     const machine = this.#machine;
-    for (const launcher of launchers(this.settings, this.#whose, this.#launcher, this.#env)) {
+    for (const launcher of launchers(this.settings, this.#key, this.#launcher, this.#env)) {
       const outcome = await this.#outcomeOf(launcher);
       if ('socket' in outcome) return outcome;
       failures.push(outcome.failure);
@@ -211,7 +211,7 @@ export class Locator {
     if (uri.scheme === 'exec') return { socket: await openCommand(uri, this.#env), path: uri.text };
     if (uri.scheme === 'ssh') return { socket: await openSSH(uri, this.settings.rsh, this.#env), path: uri.text };
     const { host, port = this.settings.port ?? 789 } = uri;
-    const { path, found } = await askForWorker(() => askAddress(host, port, this.#whose), this.#uid);
+    const { path, found } = await askForWorker(() => askAddress(host, port, this.#key), this.#uid);
     if (found) return found;
     const why = path === undefined ? 'nothing listens there' : `no server listens at ${path}`;
     throw new CCAPIError('ccErrServerUnavailable', `${uri.text}: ${why}`);

@@ -4,7 +4,7 @@ import { asUser } from './identity.ts';
 /** Opens no more than the name: what it leads to is not asked, so that a FUSE or network server cannot hold this up. */
 const O_PATH = 0o10000000;
 
-/** A way to a file, and the user as whom it is gone. */
+/** A way to a file, and the user with the rights of which it is gone. */
 export interface Way {
   user: { uid: number; gid?: number };
   /** A directory that an admin has chosen. */

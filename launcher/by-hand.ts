@@ -16,13 +16,13 @@ type ListenOptions = LauncherContext & { settings: { port: number | undefined };
 export async function listenByHand(context: ListenOptions, addresses: string[]): Promise<void> {
   if (process.platform === 'linux' && !canAskForPeers()) context.log.warning(withoutKoffi);
   const usual = String(context.settings.port ?? (context.launcherUid === 0 ? 789 : 7789));
-  const whom = context.launcherUid === 0 ? 'every user' : `uid ${context.launcherUid}`;
+  const served = context.launcherUid === 0 ? 'every user' : `uid ${context.launcherUid}`;
   const steps: string[] = [];
   for (const address of addresses.length === 0 ? [usual] : addresses) {
     const path = address.startsWith('/') ? address : undefined;
     const port = path === undefined ? parseAddress(address) : undefined;
     const listening = port ? await listenOnPort(port, context) : await listenAtPath(address, context);
-    context.log.info(`listening ${listening}, for ${whom}; sockets are below ${context.base}`);
+    context.log.info(`listening ${listening}, for ${served}; sockets are below ${context.base}`);
     steps.push(port ? nextSteps(port.port) : nextStepsAtPath(address));
   }
   writeSync(1, `\nNow, in another terminal:\n\n${steps.join('\n')}\n`);

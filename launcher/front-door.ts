@@ -3,7 +3,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { HAND_OVER_NAME, SOCKET_NAME } from '../etc/base-directory.ts';
 import { canSendDescriptors, descriptorOf, peerCredentials, readOn, sendDescriptor, stopReading } from '../etc/host.ts';
 import { saysNobodyListens } from '../etc/is-listening.ts';
-import type { Whose } from '../proto/rendezvous.ts';
+import type { WorkerKey } from '../proto/rendezvous.ts';
 import type { LauncherContext } from './launcher.ts';
 import type { Peer } from './peer.ts';
 import { refusalKey } from './refusals.ts';
@@ -55,7 +55,7 @@ export async function enterFrontDoor(socket: Socket, peer: Peer, context: Launch
   return true;
 }
 
-async function giveToWorker(socket: Socket, first: Buffer, key: Whose, context: LauncherContext): Promise<void> {
+async function giveToWorker(socket: Socket, first: Buffer, key: WorkerKey, context: LauncherContext): Promise<void> {
   for (let attempt = 1; ; attempt++) {
     await context.socketOf(key);
     const outcome = await handOver(socket, first, key, context);
@@ -79,7 +79,7 @@ async function giveToWorker(socket: Socket, first: Buffer, key: Whose, context: 
 async function handOver(
   socket: Socket,
   first: Buffer,
-  key: Whose,
+  key: WorkerKey,
   context: LauncherContext,
 ): Promise<'taken' | 'lost' | 'silent' | 'impossible'> {
   if (!canSendDescriptors()) return 'impossible';
@@ -106,7 +106,7 @@ async function handOver(
 }
 
 /** A connection to a socket of the uid's worker. Nothing goes there before the kernel says that it is that uid's. */
-async function workerOf(key: Whose, name: string, context: LauncherContext): Promise<Socket> {
+async function workerOf(key: WorkerKey, name: string, context: LauncherContext): Promise<Socket> {
   const { uid } = key;
   const worker = await context.connectTo(key, name);
   if (peerCredentials(descriptorOf(worker))?.uid === uid) return worker;

@@ -2,7 +2,7 @@ import { createServer, type Server, Socket } from 'node:net';
 import { descriptorOf } from '../etc/host.ts';
 import type { Log } from '../etc/log.ts';
 import type { Settings } from '../etc/settings.ts';
-import type { Whose } from '../proto/rendezvous.ts';
+import type { WorkerKey } from '../proto/rendezvous.ts';
 import type { ConnectionQuota, QuotaKey } from './connection-quota.ts';
 import { enterFrontDoor } from './front-door.ts';
 import { stdoutIsApart } from './mode.ts';
@@ -27,9 +27,9 @@ export interface LauncherContext {
   log: Log;
   /** Whether the passwd database has a uid, as far as it is known at once. */
   isKnown(uid: number): boolean;
-  socketOf(key: Whose): Promise<string>;
+  socketOf(key: WorkerKey): Promise<string>;
   /** A connection to one of the sockets of a worker, made with the rights of its uid. */
-  connectTo(key: Whose, name: string): Promise<Socket>;
+  connectTo(key: WorkerKey, name: string): Promise<Socket>;
   /** Whether the launcher has to stay although no peer is connected. */
   isNeeded(): boolean;
 }

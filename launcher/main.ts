@@ -13,7 +13,7 @@ import {
   settingsUsage,
 } from '../etc/settings.ts';
 import { CCAPIError } from '../proto/error.ts';
-import { RendezvousError, type Whose } from '../proto/rendezvous.ts';
+import { RendezvousError, type WorkerKey } from '../proto/rendezvous.ts';
 import { chooseBase } from './base.ts';
 import { listenByHand } from './by-hand.ts';
 import { ConnectionQuota } from './connection-quota.ts';
@@ -141,7 +141,7 @@ function prepareContext(given: SettingTexts, launcherUid: number, stays: boolean
     launcherUid,
     log,
     isKnown: (uid: number) => names.isKnown(uid),
-    socketOf: (key: Whose) => registry.socketOf(key),
+    socketOf: (key: WorkerKey) => registry.socketOf(key),
     connectTo: registry.connectTo,
     isNeeded: () => isHeld && registry.running > 0,
   };

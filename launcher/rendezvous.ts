@@ -8,7 +8,7 @@ import {
   RendezvousError,
   type RendezvousRequest,
   replyLine,
-  type Whose,
+  type WorkerKey,
 } from '../proto/rendezvous.ts';
 import type { Peer } from './peer.ts';
 import { type Refusals, refusalKey } from './refusals.ts';
@@ -28,7 +28,7 @@ export interface RendezvousOptions {
   verifyUid: boolean;
   /** Whether each login session has a worker of its own. */
   isPerSession: boolean;
-  socketOf(key: Whose): Promise<string>;
+  socketOf(key: WorkerKey): Promise<string>;
   /** Called when the whole line has come, and when all that is left is the end of the connection. */
   onLine?(): void;
   onAnswer?(): void;

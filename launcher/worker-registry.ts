@@ -8,7 +8,7 @@ import type { User } from '../etc/passwd.ts';
 import { NO_SESSION } from '../etc/session.ts';
 import { type Settings, type SettingTexts, settingArguments } from '../etc/settings.ts';
 import { CCAPIError } from '../proto/error.ts';
-import { RendezvousError, type Whose } from '../proto/rendezvous.ts';
+import { RendezvousError, type WorkerKey } from '../proto/rendezvous.ts';
 import { isRootsPlace, prepareBaseDirectory, prepareUserDirectory } from './directories.ts';
 import { type Place, placeOfUser } from './place.ts';
 import type { WaitingWorker } from './spawn-worker.ts';
@@ -50,7 +50,7 @@ export class WorkerRegistry {
   }
 
   /** The path of the socket of the worker, which listens. Throws a {@link RendezvousError}. */
-  async socketOf(key: Whose): Promise<string> {
+  async socketOf(key: WorkerKey): Promise<string> {
     const { uid } = key;
     const { launcherUid } = this.#options;
     if (launcherUid !== 0 && uid !== launcherUid) {
@@ -78,14 +78,14 @@ export class WorkerRegistry {
   }
 
   /** Connects to a socket of the worker. Rejects with the system's error where none listens. */
-  connectTo = async (key: Whose, name: string): Promise<Socket> => (await this.#placeOf(key)).connect(name);
+  connectTo = async (key: WorkerKey, name: string): Promise<Socket> => (await this.#placeOf(key)).connect(name);
 
   /** How many workers that this launcher has started are there, but for one that waits for its user. */
   get running(): number {
     return this.#running;
   }
 
-  async #placeOf({ uid, session }: Whose): Promise<Place> {
+  async #placeOf({ uid, session }: WorkerKey): Promise<Place> {
     const place = await this.#userPlace(uid);
     const own = this.#sessionFor(session);
     return own === undefined ? place : place.within(sessionDirectory('', own).slice(1));
@@ -122,7 +122,7 @@ export class WorkerRegistry {
     if (!allowed) throw new RendezvousError('denied', `uid ${uid} is not served: ${rule ?? 'no allow line names it'}`);
   }
 
-  async #start(key: Whose, place: Place): Promise<void> {
+  async #start(key: WorkerKey, place: Place): Promise<void> {
     const { uid, session } = key;
     const { base, settings, launcherUid } = this.#options;
     const owner = await askNames(() => this.#identity(uid));

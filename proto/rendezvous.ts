@@ -46,14 +46,14 @@ export class RendezvousError extends Error {
   }
 }
 
-/** Whose worker it is: a uid's, and with `scope = session` that of a login session, named by somebody or by the kernel. */
-export interface Whose {
+/** Names a worker: by its uid, and with `scope = session` by a login session, which the client or the kernel names. */
+export interface WorkerKey {
   uid: number;
   session?: string | undefined;
 }
 
 /** What a client asks for. `bare` is the form for people with netcat: only the number, answered by only the path. */
-export interface RendezvousRequest extends Whose {
+export interface RendezvousRequest extends WorkerKey {
   bare: boolean;
 }
 
@@ -63,7 +63,7 @@ export function isBare(line: string): boolean {
 }
 
 /** The line that asks for a uid's worker, with its newline. */
-export function requestLine({ uid, session }: Whose): string {
+export function requestLine({ uid, session }: WorkerKey): string {
   return `CCAPI/1 uid=${uid}${session === undefined ? '' : ` session=${session}`}\n`;
 }
 

@@ -72,7 +72,7 @@ async function main(): Promise<void> {
  * and does nothing else. False where the launcher ends without a line.
  */
 function takeAssignment(): boolean {
-  // What comes later would otherwise be loaded while the user waits.
+  // Loaded now, so that the user does not wait for it later.
   libc();
   const line = Buffer.alloc(512);
   let length = 0;
