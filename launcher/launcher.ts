@@ -11,10 +11,11 @@ import { type Refusals, refusalKey } from './refusals.ts';
 import { rendezvous } from './rendezvous.ts';
 
 /**
- * How many connections of all users together may wait to be accepted: one user's flood is in the queue before another's
- * request, and a launcher takes some 20 a millisecond. Beyond it a blocking connect(2) waits, and one of TCP tries again.
+ * How many connections of all users together may wait to be accepted. On a UNIX socket a blocking connect(2) waits beyond
+ * it, so that a short queue keeps one user's flood from standing before another's request; over TCP a client whose
+ * request is dropped comes again only after a second.
  */
-const BACKLOG = { unix: 64, tcp: 512 };
+const BACKLOG = { unix: 64, tcp: 4096 };
 
 /** What the parts of a launcher share. */
 export interface LauncherContext {

@@ -8,6 +8,7 @@ import { end, memory, start, temporaryDirectory } from '../setup/cleanup.ts';
 import { sendBytes, startLauncher } from '../setup/programs.ts';
 import { describeWith } from '../setup/requirements.ts';
 import type { TestUser } from '../setup/test-users.ts';
+import { ninthDecile, WITHIN } from './latency.ts';
 
 /** As many uids, and connections of each, as fill a launcher twice over. */
 const UIDS = 6;
@@ -71,7 +72,10 @@ describeWith(['root', 'Linux'], 'a launcher that six uids of one person fill', (
       };
       ask();`;
       const silent = await fill(address);
-      for (let i = 0; i < 10; i++) expect(Number(await asBob(script))).toBeLessThan(1000);
+      const times: number[] = [];
+      for (let i = 0; i < 20; i++) times.push(Number(await asBob(script)));
+      expect(times).not.toContain(Number.NaN);
+      expect(ninthDecile(times)).toBeLessThan(WITHIN);
       await Promise.all(silent.map((one) => end(one, 'SIGKILL')));
     },
   );
