@@ -28,20 +28,17 @@ export class UntrustedPort extends RendezvousError {
  */
 export async function askPort(port: number, key: WorkerKey, deadline = ANSWER_DEADLINE): Promise<string | undefined> {
   for (const host of ['127.0.0.1', '::1'] as const) {
-    if (!checkListener(host, port, key.uid)) continue;
-    // Again once connected: the port may have changed hands in between.
+    // Once connected, before anything is sent: earlier, the port could change hands in between.
     const path = await askAddress(host, port, key, deadline, () => checkListener(host, port, key.uid));
     if (path !== undefined) return path;
   }
   return undefined;
 }
 
-/** Whether the port may be asked; false where nothing listens. */
-function checkListener(host: Loopback, port: number, uid: number): boolean {
-  const uids = listenerUids(host, port);
-  const foreign = uids?.find((owner) => owner !== 0 && owner !== uid);
+/** Throws {@link UntrustedPort} where another user than root listens. Reading the kernel's table takes some milliseconds. */
+function checkListener(host: Loopback, port: number, uid: number): void {
+  const foreign = listenerUids(host, port)?.find((owner) => owner !== 0 && owner !== uid);
   if (foreign !== undefined) throw new UntrustedPort(port, foreign);
-  return uids?.length !== 0;
 }
 
 /** Runs a launcher as a child and asks it over its standard input and output: to it, the client looks like inetd. */
