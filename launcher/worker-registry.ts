@@ -172,7 +172,8 @@ export class WorkerRegistry {
     }
     worker.exited.then(() => this.#forget(uid));
     await worker.assign({ uid, gid }, START_DEADLINE);
-    if (this.#options.keepsSpare && this.#options.settings.scope === 'user') await this.#prepareSpare();
+    // Behind the answer: this user does not wait for the next one's worker, and does not fail with it.
+    if (this.#options.keepsSpare && this.#options.settings.scope === 'user') setImmediate(() => this.#prepareSpare());
   }
 
   #forget(uid: number): void {
@@ -191,7 +192,8 @@ export class WorkerRegistry {
   /** A worker for the next user, started ahead: that user then does not wait for a program to start. */
   async #prepareSpare(): Promise<void> {
     if (this.#spare) return;
-    const spare = await this.#newWorker([]);
+    const spare = await this.#newWorker([]).catch(() => undefined);
+    if (!spare) return;
     this.#spare = spare;
     spare.exited.then(() => {
       if (this.#spare === spare) this.#spare = undefined;
