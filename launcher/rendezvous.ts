@@ -19,8 +19,11 @@ export interface Stream {
   output: Writable;
 }
 
-/** How much is read behind the line, in bytes: what may be in the kernel's buffers of a client that says too much. */
-const MOST_SURPLUS = 65_536;
+/**
+ * How much is read behind the line, in bytes: what a client may have sent before it reads the answer, which a reset would
+ * take from it. Linux keeps up to 4 MiB of it for the sender (tcp(7), tcp_wmem).
+ */
+const MOST_SURPLUS = 4 << 20;
 
 /** What a rendezvous needs beside its stream. */
 export interface RendezvousOptions {
