@@ -12,10 +12,11 @@ export interface Way {
   /** The names beneath it, with `/` between them; `.` for none. */
   relative: string;
   /**
-   * Which mounts the way may lead into: `none` beneath `root`, which itself is taken as it is; or `local` ones, from `/`
-   * on, where no link is followed and none of a network or of a user's process entered, at any moment.
+   * Which mounts the way may lead into: beneath `root`, which itself is taken as it is, those of a `tmpfs` alone, which
+   * only root can mount; or `local` ones, from `/` on, where no link is followed and none of a network or of a user's
+   * process entered, at any moment.
    */
-  mounts: 'none' | 'local';
+  mounts: 'tmpfs' | 'local';
 }
 
 /**
@@ -26,7 +27,7 @@ export interface Way {
  */
 export function useBeneath<T>(way: Way, use: (path: string, descriptor: number) => T): T {
   const { user, root, relative, mounts } = way;
-  const checkMount = mounts === 'local' ? localMounts() : sameMount(root);
+  const checkMount = mounts === 'local' ? localMounts() : rootsMounts(root);
   let at = openSync(mounts === 'local' ? '/' : root, O_PATH | constants.O_DIRECTORY);
   const step = (name: string) => {
     const parent = at;
@@ -50,12 +51,13 @@ export function useBeneath<T>(way: Way, use: (path: string, descriptor: number) 
   }
 }
 
-function sameMount(root: string): (descriptor: number) => void {
-  let first: string | undefined;
+function rootsMounts(root: string): (descriptor: number) => void {
+  let last: string | undefined;
   return (descriptor) => {
     const mount = mountOf(descriptor);
-    first ??= mount;
-    if (mount !== first) throw failure('EXDEV', `a mount below ${root}`);
+    last ??= mount;
+    if (mount !== last && mountTypes().get(mount ?? '') !== 'tmpfs') throw failure('EXDEV', `a mount below ${root}`);
+    last = mount;
   };
 }
 
@@ -64,17 +66,22 @@ const remoteTypes =
   /^(nfs4?|cifs|smb3|smbfs|afs|9p|ceph|lustre|gfs2|ocfs2|glusterfs|beegfs|autofs|fuse(\..*)?|fuseblk)$/;
 
 function localMounts(): (descriptor: number) => void {
-  const types = new Map(
-    readFileSync('/proc/self/mountinfo', 'latin1')
-      .split('\n')
-      .map((line) => [line.slice(0, line.indexOf(' ')), line.split(' - ')[1]?.split(' ')[0] ?? '']),
-  );
+  const types = mountTypes();
   return (descriptor) => {
     const type = types.get(mountOf(descriptor) ?? '');
     // One that is not in the list was made a moment ago.
     if (type === undefined || remoteTypes.test(type))
       throw failure('EREMOTE', `a file system of type ${type ?? 'unknown'}`);
   };
+}
+
+/** The type of each mount, by its id. */
+function mountTypes(): Map<string, string> {
+  return new Map(
+    readFileSync('/proc/self/mountinfo', 'latin1')
+      .split('\n')
+      .map((line) => [line.slice(0, line.indexOf(' ')), line.split(' - ')[1]?.split(' ')[0] ?? '']),
+  );
 }
 
 function failure(code: string, what: string): Error {

@@ -56,6 +56,12 @@ export function bytes(min: number, max: number): Kind<number> {
   };
 }
 
+/** How much space a user's directory has: a file system of its own of that size, of one chosen by the memory, or none. */
+export const userSpace: Kind<'no' | 'auto' | number> = {
+  expected: 'no, auto, or a number of bytes such as 64m or 1g, from 1048576',
+  parse: (text, order) => (text === 'no' || text === 'auto' ? text : bytes(2 ** 20, 2 ** 40).parse(text, order)),
+};
+
 /** Rules of who is served; each line adds to those before it. */
 export const accessRules: Kind<AccessRule[]> = {
   expected: 'users, @groups and ranges of uids, such as: alice @staff @domain\\ users 1000-60000 *',

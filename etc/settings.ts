@@ -14,6 +14,7 @@ import {
   pathTemplate,
   redirectRules,
   serverURIs,
+  userSpace,
 } from './setting-kinds.ts';
 
 interface Setting<T> extends Kind<T> {
@@ -45,6 +46,11 @@ export const settingsTable = {
     pathTemplate,
     undefined,
     "the user's directory, in the place of the one of that number in directory: %u is the uid, %n the name, ~ the home",
+  ),
+  userSpace: setting(
+    userSpace,
+    'no',
+    "bytes of a tmpfs that a launcher of root mounts for each user's directory below directory, by memory with auto",
   ),
   scope: setting(
     choice('user', 'session'),

@@ -7,6 +7,7 @@ import { checkUnreplaceable } from '../etc/private-directory.ts';
 import { CCAPIError } from '../proto/error.ts';
 import { RendezvousError } from '../proto/rendezvous.ts';
 import type { Place } from './place.ts';
+import { mountUserSpace, type SpaceBounds } from './user-space.ts';
 
 /**
  * Makes the base directory where it is missing, and makes sure that only the launcher's own uid can put anything into it:
@@ -28,15 +29,22 @@ export function prepareBaseDirectory(base: string, launcherUid: number): void {
 
 /**
  * Makes a user's directory, mode 700 and the user's own, or finds it so. Anything else that stands in its place is left
- * alone and refused. Where others than root can put things beside it, as in a home, it is made with the user's rights.
+ * alone and refused. With bounds a new one below root's own base is a file system of that size; where none can be mounted,
+ * the error is returned and the directory is made without. Where others than root can put things beside it, as in a home, it is made with the user's rights.
  */
-export function prepareUserDirectory(place: Place, owner: Identity, launcherUid: number): void {
-  refuseAsInsecure(place.path, () => {
+export function prepareUserDirectory(
+  place: Place,
+  owner: Identity,
+  launcherUid: number,
+  bounds?: SpaceBounds,
+): Error | undefined {
+  return refuseAsInsecure(place.path, () => {
     if (launcherUid !== 0 || owner.uid === 0) {
       makeDirectory(place.path, 0o700);
       checkOwn(place.path, lstatSync(place.path), owner.uid);
-    } else if (isRootsPlace(place)) makeForUser(place, owner);
+    } else if (isRootsPlace(place)) return makeForUser(place, owner, place.kind === 'base' ? bounds : undefined);
     else makeAsUser(place, owner);
+    return undefined;
   });
 }
 
@@ -60,11 +68,37 @@ export function isRootsPlace({ root, relative, kind }: Place): boolean {
   }
 }
 
+function makeForUser(place: Place, owner: Identity, bounds: SpaceBounds | undefined): Error | undefined {
+  const failed = bounds && makeSpace(place, owner, bounds);
+  makeNamed(place, owner);
+  return failed;
+}
+
+/**
+ * Makes a directory that stays root's own and mounts the user's file system over it, so that the user never reaches the
+ * one of the base. One that is the user's by now stays: a worker may be in it. Needs the start lock.
+ */
+function makeSpace(place: Place, owner: Identity, bounds: SpaceBounds): Error | undefined {
+  const { path } = place;
+  const before = found(place);
+  if (before && before.uid !== 0) return undefined;
+  // A launcher that was killed between the two steps leaves an empty one.
+  if (before) rmdirSync(path);
+  mkdirSync(path, { mode: 0o700 });
+  try {
+    mountUserSpace(path, owner, bounds);
+    return undefined;
+  } catch (error) {
+    rmdirSync(path);
+    return error as Error;
+  }
+}
+
 /**
  * Gives a new directory to its user before it gets its name: one that was there before, which may be root's own, is never
  * given away, and a launcher that is killed in between leaves none of that name.
  */
-function makeForUser(place: Place, { uid, gid }: Identity): void {
+function makeNamed(place: Place, { uid, gid }: Identity): void {
   const { root, relative, path } = place;
   if (!found(place)) {
     const unnamed = `${root}/.${relative}.${randomBytes(6).toString('hex')}`;
@@ -121,13 +155,14 @@ function makeDirectory(path: string, mode: number): boolean {
 const planted: Record<string, string> = {
   ENOTDIR: 'leads over a link or a file',
   EXDEV: 'leads over a mount',
+  ENOTEMPTY: 'is a directory of root and holds something: remove it',
   EREMOTE:
     'is on a file system that a network or a process serves, which may not answer and which other hosts may share',
 };
 
-function refuseAsInsecure(path: string, prepare: () => void): void {
+function refuseAsInsecure<T>(path: string, prepare: () => T): T {
   try {
-    prepare();
+    return prepare();
   } catch (error) {
     if (error instanceof CCAPIError) throw new RendezvousError('insecure', error.message, { cause: error });
     const { code = '' } = error as NodeJS.ErrnoException;

@@ -129,7 +129,7 @@ function prepareContext(given: SettingTexts, launcherUid: number, stays: boolean
   const { path: base, isHeld } = chooseBase(settings, launcherUid, stays, log);
   const names = new NameService();
   const keepsSpare = stays && launcherUid === 0;
-  const registry = new WorkerRegistry({ base, settings, given, launcherUid, names, keepsSpare });
+  const registry = new WorkerRegistry({ base, settings, given, launcherUid, names, keepsSpare, log });
   logMissingNames(names, settings);
   const most = { inAll: settings.maxLauncherConnections, perUid: settings.maxLauncherConnectionsPerUid };
   return {

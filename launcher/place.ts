@@ -34,7 +34,7 @@ export class Place {
 
   /** The way to it, or to another name beneath its root. */
   way(relative = this.relative, gid = NO_GROUP): Way {
-    const mounts = this.kind === 'base' ? 'none' : 'local';
+    const mounts = this.kind === 'base' ? 'tmpfs' : 'local';
     return { user: { uid: this.uid, gid }, root: this.root, relative, mounts };
   }
 

@@ -7,7 +7,13 @@ import { CCAPIError } from '../proto/error.ts';
 const files = {
   'print-inetd-entry': ['inetd.conf'],
   'print-xinetd-entry': ['xinetd.conf'],
-  'print-systemd-units': ['ccapi.socket', 'ccapi.service', 'user/ccapi.socket', 'user/ccapi.service'],
+  'print-systemd-units': [
+    'run-ccapi.mount',
+    'ccapi.socket',
+    'ccapi.service',
+    'user/ccapi.socket',
+    'user/ccapi.service',
+  ],
   'print-krb5-conf': ['krb5.conf'],
   'print-services-entry': ['services'],
   'print-tmpfiles-conf': ['tmpfiles.conf'],

@@ -3,6 +3,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { decideAccess } from '../etc/access-rules.ts';
 import { MAX_SOCKET_PATH, SOCKET_NAME, sessionDirectory } from '../etc/base-directory.ts';
 import { type Identity, NO_GROUP } from '../etc/identity.ts';
+import type { Log } from '../etc/log.ts';
 import { type NameService, NameServiceError } from '../etc/name-service.ts';
 import type { User } from '../etc/passwd.ts';
 import { NO_SESSION } from '../etc/session.ts';
@@ -13,6 +14,7 @@ import { isRootsPlace, prepareBaseDirectory, prepareUserDirectory } from './dire
 import { type Place, placeOfUser } from './place.ts';
 import type { WaitingWorker } from './spawn-worker.ts';
 import { acquireStartLock } from './start-lock.ts';
+import { type SpaceBounds, spaceBounds } from './user-space.ts';
 
 /** How long a worker may take until it listens, in milliseconds. */
 const START_DEADLINE = 20_000;
@@ -29,6 +31,7 @@ export interface RegistryOptions {
   given: SettingTexts;
   launcherUid: number;
   names: NameService;
+  log: Log;
   /** Whether a started worker is kept waiting for the next user. */
   keepsSpare: boolean;
 }
@@ -41,11 +44,14 @@ export class WorkerRegistry {
   readonly #places = new Map<number, Place>();
   /** How many workers that this launcher has started a uid has; with `scope = session` one for each session. */
   readonly #sessions = new Map<number, number>();
+  /** The bounds of a new user's file system, where users have their own and one can be mounted. */
+  #bounds: SpaceBounds | undefined;
   #running = 0;
   #spare: WaitingWorker | undefined;
 
   constructor(options: RegistryOptions) {
     this.#options = options;
+    this.#bounds = spaceBounds(options.settings.userSpace);
     this.#arguments = settingArguments({ ...options.given, directory: options.base });
   }
 
@@ -128,14 +134,14 @@ export class WorkerRegistry {
     const owner = await askNames(() => this.#identity(uid));
     if (settings.pathTemplate === undefined) prepareBaseDirectory(base, launcherUid);
     const userPlace = await this.#userPlace(uid);
-    prepareUserDirectory(userPlace, owner, launcherUid);
     const deadline = performance.now() + START_DEADLINE;
     for (;;) {
       const unlock = this.#lock(userPlace);
       if (unlock) {
         try {
-          if (!(await isServing(place))) await this.#spawn(owner, this.#sessionFor(session));
-          return;
+          if (await isServing(place)) return;
+          this.#prepareDirectory(userPlace, owner);
+          return await this.#spawn(owner, this.#sessionFor(session));
         } finally {
           unlock();
         }
@@ -144,6 +150,14 @@ export class WorkerRegistry {
       if (performance.now() > deadline) throw new RendezvousError('timeout', `no worker came up for uid ${uid}`);
       await delay(LOOK_AGAIN);
     }
+  }
+
+  #prepareDirectory(place: Place, owner: Identity): void {
+    const failed = prepareUserDirectory(place, owner, this.#options.launcherUid, this.#bounds);
+    if (!failed) return;
+    // What this process may not do once, it may never do.
+    this.#bounds = undefined;
+    this.#options.log.warning(`user_space: ${failed.message}; users share the space of ${this.#options.base}`);
   }
 
   async #identity(uid: number): Promise<Identity> {

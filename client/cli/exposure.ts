@@ -1,4 +1,4 @@
-import { readFileSync, statSync } from 'node:fs';
+import { readdirSync, readFileSync, statSync } from 'node:fs';
 
 /** What a machine's set-up leaves open that no user can close: for an admin to read, and no fault of the user's. */
 export interface Exposure {
@@ -22,11 +22,17 @@ function swap(): Exposure[] {
   return [{ what: 'swap', says }];
 }
 
-/** A base directory on the file system of /run, which all users of the machine could fill through it. */
+/**
+ * Users' directories on the file system of /run, which a user could fill through theirs. None of them is asked: a user may
+ * have mounted there what never answers.
+ */
 function sharedSpace(base: string): Exposure[] {
-  const own = deviceOf(base);
-  if (own === undefined || own !== deviceOf('/run') || own === deviceOf('/')) return [];
-  const says = `${base} shares the space of /run, which a user could fill: an admin can mount a tmpfs of its own there`;
+  const device = deviceOf(base);
+  if (device === undefined || device !== deviceOf('/run') || device === deviceOf('/')) return [];
+  const mounts = new Set(linesOf('/proc/self/mountinfo').map((line) => line.split(' ')[4]));
+  const users = readdirSync(base).filter((name) => /^[1-9]\d*$/.test(name));
+  if (users.length > 0 && users.every((name) => mounts.has(`${base}/${name}`))) return [];
+  const says = `${base} shares the space of /run, which a user could fill: see user_space in ccapi.conf(5)`;
   return [{ what: 'space', says }];
 }
 

@@ -60,7 +60,17 @@ describeWith([...needs, 'heimdal', 'iproute2'], 'under systemd', () => {
   });
 
   it('the doctor finds nothing wrong', async () => {
-    expect(await typed(`${ccapi} doctor`, alice)).not.toContain('WRONG');
+    const found = await typed(`${ccapi} doctor`, alice);
+    expect(found).not.toContain('WRONG');
+    expect(found).not.toContain('space:');
+  });
+
+  it('users’ directories are on a bounded file system of their own', async () => {
+    const mounted = await typed("grep ' /run/ccapi ' /proc/self/mountinfo");
+    expect(mounted).toMatch(/ - tmpfs ccapi rw,size=\d+k,nr_inodes=262144,mode=755/);
+    const [ofUser, ofAll, ofRun] = (await typed(`stat -c %d /run/ccapi/${alice.uid} /run/ccapi /run`)).split('\n');
+    expect(ofUser).toBe(ofAll);
+    expect(ofAll).not.toBe(ofRun);
   });
 
   it('the journal has who was turned away, as a warning under our name', async () => {

@@ -17,6 +17,7 @@ describe('the settings', () => {
       directory: undefined,
       pathTemplate: undefined,
       scope: 'user',
+      userSpace: 'no',
       idleTimeout: 600,
       launcherIdle: 60,
       persist: 'auto',

@@ -17,6 +17,7 @@ describeWith(['systemd'], 'systemd', () => {
     const directory = temporaryDirectory();
     const files = await printedUnits();
     expect(files.map(({ path }) => path)).toEqual([
+      '/etc/systemd/system/run-ccapi.mount',
       '/etc/systemd/system/ccapi.socket',
       '/etc/systemd/system/ccapi.service',
       '~/.config/systemd/user/ccapi.socket',
