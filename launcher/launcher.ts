@@ -9,6 +9,7 @@ import { stdoutIsApart } from './mode.ts';
 import { ownPeer, type Peer, tcpPeer, unixPeer, unixPeerAtStdin, unixPeerOfPipes } from './peer.ts';
 import { type Refusals, refusalKey } from './refusals.ts';
 import { rendezvous } from './rendezvous.ts';
+import type { WorkerLinks } from './worker-links.ts';
 
 /**
  * How many connections of all users together may wait to be accepted. On a UNIX socket a blocking connect(2) waits beyond
@@ -29,11 +30,13 @@ export interface LauncherContext {
   /** Whether the passwd database has a uid, as far as it is known at once. */
   isKnown(uid: number): boolean;
   socketOf(key: WorkerKey): Promise<string>;
-  /** A connection to one of the sockets of a worker, made with the rights of its uid. */
-  connectTo(key: WorkerKey, name: string): Promise<Socket>;
+  links: WorkerLinks;
   /** Whether the launcher has to stay although no peer is connected. */
   isNeeded(): boolean;
 }
+
+/** What `pauseOnConnect` of a server comes to for a socket that is made of a descriptor; Node has no type for it. */
+const paused: object = { pauseOnCreate: true };
 
 /** Serves one connection. */
 async function serve(socket: Socket, peer: Peer, context: LauncherContext): Promise<void> {
@@ -80,7 +83,7 @@ export async function serveConnection(descriptor: number, context: LauncherConte
   const { launcherUid, isPerSession, isKnown, log, socketOf, refusals } = context;
   const apart = descriptor === 0 && stdoutIsApart();
   // Half-open: a peer that closes its sending side behind its line is answered all the same.
-  const socket = new Socket({ fd: descriptor, readable: true, writable: !apart, allowHalfOpen: true });
+  const socket = new Socket({ fd: descriptor, readable: true, writable: !apart, allowHalfOpen: true, ...paused });
   if (apart) {
     const output = new Socket({ fd: 1, readable: false, writable: true });
     const peer = launcherUid === 0 ? unixPeerOfPipes() : ownPeer(launcherUid);
@@ -155,7 +158,7 @@ function logAcceptError(error: Error, { refusals }: LauncherContext): void {
 }
 
 function listener(context: LauncherContext): Server {
-  return createServer({ allowHalfOpen: true }, (socket) => {
+  return createServer({ allowHalfOpen: true, pauseOnConnect: true }, (socket) => {
     const peer = admit(socket, isUnix(socket) ? unixPeer(descriptorOf(socket)) : tcpPeer(socket), context);
     if (!peer || !count(socket, peer, context)) return;
     serve(socket, peer, context).catch((error: Error) => context.log.error(`internal error: ${error.stack}`));

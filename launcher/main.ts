@@ -22,6 +22,7 @@ import { type Mode, startedAs, stdinIsSocket, stdoutIsApart } from './mode.ts';
 import { Refusals } from './refusals.ts';
 import { installationFaults, sample, sampleOptions } from './samples.ts';
 import { startWatchdog } from './watchdog.ts';
+import { WorkerLinks } from './worker-links.ts';
 import { WorkerRegistry } from './worker-registry.ts';
 
 const usage = `usage: ccapi-launcher [--listen [ADDRESS...] | --wait | --inetd] [options]
@@ -132,6 +133,7 @@ function prepareContext(given: SettingTexts, launcherUid: number, stays: boolean
   const registry = new WorkerRegistry({ base, settings, given, launcherUid, names, keepsSpare, log });
   logMissingNames(names, settings);
   const most = { inAll: settings.maxLauncherConnections, perUid: settings.maxLauncherConnectionsPerUid };
+  const socketOf = (key: WorkerKey) => registry.socketOf(key);
   return {
     settings,
     isPerSession: settings.scope === 'session',
@@ -141,8 +143,8 @@ function prepareContext(given: SettingTexts, launcherUid: number, stays: boolean
     launcherUid,
     log,
     isKnown: (uid: number) => names.isKnown(uid),
-    socketOf: (key: WorkerKey) => registry.socketOf(key),
-    connectTo: registry.connectTo,
+    socketOf,
+    links: new WorkerLinks({ socketOf, connectTo: registry.connectTo }),
     isNeeded: () => isHeld && registry.running > 0,
   };
 }
@@ -187,7 +189,7 @@ function answeringConfigErrors(prepare: () => LauncherContext, launcherUid: numb
       log,
       isKnown: () => true,
       socketOf: refuse,
-      connectTo: refuse,
+      links: new WorkerLinks({ socketOf: refuse, connectTo: refuse }),
       isNeeded: () => false,
     };
   }

@@ -1,11 +1,11 @@
-import type { Server, Socket } from 'node:net';
+import type { Server } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import { SOCKET_NAME } from '../etc/base-directory.ts';
 import { isListening } from '../etc/is-listening.ts';
 import type { Log } from '../etc/log.ts';
 import { CCAPIError } from '../proto/error.ts';
 import { DirectoryWatch } from './directory-watch.ts';
-import { listenForHandOver } from './hand-over.ts';
+import { LinkPort, type Take } from './link.ts';
 import { Ownership } from './ownership.ts';
 import { PublicSocket } from './public-socket.ts';
 
@@ -19,8 +19,8 @@ const PATIENCE = 10_000;
 export interface PlaceOptions {
   /** Gives what is to listen on `S.ccapi`. */
   newServer: () => Server;
-  /** Takes a connection that a launcher hands over. */
-  take: (socket: Socket) => void;
+  /** Takes a connection that came to the front door. */
+  take: Take;
   /** Whether systemd listens on `S.ccapi`. */
   isPassed: boolean;
   log: Log;
@@ -39,7 +39,7 @@ export class Place {
   readonly directory: string;
   readonly #ownership: Ownership;
   readonly #socket: PublicSocket;
-  readonly #handOver: PublicSocket;
+  readonly #links: LinkPort;
   readonly #isPassed: boolean;
   readonly #log: Log;
   #watch: DirectoryWatch | undefined;
@@ -48,13 +48,13 @@ export class Place {
     directory: string,
     ownership: Ownership,
     socket: PublicSocket,
-    handOver: PublicSocket,
+    links: LinkPort,
     { isPassed, log }: PlaceOptions,
   ) {
     this.directory = directory;
     this.#ownership = ownership;
     this.#socket = socket;
-    this.#handOver = handOver;
+    this.#links = links;
     this.#isPassed = isPassed;
     this.#log = log;
   }
@@ -64,8 +64,8 @@ export class Place {
     const id = `${process.pid.toString(36)}.${(process.hrtime.bigint() % 36n ** 4n).toString(36)}`;
     const ownership = new Ownership(directory, id);
     const socket = await PublicSocket.listen(options.newServer, directory, SOCKET_NAME, id);
-    const handOver = await listenForHandOver(directory, id, options.take, options.log);
-    return new Place(directory, ownership, socket, handOver, options);
+    const links = await LinkPort.open(directory, id, options.take, options.log);
+    return new Place(directory, ownership, socket, links, options);
   }
 
   /** Leads to the directory also after another has taken its name. */
@@ -91,14 +91,19 @@ export class Place {
 
   /** Makes the worker known, also again after {@link withdraw}. */
   publish(): void {
-    this.#handOver.publish();
+    this.#links.socket.publish();
     if (!this.#isPassed) this.#socket.publish();
   }
 
   /** Gives the known names up and stays reachable for clients that are on their way. */
   withdraw(): void {
     this.#socket.withdraw();
-    this.#handOver.withdraw();
+    this.#links.socket.withdraw();
+  }
+
+  /** Takes nothing more of launchers; what has come is served. */
+  closeLinks(): void {
+    this.#links.close();
   }
 
   /** Tidies the directory up, and restores from here on what is removed from it. */
@@ -117,7 +122,7 @@ export class Place {
   leave(forGood = false): void {
     this.unguard();
     this.#socket.remove();
-    this.#handOver.remove();
+    this.#links.socket.remove();
     if (forGood) this.#ownership.retire();
     else this.#ownership.release();
   }
@@ -129,7 +134,7 @@ export class Place {
         events.lost(this.#ownership.isLocked);
         return;
       }
-      await Promise.all([this.#socket.restore(), this.#handOver.restore()]);
+      await Promise.all([this.#socket.restore(), this.#links.socket.restore()]);
       events.restored();
     } catch (error) {
       // The next event in the directory leads here again.

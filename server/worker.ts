@@ -117,6 +117,7 @@ export class Worker {
     this.#log.info(`leaves uid ${process.getuid?.()}: ${why}`);
     this.#place?.unguard();
     this.#place?.withdraw();
+    this.#place?.closeLinks();
     this.#service?.shutDown();
     for (const connection of this.#connections.values()) finishSoon(connection);
     setTimeout(() => this.#exit(), LAST_REPLIES);

@@ -3,7 +3,8 @@ import { existsSync, writeFileSync } from 'node:fs';
 import { connect, createServer, type Socket } from 'node:net';
 import koffi from 'koffi';
 import { beforeAll, expect, inject, it } from 'vitest';
-import { descriptorOf, sendDescriptor } from '../../etc/host.ts';
+import { descriptorOf } from '../../etc/host.ts';
+import { WorkerLink } from '../../launcher/worker-link.ts';
 import { eventually, processesOf, workersBelow } from '../setup/cleanup.ts';
 import { type FrontDoor, frontDoorRequirements, startFrontDoor } from '../setup/front-door.ts';
 import { ccapi, run, sendBytes } from '../setup/programs.ts';
@@ -133,9 +134,8 @@ describeWith([...frontDoorRequirements, 'netcat-openbsd'], 'the front door', () 
     await ccapi(['path'], { uid, gid, env });
     const pair = `${base}/pair`;
     const [near, far] = await Promise.all([accepted(pair), connected(pair)]);
-    const giver = await connected(`${base}/${uid}/H.ccapi`);
-    expect(sendDescriptor(descriptorOf(giver), descriptorOf(near))).toBe(true);
-    giver.end(Buffer.from('0000000402000000', 'hex'));
+    const link = await WorkerLink.open(() => connected(`${base}/${uid}/H.ccapi`));
+    expect(await link.offer(descriptorOf(near), Buffer.from('0000000402000000', 'hex'))).toBe('refused');
     near.destroy();
     let answered = '';
     far.on('data', (chunk) => {
@@ -143,7 +143,7 @@ describeWith([...frontDoorRequirements, 'netcat-openbsd'], 'the front door', () 
     });
     await new Promise((resolve) => far.once('close', resolve));
     expect(answered).toBe('');
-    giver.destroy();
+    link.close();
   });
 
   it('takes a rendezvous that comes in pieces, and notices where none comes', async () => {

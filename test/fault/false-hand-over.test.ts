@@ -55,9 +55,9 @@ describeWith(['root', 'Linux'], 'a worker that acknowledges nothing', () => {
       };
       for (let i = 0; i < 150; i++) hold();`;
     start(process.execPath, ['-e', hold], { uid, gid, stdio: 'ignore' });
-    await eventually(() => descriptors() > before + 200);
+    await eventually(() => descriptors() > before + 100);
     for (let i = 0; i < 5; i++) expect((await knock(bob)).code).toBe(0);
-    await eventually(() => descriptors() <= before + 2);
+    await eventually(() => descriptors() <= before + 4);
     expect(
       stderr()
         .split('\n')
