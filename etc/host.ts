@@ -51,19 +51,20 @@ interface Handle {
   readStop(): void;
 }
 
-function handleOf(socket: Socket): Handle {
-  return (socket as unknown as { _handle: Handle })._handle;
+function handleOf(socket: Socket): Handle | null {
+  return (socket as unknown as { _handle: Handle | null })._handle;
 }
 
-/** The descriptor of an open socket; the kernel's questions are asked of descriptors. */
+/** The descriptor of a socket; the kernel's questions are asked of descriptors. -1, which is none, once it is closed. */
 export function descriptorOf(socket: Socket): number {
-  return handleOf(socket).fd;
+  return handleOf(socket)?.fd ?? -1;
 }
 
 /** Has nothing more read from a socket, at once: `pause` alone reads on until its buffer is full. */
 export function stopReading(socket: Socket): void {
   const handle = handleOf(socket);
   socket.pause();
+  if (!handle) return;
   handle.reading = false;
   handle.readStop();
 }
@@ -71,6 +72,7 @@ export function stopReading(socket: Socket): void {
 /** Undoes {@link stopReading}; `resume` does not, since the stream believes that it reads. */
 export function readOn(socket: Socket): void {
   const handle = handleOf(socket);
+  if (!handle) return;
   handle.reading = true;
   handle.readStart();
 }

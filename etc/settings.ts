@@ -98,10 +98,10 @@ export const settingsTable = {
     false,
     "whether a worker has the system's kinit renew tickets at half their life, and stays for it",
   ),
-  maxLauncherConnections: setting(integer(1, 100_000), 1000, 'connections that a launcher has at once'),
+  maxLauncherConnections: setting(integer(1, 100_000), 4096, 'connections that a launcher has at once'),
   maxLauncherConnectionsPerUid: setting(
     integer(1, 100_000),
-    200,
+    1024,
     'connections that a launcher has at once with one uid',
   ),
   server: setting(

@@ -8,7 +8,7 @@ import type { WorkerKey } from '../proto/rendezvous.ts';
 import type { LauncherContext } from './launcher.ts';
 import type { Peer } from './peer.ts';
 import { refusalKey } from './refusals.ts';
-import type { Outcome } from './worker-link.ts';
+import { LinkRefused, type Outcome } from './worker-link.ts';
 
 /**
  * How long a peer may be connected and send nothing, in milliseconds. libkrb5 connects when it has a request to send, and
@@ -96,7 +96,7 @@ async function offer(
     return 'joined';
   } catch (error) {
     // The names go when a worker leaves, and outlive one that was killed.
-    if (saysNobodyListens(error)) return 'lost';
+    if (saysNobodyListens(error) || error instanceof LinkRefused) return 'lost';
     throw error;
   }
 }

@@ -25,8 +25,8 @@ interface Offer {
   settle(outcome: Outcome): void;
 }
 
-/** Throws this where a worker listens and makes no link: it is of another version. */
-export class LinkUnsupported extends Error {}
+/** The worker ended the connections and said nothing: it is of another version, or has just been killed. */
+export class LinkRefused extends Error {}
 
 /** The standing way to one worker, over which it is given connections. The protocol is that of `proto/link.ts`. */
 export class WorkerLink {
@@ -50,7 +50,7 @@ export class WorkerLink {
 
   /**
    * Makes a link with a worker; `connect` gives a connection to its `H.ccapi` that the kernel has said to be the user's.
-   * Rejects with {@link LinkUnsupported}, or with an error of `connect`.
+   * Rejects with {@link LinkRefused}, or with an error of `connect`.
    */
   static async open(connect: () => Promise<Socket>): Promise<WorkerLink> {
     const descriptors = await connect();
@@ -73,14 +73,15 @@ export class WorkerLink {
     }
   }
 
+  /** False from the moment at which the worker is seen to have ended it. */
   get isOpen(): boolean {
-    return this.#isOpen;
+    return this.#isOpen && !this.#descriptors.destroyed && !this.#lengths.destroyed;
   }
 
   /** Gives a connection to the worker. Its descriptor has to stay open, and unread, until this resolves. */
   offer(descriptor: number, read: Buffer): Promise<Outcome> {
     return new Promise((settle) => {
-      if (!this.#isOpen) return settle('lost');
+      if (!this.isOpen) return settle('lost');
       this.#waiting.push({ descriptor, read, deadline: performance.now() + ACKNOWLEDGEMENT, settle });
       this.#timer ??= setTimeout(() => this.#checkDeadline(), ACKNOWLEDGEMENT);
       this.#sendWaiting();
@@ -99,7 +100,7 @@ export class WorkerLink {
   }
 
   #sendWaiting(): void {
-    while (this.#isOpen && this.#sent.length < WINDOW) {
+    while (this.isOpen && this.#sent.length < WINDOW) {
       const [next] = this.#waiting;
       // A link that is full has room again once something is acknowledged; one that is broken is about to close.
       if (!next || !sendDescriptor(descriptorOf(this.#descriptors), next.descriptor)) return;
@@ -149,7 +150,7 @@ function ready(descriptors: Socket): Promise<void> {
       if (error) reject(error);
       else resolve();
     };
-    const closed = () => settle(new LinkUnsupported('the worker makes no link of this version'));
+    const closed = () => settle(new LinkRefused('the worker makes no link of this version'));
     const late = () => settle(new Error(`the worker made no link within ${ACKNOWLEDGEMENT / 1000} s`));
     descriptors.setTimeout(ACKNOWLEDGEMENT, late);
     descriptors.once('close', closed);

@@ -3,7 +3,10 @@ import { HAND_OVER_NAME } from '../etc/base-directory.ts';
 import { canSendDescriptors } from '../etc/fd-passing.ts';
 import { descriptorOf, peerCredentials } from '../etc/host.ts';
 import type { WorkerKey } from '../proto/rendezvous.ts';
-import { LinkUnsupported, WorkerLink } from './worker-link.ts';
+import { LinkRefused, WorkerLink } from './worker-link.ts';
+
+/** How often the same worker has to refuse a link until it makes none: one that is being killed refuses it too. */
+const ENOUGH_REFUSALS = 3;
 
 /** What links need of the launcher. */
 export interface LinkOptions {
@@ -18,8 +21,8 @@ export class WorkerLinks {
   readonly #options: LinkOptions;
   readonly #links = new Map<string, WorkerLink>();
   readonly #opening = new Map<string, Promise<WorkerLink | undefined>>();
-  /** The worker that makes no link of this version, by its process id; it may be replaced by another at any time. */
-  readonly #unsupported = new Map<string, number>();
+  /** Workers that have refused a link, by their process id: others may come in their places at any time. */
+  readonly #refused = new Map<string, { pid: number; times: number }>();
 
   constructor(options: LinkOptions) {
     this.#options = options;
@@ -50,6 +53,8 @@ export class WorkerLinks {
     const { uid } = key;
     const socket = await this.#options.connectTo(key, name);
     const peer = peerCredentials(descriptorOf(socket));
+    if (socket.destroyed)
+      throw Object.assign(new Error('ECONNRESET: the worker has just left'), { code: 'ECONNRESET' });
     if (peer?.uid === uid) return { socket, pid: peer.pid };
     socket.destroy();
     throw new Error(`what listens in the directory of uid ${uid} is not a process of that uid`);
@@ -68,17 +73,18 @@ export class WorkerLinks {
     const connect = async () => {
       const { socket, pid } = await this.connect(key, HAND_OVER_NAME);
       worker = pid;
-      if (this.#unsupported.get(name) !== pid) return socket;
-      socket.destroy();
-      throw new LinkUnsupported();
+      return socket;
     };
     try {
       const link = await WorkerLink.open(connect);
       this.#links.set(name, link);
       return link;
     } catch (error) {
-      if (!(error instanceof LinkUnsupported)) throw error;
-      this.#unsupported.set(name, worker);
+      if (!(error instanceof LinkRefused)) throw error;
+      const before = this.#refused.get(name);
+      const times = before?.pid === worker ? before.times + 1 : 1;
+      this.#refused.set(name, { pid: worker, times });
+      if (times < ENOUGH_REFUSALS) throw error;
       return undefined;
     }
   }
