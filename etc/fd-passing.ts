@@ -2,85 +2,128 @@ import { type Libc, libc } from './libc.ts';
 
 const SOL_SOCKET = 1;
 const SCM_RIGHTS = 1;
+const SO_PRIORITY = 12;
+const MSG_PEEK = 2;
 const MSG_DONTWAIT = 0x40;
 const MSG_NOSIGNAL = 0x4000;
 const MSG_CMSG_CLOEXEC = 0x40000000;
 
-/** A control message that carries one descriptor, on 64-bit Linux: struct cmsghdr (length, level, type), then it. */
-const DESCRIPTOR_MESSAGE = 20;
+/**
+ * Where things are in one message with one descriptor, on 64-bit Linux: struct msghdr, then its one struct iovec, its
+ * control message (struct cmsghdr, and the descriptor), and its one byte. Source: recvmsg(2), cmsg(3).
+ */
+const AT = {
+  vectors: 16,
+  vectorCount: 24,
+  control: 32,
+  controlLength: 40,
+  iovec: 56,
+  cmsg: 72,
+  descriptor: 88,
+  byte: 96,
+};
+const SIZE = 104;
+const CONTROL_LENGTH = 24;
 
-let descriptorCalls: ReturnType<typeof declareDescriptorCalls> | undefined;
+/** Of a control message: its header, and the descriptor. */
+const CMSG_LENGTH = 20;
 
-function declareDescriptorCalls({ koffi, library }: Libc) {
-  koffi.struct('iovec', { base: 'void *', length: 'size_t' });
-  koffi.struct('msghdr', {
-    name: 'void *',
-    nameLength: 'uint32_t',
-    vectors: 'iovec *',
-    vectorCount: 'size_t',
-    control: 'void *',
-    controlLength: 'size_t',
-    flags: 'int',
-  });
+interface DescriptorCalls {
+  recv(socket: number, data: Buffer, length: number, flags: number): number;
+  sendmsg(socket: number, message: unknown, flags: number): number;
+  recvmsg(socket: number, message: unknown, flags: number): number;
+  getsockopt(socket: number, level: number, option: number, value: Uint32Array, length: Uint32Array): number;
+  setsockopt(socket: number, level: number, option: number, value: Uint32Array, length: number): number;
+  /** A message in memory that stays in its place, and the bytes of it. */
+  message: unknown;
+  bytes: DataView;
+}
+
+let descriptorCalls: DescriptorCalls | undefined;
+
+function declareCalls({ koffi, library }: Libc): DescriptorCalls {
+  const message = koffi.alloc('uint8_t', SIZE);
+  const bytes = new DataView(koffi.view(message, SIZE));
+  const address = BigInt(koffi.address(message));
+  const pointers = { [AT.vectors]: AT.iovec, [AT.control]: AT.cmsg, [AT.iovec]: AT.byte };
+  for (const [at, to] of Object.entries(pointers)) bytes.setBigUint64(Number(at), address + BigInt(to), true);
+  bytes.setBigUint64(AT.vectorCount, 1n, true);
+  bytes.setBigUint64(AT.iovec + 8, 1n, true);
   return {
     recv: library.func('long recv(int, void *, size_t, int)'),
-    sendmsg: library.func('long sendmsg(int, const msghdr *, int)'),
-    recvmsg: library.func('long recvmsg(int, msghdr *, int)'),
+    sendmsg: library.func('long sendmsg(int, void *, int)'),
+    recvmsg: library.func('long recvmsg(int, void *, int)'),
+    getsockopt: library.func('int getsockopt(int, int, int, void *, void *)'),
+    setsockopt: library.func('int setsockopt(int, int, int, void *, uint32_t)'),
+    message,
+    bytes,
   };
 }
 
-function descriptorHost(): ReturnType<typeof declareDescriptorCalls> | undefined {
+function callsHere(): DescriptorCalls | undefined {
+  if (descriptorCalls) return descriptorCalls;
   const calls = process.platform === 'linux' && ['x64', 'arm64'].includes(process.arch) ? libc() : undefined;
-  if (calls) descriptorCalls ??= declareDescriptorCalls(calls);
+  if (calls) descriptorCalls = declareCalls(calls);
   return descriptorCalls;
-}
-
-function messageOf(data: Buffer, control: Buffer) {
-  return {
-    name: null,
-    nameLength: 0,
-    vectors: [{ base: data, length: data.length }],
-    vectorCount: 1,
-    control,
-    controlLength: control.length,
-    flags: 0,
-  };
 }
 
 /** Whether descriptors can be sent here at all: this is 64-bit Linux, and koffi is there. */
 export function canSendDescriptors(): boolean {
-  return descriptorHost() !== undefined;
+  return callsHere() !== undefined;
 }
 
 /**
  * Sends a descriptor over a UNIX socket, with the one byte that has to go beside it. False where that cannot be done, or
- * the socket does not take it, as when nobody is at its other end any more. Source: unix(7), SCM_RIGHTS.
+ * the socket does not take it: it is full, or its other end is gone. Source: unix(7), SCM_RIGHTS.
  */
 export function sendDescriptor(socket: number, descriptor: number): boolean {
-  const calls = descriptorHost();
+  const calls = callsHere();
   if (!calls) return false;
-  const control = Buffer.alloc(DESCRIPTOR_MESSAGE + 4);
-  control.writeBigUInt64LE(BigInt(DESCRIPTOR_MESSAGE), 0);
-  control.writeInt32LE(SOL_SOCKET, 8);
-  control.writeInt32LE(SCM_RIGHTS, 12);
-  control.writeInt32LE(descriptor, 16);
-  return calls.sendmsg(socket, messageOf(Buffer.alloc(1), control), MSG_DONTWAIT | MSG_NOSIGNAL) === 1;
+  const { bytes } = calls;
+  bytes.setBigUint64(AT.controlLength, BigInt(CONTROL_LENGTH), true);
+  bytes.setBigUint64(AT.cmsg, BigInt(CMSG_LENGTH), true);
+  bytes.setInt32(AT.cmsg + 8, SOL_SOCKET, true);
+  bytes.setInt32(AT.cmsg + 12, SCM_RIGHTS, true);
+  bytes.setInt32(AT.descriptor, descriptor, true);
+  return Number(calls.sendmsg(socket, calls.message, MSG_DONTWAIT | MSG_NOSIGNAL)) === 1;
 }
 
-/** Receives what {@link sendDescriptor} sent; undefined while nothing has come. */
+/** Receives what {@link sendDescriptor} sent, marked to be closed at an exec; undefined while nothing has come. */
 export function receiveDescriptor(socket: number): number | undefined {
-  const calls = descriptorHost();
-  const control = Buffer.alloc(DESCRIPTOR_MESSAGE + 4);
-  const length = calls?.recvmsg(socket, messageOf(Buffer.alloc(1), control), MSG_DONTWAIT | MSG_CMSG_CLOEXEC) ?? -1;
-  const carries = control.readInt32LE(8) === SOL_SOCKET && control.readInt32LE(12) === SCM_RIGHTS;
-  return length === 1 && carries ? control.readInt32LE(16) : undefined;
+  const calls = callsHere();
+  if (!calls) return undefined;
+  const { bytes } = calls;
+  bytes.setBigUint64(AT.controlLength, BigInt(CONTROL_LENGTH), true);
+  const length = Number(calls.recvmsg(socket, calls.message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC));
+  const carries =
+    bytes.getBigUint64(AT.controlLength, true) >= CMSG_LENGTH &&
+    bytes.getInt32(AT.cmsg + 8, true) === SOL_SOCKET &&
+    bytes.getInt32(AT.cmsg + 12, true) === SCM_RIGHTS;
+  return length === 1 && carries ? bytes.getInt32(AT.descriptor, true) : undefined;
 }
 
-const MSG_PEEK = 2;
 const firstByte = Buffer.alloc(1);
 
 /** The first byte that a socket has received, which stays unread; undefined while it has none, and where it ended. */
 export function peekByte(socket: number): number | undefined {
-  const length = descriptorHost()?.recv(socket, firstByte, 1, MSG_PEEK | MSG_DONTWAIT);
-  return length === 1 ? firstByte[0] : undefined;
+  const length = callsHere()?.recv(socket, firstByte, 1, MSG_PEEK | MSG_DONTWAIT);
+  return Number(length) === 1 ? firstByte[0] : undefined;
+}
+
+const mark = new Uint32Array(1);
+const markLength = new Uint32Array(1);
+
+/**
+ * Marks a UNIX socket in a way that every process with a descriptor of it sees at once, also after the end of this one.
+ * The mark is the socket's priority, which says nothing on a UNIX socket. Source: socket(7), SO_PRIORITY.
+ */
+export function markSocket(socket: number): void {
+  mark[0] = 1;
+  callsHere()?.setsockopt(socket, SOL_SOCKET, SO_PRIORITY, mark, mark.byteLength);
+}
+
+/** Whether a socket was marked by {@link markSocket}. */
+export function isMarked(socket: number): boolean {
+  markLength[0] = mark.byteLength;
+  return callsHere()?.getsockopt(socket, SOL_SOCKET, SO_PRIORITY, mark, markLength) === 0 && mark[0] === 1;
 }

@@ -9,7 +9,15 @@ const SOL_SOCKET = 1;
 const SO_PEERCRED = 17;
 const SO_ACCEPTCONN = 30;
 
-let getsockopt: ((socket: number, level: number, option: number, value: Buffer, length: Buffer) => number) | undefined;
+let getsockopt:
+  | ((
+      socket: number,
+      level: number,
+      option: number,
+      value: Buffer | Uint32Array,
+      length: Buffer | Uint32Array,
+    ) => number)
+  | undefined;
 
 /** Whether {@link peerCredentials} can be asked here at all: this is Linux, and koffi is there. Loads it. */
 export function canAskForPeers(): boolean {
@@ -18,18 +26,19 @@ export function canAskForPeers(): boolean {
   return calls !== undefined;
 }
 
+/** Where the kernel puts struct ucred, for one call at a time. */
+const credentials = new Uint32Array(3);
+const credentialsLength = new Uint32Array(1);
+
 /**
  * Whom the kernel saw connect to a UNIX socket, or make a socket pair; undefined where it cannot be asked (the
  * descriptor is no UNIX socket, this is not Linux, or koffi is missing). Source: unix(7), SO_PEERCRED.
  */
 export function peerCredentials(descriptor: number): { pid: number; uid: number; gid: number } | undefined {
   if (!canAskForPeers() || !getsockopt) return undefined;
-  const credentials = Buffer.alloc(12);
-  const length = Buffer.alloc(4);
-  length.writeUInt32LE(credentials.length);
-  if (getsockopt(descriptor, SOL_SOCKET, SO_PEERCRED, credentials, length) !== 0) return undefined;
-  const words = new Int32Array(credentials.buffer, credentials.byteOffset, 3);
-  const [pid, uid, gid] = [words[0] as number, (words[1] as number) >>> 0, (words[2] as number) >>> 0];
+  credentialsLength[0] = credentials.byteLength;
+  if (getsockopt(descriptor, SOL_SOCKET, SO_PEERCRED, credentials, credentialsLength) !== 0) return undefined;
+  const [pid, uid, gid] = credentials as unknown as [number, number, number];
   // The kernel answers pid 0 and uid -1 for a socket that has no peer of its own host.
   return pid === 0 ? undefined : { pid, uid, gid };
 }

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import type { Socket } from 'node:net';
-import { sendDescriptor } from '../etc/fd-passing.ts';
+import { isMarked, sendDescriptor } from '../etc/fd-passing.ts';
 import { descriptorOf } from '../etc/host.ts';
 import { greeting, LENGTH_SIZE, type LinkRole, READY, REFUSED, TAKEN } from '../proto/link.ts';
 
@@ -135,7 +135,7 @@ export class WorkerLink {
     clearTimeout(this.#timer);
     this.#descriptors.destroy();
     this.#lengths.destroy();
-    for (const offer of this.#sent.splice(0)) offer.settle(outcome);
+    for (const offer of this.#sent.splice(0)) offer.settle(isMarked(offer.descriptor) ? 'taken' : outcome);
     this.#stop();
   }
 }

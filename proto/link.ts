@@ -6,9 +6,11 @@
  * - on `descriptors` the descriptor (SCM_RIGHTS) beside one byte, and then
  * - on `lengths` how many bytes were read of the connection already (32 bits, big-endian), and these bytes,
  *
- * so that a length never comes before its descriptor. For each the worker answers one byte on `descriptors`, in the same
- * order, before it reads of the connection. What has no answer when the worker ends was not touched, and another worker can
- * have it. A worker that speaks another version closes the connection without a word.
+ * so that a length never comes before its descriptor. Before the worker reads of a connection it marks the socket itself
+ * (SO_PRIORITY), which the launcher sees in its own descriptor: what is not marked when the worker ends was not touched, and
+ * another worker can have it. For each connection the worker answers one byte on `descriptors`, in their order and within
+ * some milliseconds; then the launcher closes its own descriptor. A worker that speaks another version closes the
+ * connections without a word.
  */
 
 /** The version that both sides speak, first of each line. */

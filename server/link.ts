@@ -1,7 +1,7 @@
 import { closeSync } from 'node:fs';
 import { createServer, Socket } from 'node:net';
 import { HAND_OVER_NAME } from '../etc/base-directory.ts';
-import { receiveDescriptor } from '../etc/fd-passing.ts';
+import { markSocket, receiveDescriptor } from '../etc/fd-passing.ts';
 import { descriptorOf, peerCredentials, stopReading } from '../etc/host.ts';
 import type { Log } from '../etc/log.ts';
 import {
@@ -18,6 +18,10 @@ import { PublicSocket } from './public-socket.ts';
 
 /** How long the two connections of a link may take to say so, in milliseconds. */
 const DEADLINE = 1000;
+
+/** How long an answer may wait for others, in milliseconds, and how many are sent at once at the latest. */
+const ANSWER_DELAY = 2;
+const MOST_ANSWERS = 16;
 
 const NEWLINE = 0x0a;
 
@@ -96,6 +100,7 @@ export class LinkPort {
       this.#log.refusal(`link: a connection of uid ${owner ?? 'unknown'} was refused`);
       return REFUSED;
     }
+    markSocket(descriptor);
     const socket = new Socket({ fd: descriptor, readable: true, writable: true, allowHalfOpen: true });
     if (read.length > 0) socket.unshift(read);
     this.#take(socket);
@@ -109,6 +114,8 @@ class Link {
   readonly #lengths: Socket;
   readonly #adopt: (descriptor: number, read: Buffer) => number;
   #received: Buffer = Buffer.alloc(0);
+  #answers: number[] = [];
+  #timer: NodeJS.Timeout | undefined;
 
   constructor(descriptors: Socket, lengths: Socket, adopt: (descriptor: number, read: Buffer) => number) {
     this.#descriptors = descriptors;
@@ -116,7 +123,7 @@ class Link {
     this.#adopt = adopt;
     stopReading(descriptors);
     descriptors.once('close', () => lengths.destroy());
-    lengths.once('close', () => descriptors.destroy());
+    lengths.once('close', () => this.close());
     lengths.once('end', () => this.close());
     lengths.on('data', (chunk: Buffer) => this.#receive(chunk));
     lengths.resume();
@@ -124,23 +131,31 @@ class Link {
   }
 
   close(): void {
+    if (this.#answers.length > 0) this.#answer();
     this.#lengths.destroy();
     this.#descriptors.destroy();
   }
 
-  /** Takes each connection that has come, and acknowledges them all before any of them is read. */
+  /** Takes each connection that has come. */
   #receive(chunk: Buffer): void {
     this.#received = this.#received.length === 0 ? chunk : Buffer.concat([this.#received, chunk]);
-    const answers: number[] = [];
     for (let read = this.#next(); read; read = this.#next()) {
       const descriptor = receiveDescriptor(descriptorOf(this.#descriptors));
       if (descriptor === undefined) {
         this.close();
         break;
       }
-      answers.push(this.#adopt(descriptor, read));
+      this.#answers.push(this.#adopt(descriptor, read));
     }
-    if (answers.length > 0) this.#descriptors.write(Buffer.from(answers));
+    if (this.#answers.length >= MOST_ANSWERS) this.#answer();
+    else if (this.#answers.length > 0) this.#timer ??= setTimeout(() => this.#answer(), ANSWER_DELAY);
+  }
+
+  /** The launcher is woken once for several, and not before the clients have their replies. */
+  #answer(): void {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    this.#descriptors.write(Buffer.from(this.#answers.splice(0)));
   }
 
   /** What had been read of the next connection, once all of that is there. */
