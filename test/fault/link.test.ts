@@ -48,6 +48,15 @@ const askAs = async ({ uid, gid }: TestUser, door: string) => {
   return (await run(process.execPath, ['-e', script], { uid, gid })).stdout;
 };
 
+/** Sends a signal to a worker that may just have ended by itself. */
+function signal(pid: number, name: NodeJS.Signals): void {
+  try {
+    process.kill(pid, name);
+  } catch (error) {
+    expect((error as NodeJS.ErrnoException).code).toBe('ESRCH');
+  }
+}
+
 /** A worker as one without links is: it answers at its socket, and ends what comes where links are made. */
 async function startOldWorker(directory: string, { uid, gid }: TestUser): Promise<ChildProcess> {
   const script = `const { createServer } = require('node:net');
@@ -104,10 +113,10 @@ describe('a link', () => {
   }, async () => {
     for (let round = 0; round < sized(60, 1000); round++) {
       const pid = await settled();
-      process.kill(pid, 'SIGSTOP');
+      signal(pid, 'SIGSTOP');
       const answers = asked(door, 1 + below(5));
       await delay(below(5));
-      process.kill(pid, 'SIGKILL');
+      signal(pid, 'SIGKILL');
       for (const answer of await answers) expect(answer, stderr()).toBe(REPLY);
       expect(await settled()).not.toBe(pid);
     }
@@ -118,7 +127,7 @@ describe('a link', () => {
       const pid = await settled();
       const answers = asked(door, 3);
       await delay(below(3));
-      process.kill(pid, 'SIGTERM');
+      signal(pid, 'SIGTERM');
       for (const answer of [...(await answers), ...(await asked(door, 3))]) expect(answer, stderr()).toBe(REPLY);
     }
   });
