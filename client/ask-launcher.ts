@@ -4,16 +4,23 @@ import type { Readable, Writable } from 'node:stream';
 import { type Loopback, listenerUids } from '../etc/listener-owner.ts';
 import {
   MAX_LINE,
+  MAX_SETTINGS_REPLY,
   NO_LAUNCHER,
   parseReplyLine,
+  parseSettingsReply,
   RendezvousError,
   requestLine,
+  SETTINGS_REQUEST,
   type WorkerKey,
 } from '../proto/rendezvous.ts';
+import type { SettingsReport } from '../proto/status.ts';
 import { textFromBytes } from '../proto/text.ts';
 
 /** How long a launcher may take for its answer, in milliseconds; it may have to start a worker on a busy machine. */
 const ANSWER_DEADLINE = 30_000;
+
+/** How long it may take to say which settings it goes by; nothing has to be started for that. */
+const SETTINGS_DEADLINE = 5000;
 
 /** A port is another user's: it is not spoken to. */
 export class UntrustedPort extends RendezvousError {
@@ -53,7 +60,7 @@ export async function askChild(
     child.once('error', (error) => reject(new RendezvousError(NO_LAUNCHER, `${program}: ${error.message}`)));
   });
   try {
-    return await Promise.race([exchange(child.stdout, child.stdin, key, ANSWER_DEADLINE), failed]);
+    return await Promise.race([exchange(child.stdout, child.stdin, forPath(key), ANSWER_DEADLINE), failed]);
   } finally {
     child.stdin.destroy();
     child.stdout.destroy();
@@ -67,17 +74,54 @@ function forLauncher(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
   return Object.fromEntries(Object.entries(env).filter(([name]) => wanted.test(name)));
 }
 
+/** One line that is asked, and how its answer is read. */
+interface Question<T> {
+  line: string;
+  /** The longest answer, in bytes with its newline. */
+  most: number;
+  parse(answer: string): T;
+}
+
+function forPath(key: WorkerKey): Question<string> {
+  return { line: requestLine(key), most: MAX_LINE, parse: parseReplyLine };
+}
+
+const forSettings: Question<SettingsReport> = {
+  line: `${SETTINGS_REQUEST}\n`,
+  most: MAX_SETTINGS_REPLY,
+  parse: parseSettingsReply,
+};
+
+/**
+ * Asks the launcher on a loopback port which settings it goes by; undefined where nothing listens there. Throws as
+ * {@link askPort} does, and a `RendezvousError` for a launcher that does not say.
+ */
+export function askSettings(port: number, uid: number): Promise<SettingsReport | undefined> {
+  const host = '127.0.0.1';
+  return ask(host, port, forSettings, SETTINGS_DEADLINE, () => checkListener(host, port, uid));
+}
+
 /**
  * Asks the launcher at an address for the path of a worker; undefined where nothing listens there. `check` is called once
  * connected, before anything is sent. `deadline` is in ms.
  */
-export async function askAddress(
+export function askAddress(
   host: string,
   port: number,
   key: WorkerKey,
   deadline = ANSWER_DEADLINE,
   check: () => void = () => {},
 ): Promise<string | undefined> {
+  return ask(host, port, forPath(key), deadline, check);
+}
+
+async function ask<T>(
+  host: string,
+  port: number,
+  question: Question<T>,
+  deadline: number,
+  check: () => void,
+): Promise<T | undefined> {
   const started = performance.now();
   const socket = connect({ host, port });
   // A listener that accepts nothing keeps a connection waiting for minutes once its queue is full.
@@ -90,7 +134,7 @@ export async function askAddress(
     });
     clearTimeout(timer);
     check();
-    return await exchange(socket, socket, key, Math.max(deadline - (performance.now() - started), 1));
+    return await exchange(socket, socket, question, Math.max(deadline - (performance.now() - started), 1));
   } catch (error) {
     if (isNobodyThere(error)) return undefined;
     throw error;
@@ -100,7 +144,7 @@ export async function askAddress(
   }
 }
 
-function exchange(input: Readable, output: Writable, key: WorkerKey, deadlineMs: number): Promise<string> {
+function exchange<T>(input: Readable, output: Writable, question: Question<T>, deadlineMs: number): Promise<T> {
   return new Promise((resolve, reject) => {
     // Bytes and not text: a path is UTF-8, and a character may come in two pieces.
     let received = Buffer.alloc(0);
@@ -109,10 +153,10 @@ function exchange(input: Readable, output: Writable, key: WorkerKey, deadlineMs:
     input.on('data', (chunk: Buffer) => {
       received = Buffer.concat([received, chunk]);
       const end = received.indexOf('\n');
-      if (end < 0 && received.length < MAX_LINE) return;
+      if (end < 0 && received.length < question.most) return;
       clearTimeout(deadline);
       try {
-        resolve(parseReplyLine(textFromBytes(received, 0, end < 0 ? undefined : end)));
+        resolve(question.parse(textFromBytes(received, 0, end < 0 ? undefined : end)));
       } catch (error) {
         reject(error);
       }
@@ -124,7 +168,7 @@ function exchange(input: Readable, output: Writable, key: WorkerKey, deadlineMs:
     input.once('close', closed);
     input.on('error', closed);
     output.on('error', closed);
-    output.write(requestLine(key));
+    output.write(question.line);
   });
 }
 

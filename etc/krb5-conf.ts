@@ -25,13 +25,18 @@ export function krb5ConfPaths(env: NodeJS.ProcessEnv): string[] {
  * first. The files are read as libkrb5's `prof_parse.c` reads them: comments on lines of their own, quoted values,
  * nested sections in braces (left out), `include` and `includedir`, a final `*` behind a key or section that closes it
  * to the files after it. A file that is missing or that may not be read is passed over; a directory in the list stands
- * for the files in it. Throws 202 (`ccErrBadParam`) naming file and line where one does not parse.
+ * for the files in it. `looked` is told each file and directory before it is read, also one that is missing. Throws 202 (`ccErrBadParam`) naming file and line where one does not parse.
  */
-export function readSection(paths: readonly string[], section: string): Relation[] {
+export function readSection(
+  paths: readonly string[],
+  section: string,
+  looked: (path: string) => void = () => {},
+): Relation[] {
   const relations: Relation[] = [];
   const closedKeys = new Set<string>();
   for (const path of paths) {
-    const tree: Tree = { section, relations: [], finalKeys: new Set(), final: false };
+    const tree: Tree = { section, relations: [], finalKeys: new Set(), final: false, looked };
+    looked(path);
     if (isDirectory(path)) parseDirectory(path, tree, 0, path);
     else parseFile(path, readListed(path), tree, 0);
     relations.push(...tree.relations.filter(({ key }) => !closedKeys.has(key)));
@@ -47,6 +52,7 @@ interface Tree {
   readonly relations: Relation[];
   readonly finalKeys: Set<string>;
   final: boolean;
+  readonly looked: (path: string) => void;
 }
 
 /** How deep files may include one another; libkrb5 has no limit and runs out of stack. */
@@ -88,6 +94,7 @@ class FileParser {
     if (name === 'module') return;
     const from = `${this.#file}:${this.#line}`;
     if (this.#nesting >= MAX_NESTING) throw this.#wrong(`files include one another more than ${MAX_NESTING} deep`);
+    this.#tree.looked(path);
     if (name === 'includedir') parseDirectory(path, this.#tree, this.#nesting + 1, from);
     else parseFile(path, readIncluded(path, from), this.#tree, this.#nesting + 1);
   }
@@ -151,7 +158,9 @@ function parseDirectory(directory: string, tree: Tree, nesting: number, from: st
   for (const name of names.sort()) {
     const file = join(directory, name);
     const wanted = /^[A-Za-z0-9_-]+$/.test(name) || /^[^.].*\.conf$/.test(name);
-    if (wanted && !isDirectory(file)) parseFile(file, readIncluded(file, from), tree, nesting);
+    if (!wanted || isDirectory(file)) continue;
+    tree.looked(file);
+    parseFile(file, readIncluded(file, from), tree, nesting);
   }
 }
 

@@ -1,4 +1,5 @@
 import { CCAPIError } from '../proto/error.ts';
+import type { SettingsReport } from '../proto/status.ts';
 import { type AccessRule, uidPatternText } from './access-rules.ts';
 import { krb5ConfPaths, readSection } from './krb5-conf.ts';
 import {
@@ -131,6 +132,8 @@ export type SettingTexts = { [Name in SettingName]?: string };
 export interface SettingSources {
   commandLine?: SettingTexts;
   env?: NodeJS.ProcessEnv;
+  /** Told each file and directory before it is read, also one that is missing. */
+  looked?: (path: string) => void;
 }
 
 /** A setting in force, and where it was set: a variable, an option, `file:line`, or nowhere. */
@@ -146,7 +149,11 @@ export interface SettingInForce {
  * value that its setting does not allow. An empty variable counts as unset.
  */
 export function loadSettings(sources: SettingSources = {}): Settings {
-  const inForce = settingsInForce(sources);
+  return settingsOf(settingsInForce(sources));
+}
+
+/** The values of settings alone. */
+export function settingsOf(inForce: ReadonlyMap<SettingName, SettingInForce>): Settings {
   return Object.fromEntries([...inForce].map(([name, { value }]) => [name, value])) as Settings;
 }
 
@@ -154,11 +161,12 @@ export function loadSettings(sources: SettingSources = {}): Settings {
 export function settingsInForce({
   commandLine = {},
   env = process.env,
+  looked,
 }: SettingSources = {}): Map<SettingName, SettingInForce> {
   const inForce = new Map<SettingName, SettingInForce>(
     names.map((name) => [name, { value: settingsTable[name].default, where: undefined }]),
   );
-  const fromFile = valuesInFile(env);
+  const fromFile = valuesInFile(env, looked);
   for (const [i, name] of precedence.entries()) {
     const variable = `CCAPI_${settingNameInFile(name).toUpperCase()}`;
     const option = `--${onCommandLine(name)}`;
@@ -172,10 +180,20 @@ export function settingsInForce({
   return inForce;
 }
 
+/** Those settings as they are reported: of each key its value as a person writes it, and where it was set. */
+export function settingsReport(inForce: ReadonlyMap<SettingName, SettingInForce>): SettingsReport {
+  return Object.fromEntries(
+    [...inForce].map(([name, { value, where = 'default' }]) => [
+      settingNameInFile(name),
+      { value: settingText(value), where },
+    ]),
+  );
+}
+
 /** What the file says. A bad line is an error even where something else outranks it: it would bite somebody else later. */
-function valuesInFile(env: NodeJS.ProcessEnv): Map<SettingName, SettingInForce> {
+function valuesInFile(env: NodeJS.ProcessEnv, looked?: (path: string) => void): Map<SettingName, SettingInForce> {
   const found = new Map<SettingName, { value: unknown; where: string }[]>();
-  for (const [order, { key, value, file, line }] of readSection(krb5ConfPaths(env), 'ccapi').entries()) {
+  for (const [order, { key, value, file, line }] of readSection(krb5ConfPaths(env), 'ccapi', looked).entries()) {
     const where = `${file}:${line}`;
     const name = names.find((candidate) => settingNameInFile(candidate) === key);
     if (!name) throw new CCAPIError('ccErrBadParam', `${where}: ${key}: there is no such setting in [ccapi]`);

@@ -3,6 +3,7 @@ import { descriptorOf } from '../etc/host.ts';
 import type { Log } from '../etc/log.ts';
 import type { Settings } from '../etc/settings.ts';
 import type { WorkerKey } from '../proto/rendezvous.ts';
+import type { SettingsReport } from '../proto/status.ts';
 import type { ConnectionQuota, QuotaKey } from './connection-quota.ts';
 import { enterFrontDoor } from './front-door.ts';
 import { stdoutIsApart } from './mode.ts';
@@ -21,6 +22,8 @@ const BACKLOG = { unix: 64, tcp: 4096 };
 /** What the parts of a launcher share. */
 export interface LauncherContext {
   settings: Pick<Settings, 'verifyUid' | 'launcherIdle'>;
+  /** Has the settings in force be those of the files, where these have changed; looks at most once a second unless it is asked to. */
+  refresh(isAsked?: boolean): void;
   /** Whether each login session has a worker of its own. */
   isPerSession: boolean;
   quota: ConnectionQuota;
@@ -30,6 +33,8 @@ export interface LauncherContext {
   /** Whether the passwd database has a uid, as far as it is known at once. */
   isKnown(uid: number): boolean;
   socketOf(key: WorkerKey): Promise<string>;
+  /** The settings in force, for one who asks. Throws a {@link RendezvousError} where there are none. */
+  report(): SettingsReport;
   links: WorkerLinks;
   /** Whether the launcher has to stay although no peer is connected. */
   isNeeded(): boolean;
@@ -40,11 +45,11 @@ const paused: object = { pauseOnCreate: true };
 
 /** Serves one connection. */
 async function serve(socket: Socket, peer: Peer, context: LauncherContext): Promise<void> {
-  const { settings, isPerSession, quota, isKnown, log, socketOf, refusals } = context;
+  const { settings, isPerSession, quota, isKnown, log, socketOf, report, refusals } = context;
   const verifyUid = settings.verifyUid && process.platform === 'linux';
   if (isUnix(socket) && (await enterFrontDoor(socket, peer, context))) return;
   const progress = { onLine: () => quota.spoke(socket), onAnswer: () => quota.answered(socket) };
-  const options = { verifyUid, isPerSession, socketOf, isKnown, refusals, log, ...progress };
+  const options = { verifyUid, isPerSession, socketOf, report, isKnown, refusals, log, ...progress };
   await rendezvous({ input: socket, output: socket }, peer, options);
 }
 
@@ -80,7 +85,7 @@ function count(socket: Socket, peer: Peer, { quota, refusals, isKnown }: Launche
  * the launcher serves only the uid it runs as, so that pipes need no proof.
  */
 export async function serveConnection(descriptor: number, context: LauncherContext): Promise<void> {
-  const { launcherUid, isPerSession, isKnown, log, socketOf, refusals } = context;
+  const { launcherUid, isPerSession, isKnown, log, socketOf, report, refusals } = context;
   const apart = descriptor === 0 && stdoutIsApart();
   // Half-open: a peer that closes its sending side behind its line is answered all the same.
   const socket = new Socket({ fd: descriptor, readable: true, writable: !apart, allowHalfOpen: true, ...paused });
@@ -91,6 +96,7 @@ export async function serveConnection(descriptor: number, context: LauncherConte
       verifyUid: true,
       isPerSession,
       socketOf,
+      report,
       isKnown,
       refusals,
       log,
@@ -159,6 +165,7 @@ function logAcceptError(error: Error, { refusals }: LauncherContext): void {
 
 function listener(context: LauncherContext): Server {
   return createServer({ allowHalfOpen: true, pauseOnConnect: true }, (socket) => {
+    context.refresh();
     const peer = admit(socket, isUnix(socket) ? unixPeer(descriptorOf(socket)) : tcpPeer(socket), context);
     if (!peer || !count(socket, peer, context)) return;
     serve(socket, peer, context).catch((error: Error) => context.log.error(`internal error: ${error.stack}`));

@@ -1,29 +1,17 @@
 import { closeSync, openSync, writeSync } from 'node:fs';
+import { isatty } from 'node:tty';
 import { parseArgs } from 'node:util';
 import { canAskForPeers, isListeningSocket } from '../etc/host.ts';
 import { openLog } from '../etc/log.ts';
-import { NameService } from '../etc/name-service.ts';
 import { passedDescriptors } from '../etc/passed-descriptors.ts';
-import {
-  loadSettings,
-  type Settings,
-  type SettingTexts,
-  settingOptions,
-  settingsFromOptions,
-  settingsUsage,
-} from '../etc/settings.ts';
+import { settingOptions, settingsFromOptions, settingsUsage } from '../etc/settings.ts';
 import { CCAPIError } from '../proto/error.ts';
-import { RendezvousError, type WorkerKey } from '../proto/rendezvous.ts';
-import { chooseBase } from './base.ts';
 import { listenByHand } from './by-hand.ts';
-import { ConnectionQuota } from './connection-quota.ts';
+import { prepareContext, prepareOrRefuse, rootWithoutKoffi } from './context.ts';
 import { type LauncherContext, serveConnection, serveListeners } from './launcher.ts';
 import { type Mode, startedAs, stdinIsSocket, stdoutIsApart } from './mode.ts';
-import { Refusals } from './refusals.ts';
 import { installationFaults, sample, sampleOptions } from './samples.ts';
 import { startWatchdog } from './watchdog.ts';
-import { WorkerLinks } from './worker-links.ts';
-import { WorkerRegistry } from './worker-registry.ts';
 
 const usage = `usage: ccapi-launcher [--listen [ADDRESS...] | --wait | --inetd] [options]
 
@@ -63,14 +51,6 @@ function silence(): void {
   }
 }
 
-const rootWithoutKoffi =
-  'koffi is missing, or this is not Linux: a launcher of root serves no user; npm install -g --include=optional ccapi';
-
-/** Whether a launcher of root can do all that keeps users apart; half of it would be worse than nothing. */
-function canServeUsers(): boolean {
-  return canAskForPeers();
-}
-
 /** The sample that was asked for. */
 function askedSample(flags: Record<string, unknown>): string | undefined {
   const name = sampleOptions.find((option) => flags[option]);
@@ -105,7 +85,7 @@ async function main(): Promise<void> {
   const mode = startedAs(flags as { listen?: boolean; wait?: boolean; inetd?: boolean }, passed);
   const printed = flags.help ? usage : askedSample(flags);
   if (printed !== undefined && !flags.help) {
-    if (!canServeUsers()) log.warning(rootWithoutKoffi);
+    if (!canAskForPeers()) log.warning(rootWithoutKoffi);
     for (const fault of installationFaults()) log.warning(fault);
   }
   if (printed !== undefined) {
@@ -114,45 +94,34 @@ async function main(): Promise<void> {
   }
   const launcherUid = process.geteuid?.() as number;
   startWatchdog();
-  const prepare = () => {
-    const context = prepareContext(given, launcherUid, mode === 'wait' || mode === 'listen');
+  const options = { given, launcherUid, stays: mode === 'wait' || mode === 'listen', log };
+  if (mode === 'listen') {
+    const context = prepareContext(options);
     process.on('exit', () => context.refusals.flush());
-    return context;
-  };
-  if (mode === 'listen') await listenByHand(prepare(), addresses);
-  else await serveGiven(mode, passed.length > 0 ? passed : [0], answeringConfigErrors(prepare, launcherUid));
+    refreshAtHangup(context);
+    return listenByHand(context, addresses);
+  }
+  const context = prepareOrRefuse(options);
+  process.on('exit', () => context.refusals.flush());
+  if (options.stays) refreshAtHangup(context);
+  await serveGiven(mode, passed.length > 0 ? passed : [0], context);
 }
 
-/** `stays` is false for a launcher of one connection. Throws 202 (`ccErrBadParam`) where it cannot serve any client. */
-function prepareContext(given: SettingTexts, launcherUid: number, stays: boolean) {
-  if (launcherUid === 0 && !canServeUsers()) throw new CCAPIError('ccErrBadParam', rootWithoutKoffi);
-  const settings = loadSettings({ commandLine: given });
-  const { path: base, isHeld } = chooseBase(settings, launcherUid, stays, log);
-  const names = new NameService();
-  const keepsSpare = stays && launcherUid === 0;
-  const registry = new WorkerRegistry({ base, settings, given, launcherUid, names, keepsSpare, log });
-  logMissingNames(names, settings);
-  const most = { inAll: settings.maxLauncherConnections, perUid: settings.maxLauncherConnectionsPerUid };
-  const socketOf = (key: WorkerKey) => registry.socketOf(key);
-  return {
-    settings,
-    isPerSession: settings.scope === 'session',
-    quota: new ConnectionQuota(most),
-    refusals: new Refusals(log),
-    base,
-    launcherUid,
-    log,
-    isKnown: (uid: number) => names.isKnown(uid),
-    socketOf,
-    links: new WorkerLinks({ socketOf, connectTo: registry.connectTo }),
-    isNeeded: () => isHeld && registry.running > 0,
-  };
+/** SIGHUP has the settings read anew; one that comes with the end of the terminal ends a launcher that was started there. */
+function refreshAtHangup(context: LauncherContext): void {
+  const isAtTerminal = isatty(0) || isatty(2);
+  process.on('SIGHUP', () => {
+    if (isAtTerminal && !hasTerminal()) process.exit(0);
+    context.refresh(true);
+  });
 }
 
-/** A rule cannot mean what it says where no database has its name; the admin is told so, and the name service is not waited for. */
-async function logMissingNames(names: NameService, { allow, deny }: Settings): Promise<void> {
-  for (const name of await names.missingNames([...allow, ...deny])) {
-    log.error(`allow or deny: ${name}: no database has this name; correct it in krb5.conf`);
+function hasTerminal(): boolean {
+  try {
+    closeSync(openSync('/dev/tty', 'r'));
+    return true;
+  } catch {
+    return false;
   }
 }
 
@@ -169,30 +138,6 @@ async function serveGiven(mode: Mode, descriptors: number[], context: LauncherCo
   await serveConnection(first, context);
   // Node does not close descriptors 0 to 2; the process's end does.
   process.exit(0);
-}
-
-/** Where no client can be served, as with a wrong krb5.conf, each is answered why, and so is the log. */
-function answeringConfigErrors(prepare: () => LauncherContext, launcherUid: number): LauncherContext {
-  try {
-    return prepare();
-  } catch (error) {
-    if (!(error instanceof CCAPIError)) throw error;
-    log.error(error.message);
-    const refusal = new RendezvousError('config', error.message);
-    const refuse = () => Promise.reject(refusal);
-    return {
-      settings: { verifyUid: true, launcherIdle: 1 },
-      isPerSession: false,
-      quota: new ConnectionQuota({ inAll: 100, perUid: 10 }),
-      refusals: new Refusals(log),
-      launcherUid,
-      log,
-      isKnown: () => true,
-      socketOf: refuse,
-      links: new WorkerLinks({ socketOf: refuse, connectTo: refuse }),
-      isNeeded: () => false,
-    };
-  }
 }
 
 main().catch((error: Error) => {

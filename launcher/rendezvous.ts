@@ -8,8 +8,11 @@ import {
   RendezvousError,
   type RendezvousRequest,
   replyLine,
+  SETTINGS_REQUEST,
+  settingsReplyLine,
   type WorkerKey,
 } from '../proto/rendezvous.ts';
+import type { SettingsReport } from '../proto/status.ts';
 import type { Peer } from './peer.ts';
 import { type Refusals, refusalKey } from './refusals.ts';
 
@@ -32,6 +35,7 @@ export interface RendezvousOptions {
   /** Whether each login session has a worker of its own. */
   isPerSession: boolean;
   socketOf(key: WorkerKey): Promise<string>;
+  report(): SettingsReport;
   /** Called when the whole line has come, and when all that is left is the end of the connection. */
   onLine?(): void;
   onAnswer?(): void;
@@ -44,15 +48,13 @@ export interface RendezvousOptions {
 /** One exchange: reads the request, checks the claim, answers with the path of the worker's socket, and closes. */
 export async function rendezvous(stream: Stream, peer: Peer, options: RendezvousOptions): Promise<void> {
   let bare = false;
-  let answer: { path: string } | RendezvousError;
+  let answer: string;
   try {
     const line = await readLine(stream.input);
     options.onLine?.();
     bare = isBare(line);
-    const request = parseRequestLine(line);
-    checkClaim(request, peer, options.verifyUid);
-    const session = request.session ?? (options.isPerSession ? peer.session() : undefined);
-    answer = { path: await options.socketOf({ uid: request.uid, session }) };
+    if (line === SETTINGS_REQUEST) answer = settingsReplyLine(options.report());
+    else answer = replyLine(bare, { path: await findWorker(line, peer, options) });
   } catch (error) {
     const refusal = asRefusal(error, options);
     // A fault in the settings has been logged when they were read.
@@ -61,10 +63,17 @@ export async function rendezvous(stream: Stream, peer: Peer, options: Rendezvous
         refusalKey(peer, options.isKnown),
         () => `${peer.describe()}: ${refusal.code}: ${refusal.message}`,
       );
-    answer = refusal;
+    answer = replyLine(bare, refusal);
   }
   options.onAnswer?.();
-  await finish(stream, replyLine(bare, answer));
+  await finish(stream, answer);
+}
+
+function findWorker(line: string, peer: Peer, options: RendezvousOptions): Promise<string> {
+  const request = parseRequestLine(line);
+  checkClaim(request, peer, options.verifyUid);
+  const session = request.session ?? (options.isPerSession ? peer.session() : undefined);
+  return options.socketOf({ uid: request.uid, session });
 }
 
 /**

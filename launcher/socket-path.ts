@@ -45,9 +45,13 @@ async function clearAbandoned(path: string): Promise<void> {
 
 function removeAtEnd(path: string): void {
   const ours = lstatSync(path).ino;
-  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+  const remove = () => {
+    if (lstatSync(path, { throwIfNoEntry: false })?.ino === ours) unlinkSync(path);
+  };
+  process.once('exit', remove);
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
     process.once(signal, () => {
-      if (lstatSync(path, { throwIfNoEntry: false })?.ino === ours) unlinkSync(path);
+      remove();
       process.kill(process.pid, signal);
     });
   }

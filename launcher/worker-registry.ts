@@ -38,8 +38,8 @@ export interface RegistryOptions {
 
 /** The workers of all users: finds one, or starts it. */
 export class WorkerRegistry {
-  readonly #options: RegistryOptions;
-  readonly #arguments: string[];
+  #options: RegistryOptions;
+  #arguments: string[];
   readonly #starting = new Map<string, Promise<void>>();
   readonly #places = new Map<number, Place>();
   /** How many workers that this launcher has started a uid has; with `scope = session` one for each session. */
@@ -51,6 +51,18 @@ export class WorkerRegistry {
 
   constructor(options: RegistryOptions) {
     this.#options = options;
+    this.#bounds = spaceBounds(options.settings.userSpace);
+    this.#arguments = settingArguments({ ...options.given, directory: options.base });
+  }
+
+  /** Goes by other settings from here on. Workers that run are found where they are, if their directories are the same. */
+  configure({ base, settings }: Pick<RegistryOptions, 'base' | 'settings'>): void {
+    const options = { ...this.#options, base, settings };
+    this.#options = options;
+    this.#places.clear();
+    // It has read the settings, or is about to.
+    this.#spare?.end();
+    this.#spare = undefined;
     this.#bounds = spaceBounds(options.settings.userSpace);
     this.#arguments = settingArguments({ ...options.given, directory: options.base });
   }

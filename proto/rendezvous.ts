@@ -4,9 +4,22 @@
  *     -> CCAPI/1 uid=1000 [session=NAME]          or just:  1000
  *     <- CCAPI/1 ok path=/run/ccapi/1000/S.ccapi            /run/ccapi/1000/S.ccapi
  *     <- CCAPI/1 error code=NAME message=TEXT               error: TEXT
+ *
+ * Or, by one who wants to know which settings the launcher goes by:
+ *
+ *     -> CCAPI/1 settings
+ *     <- CCAPI/1 ok settings=JSON
  */
 
-/** The longest line either end accepts, in bytes, its newline included. */
+import type { SettingsReport } from './status.ts';
+
+/** What is asked of a launcher by one who wants to know which settings it goes by, without the newline. */
+export const SETTINGS_REQUEST = 'CCAPI/1 settings';
+
+/** The longest answer to that, in bytes. */
+export const MAX_SETTINGS_REPLY = 65_536;
+
+/** The longest line either end accepts, in bytes, its newline included; but for the answer to {@link SETTINGS_REQUEST}. */
 export const MAX_LINE = 512;
 
 /** How long either end waits for the other's line, in milliseconds. */
@@ -93,6 +106,23 @@ export function replyLine(bare: boolean, answer: { path: string } | RendezvousEr
   const room = bare ? 'error: \n'.length : `CCAPI/1 error code=${answer.code} message=\n`.length;
   const text = answer.message.replace(/[^\x20-\x7e]/g, '?').slice(0, MAX_LINE - room);
   return bare ? `error: ${text}\n` : `CCAPI/1 error code=${answer.code} message=${text}\n`;
+}
+
+/** The answer to {@link SETTINGS_REQUEST}, with its newline. JSON has no other, and here no character beyond ASCII. */
+export function settingsReplyLine(report: SettingsReport): string {
+  const json = JSON.stringify(report).replace(
+    /[\x7f-\uffff]/g,
+    (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`,
+  );
+  return `CCAPI/1 ok settings=${json}\n`;
+}
+
+/** The report in such an answer without its newline; throws as {@link parseReplyLine} does. */
+export function parseSettingsReply(line: string): SettingsReport {
+  const json = /^CCAPI\/1 ok settings=(\{.*\})$/.exec(line)?.[1];
+  if (json !== undefined) return JSON.parse(json);
+  parseReplyLine(line);
+  throw new RendezvousError(NO_LAUNCHER, 'the launcher does not say which settings it goes by');
 }
 
 /**

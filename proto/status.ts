@@ -4,6 +4,9 @@
  */
 export const STATUS_REQUEST = 'ccapi status 1';
 
+/** The settings that a program goes by: of each key of krb5.conf its value as a person writes it, and where it was set. */
+export type SettingsReport = Record<string, { value: string; where: string }>;
+
 /** How a worker is. */
 export interface WorkerStatus {
   version: string;
@@ -17,6 +20,7 @@ export interface WorkerStatus {
   connections: number;
   /** How many requests of each kind it has had, by the names of the two tables. */
   requests: Record<string, number>;
+  settings: SettingsReport;
   /** The directory in which ccaches are kept; without one they go with the worker. */
   keptIn?: string;
   /** In how many seconds it leaves if nobody asks anything; not while somebody is connected or something would be lost. */

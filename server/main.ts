@@ -7,7 +7,14 @@ import { libc } from '../etc/libc.ts';
 import { openLog } from '../etc/log.ts';
 import { passedDescriptors } from '../etc/passed-descriptors.ts';
 import { checkPrivateDirectory } from '../etc/private-directory.ts';
-import { loadSettings, settingOptions, settingsFromOptions, settingsUsage } from '../etc/settings.ts';
+import {
+  settingOptions,
+  settingsFromOptions,
+  settingsInForce,
+  settingsOf,
+  settingsReport,
+  settingsUsage,
+} from '../etc/settings.ts';
 import { CCAPIError } from '../proto/error.ts';
 import { isSessionName } from '../proto/rendezvous.ts';
 import { checkLocal } from './persistence.ts';
@@ -37,7 +44,11 @@ async function main(): Promise<void> {
     writeSync(1, usage);
     return;
   }
-  const settings = loadSettings({ commandLine: settingsFromOptions(values) });
+  const read = () => {
+    const inForce = settingsInForce({ commandLine: settingsFromOptions(values) });
+    return { ...settingsOf(inForce), report: settingsReport(inForce) };
+  };
+  const settings = read();
   const uid = process.getuid?.() as number;
   const base = launcherBaseDirectory(settings, uid, process.env);
   const directory = prepareDirectory(
@@ -50,10 +61,10 @@ async function main(): Promise<void> {
   const worker = new Worker(settings, log);
   process.on('SIGHUP', () => {
     try {
-      worker.reconfigure(loadSettings({ commandLine: settingsFromOptions(values) }));
-      log.info('the settings are read anew');
+      worker.reconfigure(read());
+      log.info('settings reloaded');
     } catch (error) {
-      log.error(`the settings stay as they were: ${(error as Error).message}`);
+      log.error(`settings stay as they were: ${(error as Error).message}`);
     }
   });
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => worker.stop(signal));

@@ -3,7 +3,7 @@ import type { Log } from '../etc/log.ts';
 import type { Settings } from '../etc/settings.ts';
 import { version } from '../etc/version.ts';
 import { isConfigServer } from '../proto/krb5-credential.ts';
-import type { WorkerStatus } from '../proto/status.ts';
+import type { SettingsReport, WorkerStatus } from '../proto/status.ts';
 import type { CCache } from './ccache.ts';
 import { CCAPISession } from './ccapi-session.ts';
 import { hostClock } from './change-time.ts';
@@ -24,7 +24,7 @@ import { Tidying } from './tidying.ts';
 import { dropUnfinished } from './unfinished.ts';
 
 /** What a service reads of the settings. */
-export type ServiceSettings = HouseSettings & Pick<Settings, 'persist' | 'renew'>;
+export type ServiceSettings = HouseSettings & Pick<Settings, 'persist' | 'renew'> & { report?: SettingsReport };
 
 /** What is served in a directory: one collection, kept where the settings have it so, and what is done for it unasked. */
 export class Service {
@@ -32,6 +32,7 @@ export class Service {
   readonly #lifetime: Lifetime;
   readonly #store: Store | undefined;
   readonly #keptIn: string | undefined;
+  #report: SettingsReport = {};
   readonly #collection: Collection;
   readonly #iterators: Iterators;
   readonly #names: KCMNames;
@@ -71,6 +72,7 @@ export class Service {
 
   /** Goes by these settings from here on, also in what it does unasked; how ccaches are kept stays as it is. */
   goBy(settings: ServiceSettings): void {
+    this.#report = settings.report ?? {};
     this.#house.goBy(settings);
     if (settings.renew) this.#renewal.start();
     else this.#renewal.stop();
@@ -141,6 +143,7 @@ export class Service {
       ccaches: this.#collection.size,
       credentials: this.#collection.limits.held.credentials,
       connections: this.#lifetime.connections - 1,
+      settings: this.#report,
       requests: Object.fromEntries([...this.#requests].map(([name, { count }]) => [name, count])),
       ...(this.#keptIn !== undefined && { keptIn: this.#keptIn }),
       ...(leavesIn !== undefined && { leavesIn: Math.round(leavesIn / 1000) }),

@@ -1,13 +1,15 @@
 import { parseArgs } from 'node:util';
 import type { AccessRule } from '../../etc/access-rules.ts';
 import { NameService } from '../../etc/name-service.ts';
-import { loadSettings, settingNameInFile, settingsInForce, settingText } from '../../etc/settings.ts';
+import { loadSettings, settingsInForce, settingsReport } from '../../etc/settings.ts';
 import { type Command, print, printJSON } from './command.ts';
+import { type Difference, differences, runningSettings } from './running-settings.ts';
 
 export const config: Command = {
   usage: `usage: ccapi config [--json | --check]
 
-Shows every setting that is in force, as krb5.conf has it, and where it was set.
+Shows every setting that is in force, as krb5.conf has it, and where it was set; and where the launcher and the server
+that run go by another value, which it is and where they have it from.
 
   --check  only say what is wrong with them: keys, values, and names in allow, deny and redirect that no database has;
            exits with 1 where anything is. Before a launcher reads a changed krb5.conf, this is the command to type.
@@ -17,19 +19,25 @@ Shows every setting that is in force, as krb5.conf has it, and where it was set.
   async run(args) {
     const { values } = parseArgs({ args, options: { json: { type: 'boolean' }, check: { type: 'boolean' } } });
     if (values.check) return check();
-    const settings = [...settingsInForce()].map(([name, { value, where }]) => ({
-      key: settingNameInFile(name),
-      value: settingText(value),
-      where: where ?? 'default',
+    const here = settingsReport(settingsInForce());
+    const others = differences(await runningSettings(Number(here.port?.value) || 789), here);
+    const settings = Object.entries(here).map(([key, setting]) => ({
+      key,
+      ...setting,
+      running: others.filter((other) => other.key === key).map(({ key: _, ...other }) => other),
     }));
     if (values.json) printJSON(settings);
     else
-      for (const { key, value, where } of settings) {
+      for (const { key, value, where, running } of settings) {
         const setting = `${key} = ${value}`.padEnd(48);
-        print(`${setting} # ${where}`);
+        print([`${setting} # ${where}`, ...running.map(otherwise)].join('; '));
       }
   },
 };
+
+function otherwise({ program, value, where }: Omit<Difference, 'key'>): string {
+  return `the ${program} has ${JSON.stringify(value)}, from ${where}`;
+}
 
 /** Throws the first error of the settings; prints each name that no database has. */
 async function check(): Promise<void> {

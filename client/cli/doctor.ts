@@ -6,7 +6,7 @@ import { clientDirectories, FRONT_DOOR } from '../../etc/base-directory.ts';
 import { canAskForPeers, withoutKoffi } from '../../etc/host.ts';
 import { krb5ConfPaths, readSection } from '../../etc/krb5-conf.ts';
 import { checkPrivateDirectory } from '../../etc/private-directory.ts';
-import { loadSettings, type Settings } from '../../etc/settings.ts';
+import { loadSettings, type Settings, settingsInForce, settingsReport } from '../../etc/settings.ts';
 import { version } from '../../etc/version.ts';
 import { CCAPIError } from '../../proto/error.ts';
 import { NO_LAUNCHER, RendezvousError } from '../../proto/rendezvous.ts';
@@ -67,7 +67,7 @@ async function examined(env: NodeJS.ProcessEnv): Promise<Finding[]> {
   }
   const patient: Patient = { env, uid: process.geteuid?.() as number, settings };
   const findings: Finding[] = [{ what: 'settings', fine: true, says: krb5ConfPaths(env).join(', ') }];
-  for (const check of [systemCalls, directories, launcher, server, keeping, libkrb5, door, exposed])
+  for (const check of [systemCalls, directories, launcher, server, inForce, keeping, libkrb5, door, exposed])
     findings.push(...(await check(patient)));
   return findings;
 }
@@ -143,6 +143,22 @@ async function server(patient: Patient): Promise<Finding[]> {
   } catch (error) {
     return [{ what, fine: false, says: (error as Error).message, todo: 'ccapi path --explain' }];
   }
+}
+
+/** What a program that runs has from files otherwise than they are now. Options and variables are meant to differ. */
+async function inForce({ env, settings }: Patient): Promise<Finding[]> {
+  const { differences, runningSettings } = await import('./running-settings.ts');
+  const isOfFiles = ({ where }: { where: string }) => where === 'default' || where.startsWith('/');
+  const here = settingsReport(settingsInForce({ env }));
+  const found = differences(await runningSettings(settings.port ?? 789, env), here);
+  return found
+    .filter((other) => isOfFiles(other) && isOfFiles(here[other.key] as { where: string }))
+    .map(({ program, key, value, where }) => ({
+      what: 'settings',
+      fine: false,
+      says: `the ${program} that runs has ${key} = ${value}, from ${where}`,
+      todo: program === 'server' ? 'ccapi stop' : 'see the system log, which says why it does not take the new ones',
+    }));
 }
 
 /** No fault of the user's: it does not count as wrong. */

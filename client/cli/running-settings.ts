@@ -1,0 +1,44 @@
+import type { SettingsReport } from '../../proto/status.ts';
+import { askSettings } from '../ask-launcher.ts';
+import { Locator } from '../locate.ts';
+import { statusOf } from '../worker-process.ts';
+
+/** A running program of ours, and the settings that it goes by. */
+export interface RunningSettings {
+  program: 'launcher' | 'server';
+  settings: SettingsReport;
+}
+
+/** A setting that a running program has otherwise than this one reads it. */
+export interface Difference {
+  program: RunningSettings['program'];
+  key: string;
+  value: string;
+  where: string;
+}
+
+/** What launcher and server go by, as far as they run here and say so; none is started. `env` says where they are. */
+export async function runningSettings(port: number, env: NodeJS.ProcessEnv = process.env): Promise<RunningSettings[]> {
+  const [launcher, server] = await Promise.all([
+    askSettings(port, process.geteuid?.() as number).catch(() => undefined),
+    serverSettings(env).catch(() => undefined),
+  ]);
+  return [
+    ...(launcher ? [{ program: 'launcher' as const, settings: launcher }] : []),
+    ...(server ? [{ program: 'server' as const, settings: server }] : []),
+  ];
+}
+
+async function serverSettings(env: NodeJS.ProcessEnv): Promise<SettingsReport | undefined> {
+  const found = await new Locator({ env, here: true }).running();
+  return found && (await statusOf(found)).settings;
+}
+
+/** Where running programs differ from what is in force here. A server of another version has other keys. */
+export function differences(running: readonly RunningSettings[], here: SettingsReport): Difference[] {
+  return running.flatMap(({ program, settings }) =>
+    Object.entries(settings)
+      .filter(([key, { value }]) => here[key] !== undefined && here[key].value !== value)
+      .map(([key, { value, where }]) => ({ program, key, value, where })),
+  );
+}

@@ -1,0 +1,164 @@
+import { CurrentSettings } from '../etc/current-settings.ts';
+import { canAskForPeers } from '../etc/host.ts';
+import type { Log } from '../etc/log.ts';
+import { NameService } from '../etc/name-service.ts';
+import type { Settings, SettingTexts } from '../etc/settings.ts';
+import { CCAPIError } from '../proto/error.ts';
+import { RendezvousError, type WorkerKey } from '../proto/rendezvous.ts';
+import { type Base, chooseBase } from './base.ts';
+import { ConnectionQuota } from './connection-quota.ts';
+import type { LauncherContext } from './launcher.ts';
+import { Refusals } from './refusals.ts';
+import { WorkerLinks } from './worker-links.ts';
+import { WorkerRegistry } from './worker-registry.ts';
+
+/** How often it is looked whether krb5.conf has changed, in milliseconds, while connections come. */
+const LOOK_AGAIN = 1000;
+
+export const rootWithoutKoffi =
+  'koffi is missing, or this is not Linux: a launcher of root serves no user; npm install -g --include=optional ccapi';
+
+/** How a launcher was started. */
+export interface ContextOptions {
+  /** The settings of its command line. */
+  given: SettingTexts;
+  launcherUid: number;
+  /** False for a launcher of one connection. */
+  stays: boolean;
+  log: Log;
+}
+
+/** The context of a launcher that has its settings. */
+export interface PreparedContext extends LauncherContext {
+  settings: Settings;
+  base: string;
+}
+
+/**
+ * Reads the settings and makes what goes by them; from then on {@link LauncherContext.refresh} keeps both current. `earlier`
+ * is a context that could serve no client and becomes this one: it goes on counting connections and refusals. Throws 202
+ * (`ccErrBadParam`) where no client can be served.
+ */
+export function prepareContext(options: ContextOptions, earlier: Partial<LauncherContext> = {}): PreparedContext {
+  const { given, launcherUid, stays, log } = options;
+  if (launcherUid === 0 && !canAskForPeers()) throw new CCAPIError('ccErrBadParam', rootWithoutKoffi);
+  const current = new CurrentSettings(given);
+  const settings = current.read();
+  let base = chooseBase(settings, launcherUid, stays, log);
+  const names = new NameService();
+  const keepsSpare = stays && launcherUid === 0;
+  const registry = new WorkerRegistry({ base: base.path, settings, given, launcherUid, names, keepsSpare, log });
+  const socketOf = (key: WorkerKey) => registry.socketOf(key);
+  logMissingNames(names, settings, log);
+  const { quota = new ConnectionQuota(quotaOf(settings)), refusals = new Refusals(log) } = earlier;
+  quota.most = quotaOf(settings);
+  const context: PreparedContext = Object.assign(earlier, {
+    ...fromSettings(settings),
+    quota,
+    refusals,
+    base: base.path,
+    launcherUid,
+    log,
+    isKnown: (uid: number) => names.isKnown(uid),
+    socketOf,
+    report: () => current.report,
+    links: new WorkerLinks({ socketOf, connectTo: registry.connectTo }),
+    isNeeded: () => base.isHeld && registry.running > 0,
+    refresh: refresher(current, log, (changed) => {
+      if (JSON.stringify(changed) === JSON.stringify(context.settings)) return false;
+      base = baseAfter(base, changed, options);
+      context.base = base.path;
+      Object.assign(context, fromSettings(changed));
+      context.quota.most = quotaOf(changed);
+      registry.configure({ base: base.path, settings: changed });
+      // What decides who is served is asked again for the next connection.
+      context.links.close();
+      logMissingNames(names, changed, log);
+      return true;
+    }),
+  });
+  return context;
+}
+
+/**
+ * The same, but where no client can be served, as with a wrong krb5.conf, each is answered why, and so is the log, until
+ * that is mended.
+ */
+export function prepareOrRefuse(options: ContextOptions): LauncherContext {
+  const { given, launcherUid, log } = options;
+  try {
+    return prepareContext(options);
+  } catch (error) {
+    if (!(error instanceof CCAPIError)) throw error;
+    log.error(error.message);
+    const refusal = new RendezvousError('config', error.message);
+    const refuse = () => Promise.reject(refusal);
+    const current = new CurrentSettings(given);
+    const context: LauncherContext = {
+      settings: { verifyUid: true, launcherIdle: 1 },
+      isPerSession: false,
+      quota: new ConnectionQuota({ inAll: 100, perUid: 10 }),
+      refusals: new Refusals(log),
+      launcherUid,
+      log,
+      isKnown: () => true,
+      socketOf: refuse,
+      report: () => {
+        throw refusal;
+      },
+      links: new WorkerLinks({ socketOf: refuse, connectTo: refuse }),
+      isNeeded: () => false,
+      refresh: refresher(current, log, () => {
+        prepareContext(options, context);
+        return true;
+      }),
+    };
+    return context;
+  }
+}
+
+/** Looks whether the settings have changed, at most once a second unless it is told to, and has them applied. */
+function refresher(
+  current: CurrentSettings,
+  log: Log,
+  apply: (settings: Settings) => boolean,
+): LauncherContext['refresh'] {
+  let lookedAt = performance.now();
+  let fault: string | undefined;
+  return (isAsked = false) => {
+    const now = performance.now();
+    if (!isAsked && now - lookedAt < LOOK_AGAIN) return;
+    lookedAt = now;
+    if (!isAsked && !current.hasChanged()) return;
+    try {
+      if (apply(current.read()) || isAsked) log.info('settings reloaded');
+      fault = undefined;
+    } catch (error) {
+      const { message } = error as Error;
+      if (message !== fault || isAsked) log.error(`settings stay as they were: ${message}`);
+      fault = message;
+    }
+  };
+}
+
+/** What of a context its settings say. */
+function fromSettings(settings: Settings): { settings: Settings; isPerSession: boolean } {
+  return { settings, isPerSession: settings.scope === 'session' };
+}
+
+function quotaOf({ maxLauncherConnections, maxLauncherConnectionsPerUid }: Settings): ConnectionQuota['most'] {
+  return { inAll: maxLauncherConnections, perUid: maxLauncherConnectionsPerUid };
+}
+
+/** A base of a random name stays, unless the settings name one by now. */
+function baseAfter(base: Base, settings: Settings, { launcherUid, stays, log }: ContextOptions): Base {
+  const isNamed = settings.directory !== undefined || settings.pathTemplate !== undefined;
+  return base.isHeld && !isNamed ? base : chooseBase(settings, launcherUid, stays, log);
+}
+
+/** A rule cannot mean what it says where no database has its name; the admin is told so, and the name service is not waited for. */
+async function logMissingNames(names: NameService, { allow, deny }: Settings, log: Log): Promise<void> {
+  for (const name of await names.missingNames([...allow, ...deny])) {
+    log.error(`allow or deny: ${name}: no database has this name; correct it in krb5.conf`);
+  }
+}
