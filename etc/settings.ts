@@ -59,7 +59,7 @@ export const settingsTable = {
     'whether all login sessions of a user share their ccaches, or each has its own',
   ),
   idleTimeout: setting(duration(1, 31_536_000), 600, 'seconds without a request after which a worker may leave'),
-  launcherIdle: setting(duration(1, 31_536_000), 60, 'seconds without a connection after which a launcher leaves'),
+  launcherIdle: setting(duration(1, 31_536_000), 600, 'seconds without a connection after which a launcher leaves'),
   persist: setting(
     choice('auto', 'always', 'never'),
     'auto',

@@ -1,10 +1,10 @@
 // What stock Kerberos programs are given by us and by every other place for tickets that this machine has: the same C
 // program on libkrb5, and so the same bytes, for all of them.
-import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
-import { temporaryDirectory } from '../setup/cleanup.ts';
 import { cleanEnvironment, run } from '../setup/programs.ts';
-import { type Peer, startPeers } from './peers.ts';
+import { compiled } from './compiled.ts';
+import { connections } from './connections.ts';
+import { atWorkersSocket, type Peer, startPeers } from './peers.ts';
 import { pin } from './pin.ts';
 import { median } from './table.ts';
 import { wholePrograms } from './whole-programs.ts';
@@ -35,14 +35,22 @@ const SECONDS = 0.1;
 const SECONDS_AT_MOST = 0.6;
 
 /** Runs every case on every peer, the rounds interleaved. */
-export async function kerberos(
-  quick: boolean,
-): Promise<{ cells: Cell[]; notes: string[]; programs: string; load?: string }> {
-  const load = compiled();
+export async function kerberos(quick: boolean): Promise<{
+  cells: Cell[];
+  /** The same at the worker's own socket. */
+  direct: Cell[];
+  notes: string[];
+  programs: string;
+  connections: string;
+  load?: string;
+}> {
+  const load = compiled('load', 'krb5');
   if (!load)
     return {
       cells: [],
+      direct: [],
       programs: '',
+      connections: '',
       notes: ['no C compiler with the headers of libkrb5: the peers are not compared'],
     };
   const { peers, missing } = await startPeers();
@@ -65,7 +73,20 @@ export async function kerberos(
   for (const size of quick ? [8] : [1, 8, 64]) {
     cells.push(...(await compared(load, peers, { size, pinned: false, rounds: quick ? 1 : 5, kind: 'crowd' })));
   }
-  return { cells, notes, programs: await wholePrograms(load, peers, quick), load };
+  const direct = [await atWorkersSocket()];
+  const size = quick ? 100 : 1000;
+  const setup = { size, pinned: !quick, rounds: quick ? 1 : 5 } as const;
+  return {
+    cells,
+    direct: [
+      ...(await compared(load, direct, { ...setup, kind: 'ccache' })),
+      ...(await compared(load, direct, { ...setup, size: 100, kind: 'collection' })),
+    ],
+    notes,
+    programs: await wholePrograms(load, peers, quick),
+    connections: await connections(load, peers, quick),
+    load,
+  };
 }
 
 /** What a run of the load program gives. */
@@ -84,7 +105,7 @@ interface Case {
 
 async function compared(load: string, peers: Peer[], { size, pinned, rounds, kind }: Case): Promise<Cell[]> {
   const samples = new Map<Peer, Record<string, number>[]>(peers.map((peer) => [peer, []]));
-  for (const { pid } of peers) if (pid !== undefined) pin(pid, pinned);
+  for (const pid of peers.flatMap(({ pids }) => pids)) pin(pid, pinned);
   for (let round = 0; round < rounds; round++) {
     for (const peer of peers) {
       const sample = await measured(load, peer, size, kind, size > 10_000 ? SECONDS_AT_MOST : SECONDS, pinned);
@@ -120,13 +141,6 @@ async function measured(
   const { code, stdout } = await run(program, args, { env: environment });
   const line = stdout.split('\n').find((text) => text.startsWith('{'));
   return code === 0 && line ? JSON.parse(line) : undefined;
-}
-
-function compiled(): string | undefined {
-  const program = `${temporaryDirectory()}/load`;
-  const source = `${import.meta.dirname}/load.c`;
-  const { status } = spawnSync('cc', ['-O2', '-o', program, source, '-lkrb5'], { stdio: 'ignore' });
-  return status === 0 ? program : undefined;
 }
 
 /** What a size counts. */

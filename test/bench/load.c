@@ -21,7 +21,11 @@
  *     load --connect SOCKET BYTES SECONDS
  *
  * what a server could do at best that only echoes: so many bytes sent and read again, on one connection, or twice on each
- * of many. */
+ * of many.
+ *
+ *     load --request SOCKET COUNT SECONDS
+ *
+ * the median of the microseconds of a new connection, the smallest request of KCM and its reply; of COUNT at the most. */
 #include <krb5.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -263,14 +267,52 @@ static void measure_echo(const char *path, long bytes, double seconds, int each_
     printf("{\"stored\": 0, \"rate\": %.0f}\n", done / (now() - began));
 }
 
+static int compare(const void *one, const void *other)
+{
+    double difference = *(const double *)one - *(const double *)other;
+    return (difference > 0) - (difference < 0);
+}
+
+/* GET_DEFAULT_CACHE, which each server of KCM has; the length is written apart, as libkrb5 does it. */
+static void measure_request(const char *path, long count, double seconds)
+{
+    static const unsigned char request[8] = {0, 0, 0, 4, 2, 0, 0, 20};
+    double *times = calloc(count, sizeof *times), began = now();
+    long done;
+    for (done = 0; done < count && (done == 0 || now() - began < seconds); done++) {
+        unsigned char reply[4096];
+        long got = 0, wanted = 4;
+        double start = now();
+        int s = connected(path);
+        if (write(s, request, 4) != 4 || write(s, request + 4, 4) != 4)
+            exit(1);
+        while (got < wanted) {
+            long n = read(s, reply + got, sizeof reply - got);
+            if (n <= 0)
+                exit(1);
+            got += n;
+            if (got >= 4)
+                wanted = 4 + (reply[2] << 8 | reply[3]);
+        }
+        times[done] = (now() - start) * 1e6;
+        close(s);
+    }
+    qsort(times, done, sizeof *times, compare);
+    printf("{\"stored\": 0, \"median\": %.1f}\n", times[done / 2]);
+}
+
 int main(int argc, char **argv)
 {
     krb5_principal client;
     const char *what = argc > 1 && strncmp(argv[1], "--", 2) == 0 ? argv[1] : "";
     char **args = argv + 1 + (*what != 0);
     if (argc != 4 + (*what != 0)) {
-        fprintf(stderr, "usage: load [--walk | --crowd | --fill | --echo | --connect] CCACHE COUNT SECONDS\n");
+        fprintf(stderr, "usage: load [--walk | --crowd | --fill | --echo | --connect | --request] CCACHE COUNT SECONDS\n");
         return 2;
+    }
+    if (strcmp(what, "--request") == 0) {
+        measure_request(args[0], atol(args[1]), atof(args[2]));
+        return 0;
     }
     if (strcmp(what, "--echo") == 0 || strcmp(what, "--connect") == 0) {
         measure_echo(args[0], atol(args[1]), atof(args[2]), strcmp(what, "--connect") == 0);

@@ -1,9 +1,18 @@
 // Other places where tickets are kept, each with what a libkrb5 program needs to be led there.
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { afterwards, eventually, memory, start, temporaryDirectory } from '../setup/cleanup.ts';
+import {
+  afterwards,
+  eventually,
+  memory,
+  processesOf,
+  start,
+  temporaryDirectory,
+  workersBelow,
+} from '../setup/cleanup.ts';
 import { isInstalled } from '../setup/debian-packages.ts';
-import { cleanEnvironment } from '../setup/programs.ts';
+import { startInetd } from '../setup/inetd.ts';
+import { cleanEnvironment, sendBytes, startLauncher } from '../setup/programs.ts';
 import { startWorker, workerDirectory } from '../setup/worker.ts';
 
 /** A place for tickets. */
@@ -16,22 +25,42 @@ export interface Peer {
   env: NodeJS.ProcessEnv;
   /** A program that runs the load in its turn. */
   wrapper: string[];
-  /** Its daemon, where it has one. */
-  pid: number | undefined;
+  /** Its daemon, where it has one: all processes of it that a request comes through. */
+  pids: number[];
+  /** The socket of KCM that stock programs connect to. */
+  socket?: string;
 }
 
 const uid = process.getuid?.() as number;
 
-function kcm(name: string, socket: string, pid: number | undefined): Peer {
+function kcm(name: string, socket: string, pids: number[]): Peer {
   const krb5Conf = `${temporaryDirectory()}/krb5.conf`;
   writeFileSync(krb5Conf, `[libdefaults]\n kcm_socket = ${socket}\n`);
   const names = { ccache: `KCM:${uid}:bench`, collection: 'KCM:', pattern: `KCM:${uid}:w%d` };
-  return { name, ...names, env: { KRB5_CONFIG: krb5Conf }, wrapper: [], pid };
+  return { name, ...names, env: { KRB5_CONFIG: krb5Conf }, wrapper: [], pids, socket };
 }
 
+/** Ours as it is installed: under the real inetd where that is there, else as a launcher started by hand. */
 async function ours(): Promise<Peer> {
+  const directory = temporaryDirectory(memory);
+  const [base, door] = [`${directory}/run`, `${directory}/door`];
+  const args = [`--directory=${base}`, '--launcher-idle=1d'];
+  if (uid === 0 && isInstalled('openbsd-inetd'))
+    await startInetd(directory, [{ address: door, port: 0, wait: true }], args);
+  else await startLauncher([door, ...args]);
+  const reply = await sendBytes({ path: door }, Buffer.from(NOOP, 'hex'), 12);
+  if (reply.length !== 12) throw new Error(`${door} answers nothing`);
+  const pids = [...processesOf('ccapi-launcher.js', base), ...workersBelow(base)];
+  return kcm('ccapi', door, pids);
+}
+
+/** A request of KCM that does nothing. */
+const NOOP = '0000000402000000';
+
+/** Ours without its front door, which no stock program comes to. */
+export async function atWorkersSocket(): Promise<Peer> {
   const { worker, path } = await startWorker(workerDirectory(memory));
-  return kcm('ccapi', path, worker.pid);
+  return kcm("ccapi, at the worker's own socket", path, [worker.pid as number]);
 }
 
 /** A script that is run as root in a mount namespace of its own, as a child of init. */
@@ -60,7 +89,7 @@ async function heimdal(): Promise<Peer> {
   writeFileSync(`${directory}/kcm.conf`, '[logging]\n kcm = 9-/FILE:/dev/null\n');
   const socket = `${directory}/run/.heim_org.h5l.kcm-socket`;
   const script = [`mount --bind ${directory}/run /run`, `exec /usr/sbin/kcm --config-file=${directory}/kcm.conf`];
-  return kcm("Heimdal's kcm", socket, await startApart(script, socket, 'kcm'));
+  return kcm("Heimdal's kcm", socket, [await startApart(script, socket, 'kcm')]);
 }
 
 /** Its address space is bounded, since it grows by the size of a ccache with each store. */
@@ -80,7 +109,7 @@ async function sssd(): Promise<Peer> {
     'ulimit -v 8000000',
     'exec /usr/libexec/sssd/sssd_kcm --uid 0 --gid 0 --logger=files',
   ];
-  return kcm('sssd-kcm', socket, await startApart(script, socket, 'sssd_kcm'));
+  return kcm('sssd-kcm', socket, [await startApart(script, socket, 'sssd_kcm')]);
 }
 
 function withoutDaemon(
@@ -88,7 +117,7 @@ function withoutDaemon(
   names: Pick<Peer, 'ccache' | 'collection' | 'pattern'>,
   wrapper: string[] = [],
 ): Peer {
-  return { name, ...names, env: {}, wrapper, pid: undefined };
+  return { name, ...names, env: {}, wrapper, pids: [] };
 }
 
 /** All that this machine can run; the others are told of. */

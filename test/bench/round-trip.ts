@@ -47,7 +47,7 @@ async function measured(rounds: number, calls: number): Promise<Row[]> {
   });
   const bare = { against: 'echo, bare Node', baseline: trips.echo, unit: 'µs' } as const;
   return [
-    { what: 'round trip, all on one core', samples: trips.worker, ...bare, budget: 1.25 },
+    { what: 'round trip, all on one core', samples: trips.worker, ...bare, budget: 1.15 },
     { what: 'one credential of 10,000 iterated by the library', samples: samples.iterated, ...bare },
     {
       what: 'the same over ccapi connect',

@@ -92,7 +92,7 @@ export async function startUp(rounds: number): Promise<Row[]> {
       what: 'cold: launcher and worker start, rendezvous, first reply',
       samples: samples.cold,
       ...twice,
-      budget: 1.6,
+      budget: 1.2,
     },
     ...(hasInetd ? (['wait', 'nowait'] as const) : []).map((how) => ({
       what: `the same under inetd, ${how}`,
@@ -103,6 +103,7 @@ export async function startUp(rounds: number): Promise<Row[]> {
       what: 'cold, launcher runs: worker start, rendezvous, first reply',
       samples: samples.coldRunningLauncher,
       ...empty,
+      budget: 0.6,
     },
     { what: 'worker runs: launcher start, rendezvous, first reply', samples: samples.warmChild, ...empty },
     { what: 'worker and launcher run: rendezvous, first reply', samples: samples.warmRunningLauncher, ...bare },

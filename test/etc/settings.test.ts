@@ -19,7 +19,7 @@ describe('the settings', () => {
       scope: 'user',
       userSpace: 'no',
       idleTimeout: 600,
-      launcherIdle: 60,
+      launcherIdle: 600,
       persist: 'auto',
       verifyUid: true,
       allow: [],

@@ -83,12 +83,14 @@ export function isPortOpen(port: number): Promise<boolean> {
 export function sendBytes(
   address: { host: string; port: number } | { path: string },
   bytes: string | Buffer,
+  enough = Number.POSITIVE_INFINITY,
 ): Promise<string> {
   return new Promise((resolve, reject) => {
     let received = '';
     const socket = connect(address, () => socket.write(bytes));
     socket.setEncoding('latin1').on('data', (chunk: string) => {
       received += chunk;
+      if (received.length >= enough) socket.destroy();
     });
     socket.once('error', reject);
     socket.once('close', () => resolve(received));

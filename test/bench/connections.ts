@@ -1,0 +1,102 @@
+// What stock programs pay most: libkrb5 makes a new connection for each ccache handle, and GSSAPI several for each login.
+import { existsSync } from 'node:fs';
+import { temporaryDirectory } from '../setup/cleanup.ts';
+import { isInstalled } from '../setup/debian-packages.ts';
+import { startKdc } from '../setup/kdc.ts';
+import { cleanEnvironment, run } from '../setup/programs.ts';
+import { compiled } from './compiled.ts';
+import { startEcho } from './echo.ts';
+import type { Peer } from './peers.ts';
+import { pin } from './pin.ts';
+import { median } from './table.ts';
+
+/** How many connections a sample is of, at the most. */
+const COUNT = 5000;
+
+/** A figure, and what DESIGN allows it to be against others of the same run. */
+interface Figures {
+  what: string;
+  /** Microseconds, by the name of the peer. */
+  of: Map<string, number[]>;
+}
+
+/** Tables of microseconds, all on one core, and the ratios of ours against the others. */
+export async function connections(load: string, peers: Peer[], quick: boolean): Promise<string> {
+  if (!existsSync('/usr/bin/taskset')) return 'not measured: it needs taskset';
+  const rounds = quick ? 1 : 9;
+  const tables = [await newConnections(load, peers, rounds, quick ? 0.1 : 0.5)];
+  const contexts = await loginContexts(peers, rounds, quick ? 0.1 : 0.5);
+  if (typeof contexts !== 'string') tables.push(contexts);
+  const notes = typeof contexts === 'string' ? [contexts] : [];
+  return [...tables.map(asTable), ...notes].join('\n\n');
+}
+
+async function newConnections(load: string, peers: Peer[], rounds: number, seconds: number): Promise<Figures> {
+  const echo = 'a bare Node server that echoes';
+  const sockets = new Map(peers.flatMap(({ name, socket }) => (socket ? [[name, socket]] : [])));
+  sockets.set(echo, await startEcho(`${temporaryDirectory()}/echo`, ['/usr/bin/taskset', '-c', '0']));
+  const of = new Map([...sockets.keys()].map((name) => [name, [] as number[]]));
+  pinAll(peers, true);
+  for (let round = 0; round <= rounds; round++) {
+    for (const [name, socket] of sockets) {
+      const args = ['-c', '0', load, '--request', socket, String(COUNT), String(seconds)];
+      const { stdout, code } = await run('/usr/bin/taskset', args, { env: cleanEnvironment() });
+      // The first round is that of programs that are not compiled yet.
+      if (code === 0 && round > 0) of.get(name)?.push(JSON.parse(stdout).median);
+    }
+  }
+  pinAll(peers, false);
+  return { what: 'new connection and first reply', of };
+}
+
+/** The KDC is asked once for each peer; what is timed then is the ccache alone. */
+async function loginContexts(peers: Peer[], rounds: number, seconds: number): Promise<Figures | string> {
+  const program = compiled('context', 'gssapi_krb5');
+  const missing = (['krb5-user', 'krb5-kdc', 'krb5-admin-server'] as const).filter((name) => !isInstalled(name));
+  if (!program || missing.length > 0) return `gss_init_sec_context: not measured: needs libgssapi and ${missing}`;
+  const kdc = await startKdc(['alice', 'host/a.test']);
+  const keytab = await kdc.keytab('alice', ['alice']);
+  const shared = peers.filter(({ name }) => name !== 'MEMORY');
+  const of = new Map(shared.map(({ name }) => [name, [] as number[]]));
+  pinAll(peers, true);
+  for (let round = 0; round < rounds; round++) {
+    for (const { name, ccache, env, wrapper } of shared) {
+      const timed = `taskset -c 0 ${program} host@a.test ${seconds}`;
+      const script = `kinit -k -t ${keytab} alice && kvno -q host/a.test && ${timed}; kdestroy -q`;
+      const [shell = '', ...args] = [...wrapper, '/bin/sh'];
+      const config = [env.KRB5_CONFIG, kdc.krb5Conf].filter(Boolean).join(':');
+      const { stdout } = await run(shell, args, {
+        env: cleanEnvironment({ ...env, KRB5_CONFIG: config, KRB5CCNAME: ccache }),
+        input: script,
+      });
+      const line = stdout.split('\n').find((text) => text.startsWith('{'));
+      if (line) of.get(name)?.push(JSON.parse(line).median);
+    }
+  }
+  pinAll(peers, false);
+  return { what: 'gss_init_sec_context with the ticket there', of };
+}
+
+function pinAll(peers: Peer[], isPinned: boolean): void {
+  for (const pid of peers.flatMap(({ pids }) => pids)) pin(pid, isPinned);
+}
+
+/** What ours may be at the most against another, by DESIGN 7. */
+const budgets: Record<string, Record<string, number>> = {
+  'new connection and first reply': { 'a bare Node server that echoes': 3, 'sssd-kcm': 0.3, "Heimdal's kcm": 5 },
+  'gss_init_sec_context with the ticket there': { FILE: 8, "Heimdal's kcm": 3 },
+};
+
+function asTable({ what, of }: Figures): string {
+  const ours = of.get('ccapi') ?? [];
+  const lines = [...of].map(([name, samples]) => {
+    const budget = budgets[what]?.[name];
+    const ratio = name === 'ccapi' ? '' : `${(median(ours) / median(samples)).toFixed(2)}×`;
+    return `| ${name} | ${median(samples).toFixed(0)} µs | ${ratio} | ${budget ? `≤ ${budget}×` : ''} |`;
+  });
+  return [
+    `| ${what}, all on one core | median | ccapi against it | budget |`,
+    '| --- | ---: | ---: | ---: |',
+    ...lines,
+  ].join('\n');
+}
