@@ -89,14 +89,15 @@ const PR_SET_DUMPABLE = 4;
 const RLIMIT_CORE = 4;
 
 /**
- * Makes this process, which is root's, the user's for good: a session keyring of its own, no supplementary group, gid and
- * uid of all threads. It goes through the C library, since a distribution's Node may refuse `process.setuid`. From then
+ * Makes this process, which is root's or the user's, the user's for good: a session keyring of its own, no supplementary
+ * group, gid and uid of all threads. It goes through the C library, since a distribution's Node may refuse `process.setuid`. From then
  * on the process is closed to its user ({@link disableTracing}). Throws where the kernel refuses any of it.
  */
 export function becomeUser({ uid, gid }: Identity): void {
   const library = libc()?.library;
-  if (!library) throw new Error(`koffi is missing: root cannot become uid ${uid}`);
   systemCall('keyctl', ['long', 'void *'])?.(KEYCTL_JOIN_SESSION_KEYRING, null);
+  if (process.geteuid?.() === uid) return;
+  if (!library) throw new Error(`koffi is missing: root cannot become uid ${uid}`);
   if (library.func('int setgroups(size_t, void *)')(0, null) !== 0) throw systemError('setgroups');
   if (library.func('int setgid(uint32_t)')(gid) !== 0) throw systemError('setgid');
   if (library.func('int setuid(uint32_t)')(uid) !== 0) throw systemError('setuid');
@@ -112,21 +113,4 @@ export function disableTracing(): boolean {
   if (!library) return false;
   library.func('int setrlimit(int, void *)')(RLIMIT_CORE, Buffer.alloc(16));
   return library.func('int prctl(int, ulong, ulong, ulong, ulong)')(PR_SET_DUMPABLE, 0, 0, 0, 0) === 0;
-}
-
-const F_SETFD = 2;
-const FD_CLOEXEC = 1;
-
-/**
- * Has no child inherit a descriptor that this process was started with, nor its session keyring: a root shell may have
- * left both open. Node marks what it opens itself, and of what it inherits only the first ones.
- */
-export function isolateChildren(): void {
-  const library = process.platform === 'linux' ? libc()?.library : undefined;
-  if (!library) return;
-  systemCall('keyctl', ['long', 'void *'])?.(KEYCTL_JOIN_SESSION_KEYRING, null);
-  const fcntl = library.func('int fcntl(int, int, int)');
-  for (const name of process.getBuiltinModule('node:fs').readdirSync('/proc/self/fd')) {
-    if (Number(name) > 2) fcntl(Number(name), F_SETFD, FD_CLOEXEC);
-  }
 }

@@ -9,6 +9,7 @@ import { type Base, chooseBase } from './base.ts';
 import { ConnectionQuota } from './connection-quota.ts';
 import type { LauncherContext } from './launcher.ts';
 import { Refusals } from './refusals.ts';
+import type { WaitingWorker } from './spawn-worker.ts';
 import { WorkerLinks } from './worker-links.ts';
 import { WorkerRegistry } from './worker-registry.ts';
 
@@ -26,6 +27,8 @@ export interface ContextOptions {
   /** False for a launcher of one connection. */
   stays: boolean;
   log: Log;
+  /** A worker that has been started already. */
+  spare?: WaitingWorker | undefined;
 }
 
 /** The context of a launcher that has its settings. */
@@ -40,14 +43,14 @@ export interface PreparedContext extends LauncherContext {
  * (`ccErrBadParam`) where no client can be served.
  */
 export function prepareContext(options: ContextOptions, earlier: Partial<LauncherContext> = {}): PreparedContext {
-  const { given, launcherUid, stays, log } = options;
+  const { given, launcherUid, stays, log, spare } = options;
   if (launcherUid === 0 && !canAskForPeers()) throw new CCAPIError('ccErrBadParam', rootWithoutKoffi);
   const current = new CurrentSettings(given);
   const settings = current.read();
   let base = chooseBase(settings, launcherUid, stays, log);
   const names = new NameService();
   const keepsSpare = stays && launcherUid === 0;
-  const registry = new WorkerRegistry({ base: base.path, settings, given, launcherUid, names, keepsSpare, log });
+  const registry = new WorkerRegistry({ base: base.path, settings, given, launcherUid, names, keepsSpare, spare, log });
   const socketOf = (key: WorkerKey) => registry.socketOf(key);
   logMissingNames(names, settings, log);
   const { quota = new ConnectionQuota(quotaOf(settings)), refusals = new Refusals(log) } = earlier;

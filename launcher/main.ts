@@ -1,16 +1,25 @@
 import { closeSync, openSync, writeSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
 import { isatty } from 'node:tty';
 import { parseArgs } from 'node:util';
+import { launcherBaseDirectory } from '../etc/base-directory.ts';
 import { canAskForPeers, isListeningSocket } from '../etc/host.ts';
 import { openLog } from '../etc/log.ts';
 import { passedDescriptors } from '../etc/passed-descriptors.ts';
-import { settingOptions, settingsFromOptions, settingsUsage } from '../etc/settings.ts';
+import {
+  type SettingTexts,
+  settingArguments,
+  settingOptions,
+  settingsFromOptions,
+  settingsUsage,
+} from '../etc/settings.ts';
 import { CCAPIError } from '../proto/error.ts';
 import { listenByHand } from './by-hand.ts';
 import { prepareContext, prepareOrRefuse, rootWithoutKoffi } from './context.ts';
 import { type LauncherContext, serveConnection, serveListeners } from './launcher.ts';
 import { type Mode, startedAs, stdinIsSocket, stdoutIsApart } from './mode.ts';
 import { installationFaults, sample, sampleOptions } from './samples.ts';
+import type { WaitingWorker } from './spawn-worker.ts';
 import { startWatchdog } from './watchdog.ts';
 
 const usage = `usage: ccapi-launcher [--listen [ADDRESS...] | --wait | --inetd] [options]
@@ -94,7 +103,8 @@ async function main(): Promise<void> {
   }
   const launcherUid = process.geteuid?.() as number;
   startWatchdog();
-  const options = { given, launcherUid, stays: mode === 'wait' || mode === 'listen', log };
+  const spare = mode === 'wait' && launcherUid === 0 ? await startFirstWorker(given) : undefined;
+  const options = { given, launcherUid, stays: mode === 'wait' || mode === 'listen', log, spare };
   if (mode === 'listen') {
     const context = prepareContext(options);
     process.on('exit', () => context.refusals.flush());
@@ -105,6 +115,18 @@ async function main(): Promise<void> {
   process.on('exit', () => context.refusals.flush());
   if (options.stays) refreshAtHangup(context);
   await serveGiven(mode, passed.length > 0 ? passed : [0], context);
+}
+
+/**
+ * The worker of the first user starts beside this launcher, and waits until it is told whose it is: it reads nothing before.
+ * With one processor they would only get in each other's way.
+ */
+async function startFirstWorker(given: SettingTexts): Promise<WaitingWorker | undefined> {
+  if (availableParallelism() < 2) return undefined;
+  const { WaitingWorker } = await import('./spawn-worker.ts');
+  return new WaitingWorker(
+    settingArguments({ ...given, directory: launcherBaseDirectory({ directory: given.directory }, 0, process.env) }),
+  );
 }
 
 /** SIGHUP has the settings read anew; one that comes with the end of the terminal ends a launcher that was started there. */

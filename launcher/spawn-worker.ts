@@ -1,7 +1,8 @@
 import { type ChildProcess, spawn } from 'node:child_process';
+import { openSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Readable } from 'node:stream';
-import { asUser, isolateChildren } from '../etc/identity.ts';
+import { asUser } from '../etc/identity.ts';
 import { RendezvousError } from '../proto/rendezvous.ts';
 
 /**
@@ -19,8 +20,6 @@ export interface Assignment {
   gid: number;
 }
 
-let areChildrenIsolated = false;
-
 /**
  * A worker that has been started and waits to be told its user. Until it is told, it is the launcher's own uid's: no
  * process of the user's exists before it has dropped root, by itself, and so the user cannot stop it earlier.
@@ -28,19 +27,20 @@ let areChildrenIsolated = false;
 export class WaitingWorker {
   /** Resolves when the process has ended. */
   readonly exited: Promise<void>;
+  /** What it was started with: it is the worker of those users whose worker would be started with the same. */
+  readonly args: readonly string[];
   readonly #child: ChildProcess;
   #uid: number | undefined;
 
   /** Starts it with the arguments of a worker. */
-  constructor(args: string[]) {
-    if (!areChildrenIsolated) isolateChildren();
-    areChildrenIsolated = true;
+  constructor(args: readonly string[]) {
+    this.args = args;
     const program = [...nodeOptions, join(__dirname, 'ccapi-server.js'), '--assigned', ...args];
     this.#child = spawn(process.execPath, program, {
       cwd: '/',
       detached: true,
       env: scrubEnvironment(process.env),
-      stdio: ['pipe', 'pipe', 'ignore'],
+      stdio: ['pipe', 'pipe', 'ignore', ...covered()],
     });
     this.exited = new Promise((resolve) => {
       this.#child.once('exit', () => resolve());
@@ -55,10 +55,11 @@ export class WaitingWorker {
    * Tells it its user and waits for its one line: that it listens, or that another one does. What misses the deadline, in
    * milliseconds, or answers otherwise is ended. Rejects with a {@link RendezvousError} that says why.
    */
-  async assign({ uid, gid }: Assignment, deadline: number): Promise<void> {
+  async assign(assignment: Assignment, deadline: number): Promise<void> {
+    const { uid } = assignment;
     this.#uid = uid;
     const said = readLine(this.#child, deadline);
-    this.#child.stdin?.end(`${JSON.stringify({ uid, gid })}\n`);
+    this.#child.stdin?.end(`${JSON.stringify(assignment)}\n`);
     try {
       const line = await said;
       if (line !== 'ok') throw new Error(line.replace(/^error /, '') || 'it ended at once');
@@ -102,6 +103,38 @@ function readLine(child: ChildProcess, deadline: number): Promise<string> {
     });
     output.once('close', () => settle(undefined));
   });
+}
+
+/** What open(2) marks in the octal flags of proc_pid_fdinfo(5). */
+const O_CLOEXEC = 0o2000000;
+
+let covers: number[] | undefined;
+
+/**
+ * Has a child get /dev/null for the descriptors that this process was started with: a root shell may have left some open.
+ * Node marks what it opens itself. It needs no call of the C library, so that the first child need not wait for that.
+ */
+function covered(): number[] {
+  if (covers) return covers;
+  const count = greatestInherited() - 2;
+  covers = count > 0 ? Array(count).fill(openSync('/dev/null', 'r')) : [];
+  return covers;
+}
+
+function greatestInherited(): number {
+  if (process.platform !== 'linux') return 2;
+  const open = readdirSync('/proc/self/fd').map(Number);
+  return Math.max(2, ...open.filter((descriptor) => !isClosedAtExec(descriptor)));
+}
+
+function isClosedAtExec(descriptor: number): boolean {
+  try {
+    const [, flags = ''] = /^flags:\s*([0-7]+)$/m.exec(readFileSync(`/proc/self/fdinfo/${descriptor}`, 'latin1')) ?? [];
+    return (Number.parseInt(flags, 8) & O_CLOEXEC) !== 0;
+  } catch {
+    // That was the one of reading the list.
+    return true;
+  }
 }
 
 /** What a program of ours needs of the environment, and nothing that could change how Node runs it. */

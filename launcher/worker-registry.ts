@@ -34,6 +34,8 @@ export interface RegistryOptions {
   log: Log;
   /** Whether a started worker is kept waiting for the next user. */
   keepsSpare: boolean;
+  /** One that has been started already. */
+  spare?: WaitingWorker | undefined;
 }
 
 /** The workers of all users: finds one, or starts it. */
@@ -53,6 +55,8 @@ export class WorkerRegistry {
     this.#options = options;
     this.#bounds = spaceBounds(options.settings.userSpace);
     this.#arguments = settingArguments({ ...options.given, directory: options.base });
+    if (options.spare) this.#keep(options.spare);
+    this.#checkSpare();
   }
 
   /** Goes by other settings from here on. Workers that run are found where they are, if their directories are the same. */
@@ -60,11 +64,11 @@ export class WorkerRegistry {
     const options = { ...this.#options, base, settings };
     this.#options = options;
     this.#places.clear();
-    // It has read the settings, or is about to.
-    this.#spare?.end();
-    this.#spare = undefined;
     this.#bounds = spaceBounds(options.settings.userSpace);
     this.#arguments = settingArguments({ ...options.given, directory: options.base });
+    this.#checkSpare();
+    if (options.spare) this.#keep(options.spare);
+    this.#checkSpare();
   }
 
   /** The path of the socket of the worker, which listens. Throws a {@link RendezvousError}. */
@@ -212,14 +216,25 @@ export class WorkerRegistry {
   async #takeSpare(): Promise<WaitingWorker> {
     const spare = this.#spare;
     this.#spare = undefined;
-    return spare ?? (await this.#newWorker([]));
+    return spare ?? (await this.#newWorker());
   }
 
   /** A worker for the next user, started ahead: that user then does not wait for a program to start. */
   async #prepareSpare(): Promise<void> {
     if (this.#spare) return;
-    const spare = await this.#newWorker([]).catch(() => undefined);
-    if (!spare) return;
+    const spare = await this.#newWorker().catch(() => undefined);
+    if (spare) this.#keep(spare);
+  }
+
+  /** Ends a spare that the next user's worker would not be like. It reads krb5.conf only once it knows whose it is. */
+  #checkSpare(): void {
+    const isAlike = String(this.#spare?.args) === String(this.#arguments);
+    if (isAlike && this.#options.settings.scope === 'user') return;
+    this.#spare?.end();
+    this.#spare = undefined;
+  }
+
+  #keep(spare: WaitingWorker): void {
     this.#spare = spare;
     spare.exited.then(() => {
       if (this.#spare === spare) this.#spare = undefined;
@@ -227,7 +242,7 @@ export class WorkerRegistry {
   }
 
   /** Loaded only for a start: most clients find their worker running. */
-  async #newWorker(args: string[]): Promise<WaitingWorker> {
+  async #newWorker(args: string[] = []): Promise<WaitingWorker> {
     const { WaitingWorker } = await import('./spawn-worker.ts');
     return new WaitingWorker([...this.#arguments, ...args]);
   }

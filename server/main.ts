@@ -22,6 +22,9 @@ import { Worker } from './worker.ts';
 
 const NEWLINE = 0x0a;
 
+/** The longest line of the launcher's, in bytes. */
+const MAX_ASSIGNMENT = 512;
+
 /** The longest report, in characters; the launcher reads no more than 512. */
 const MAX_REPORT = 500;
 
@@ -49,13 +52,10 @@ async function main(): Promise<void> {
     return { ...settingsOf(inForce), report: settingsReport(inForce) };
   };
   const settings = read();
+  const session = values.session as string | undefined;
   const uid = process.getuid?.() as number;
   const base = launcherBaseDirectory(settings, uid, process.env);
-  const directory = prepareDirectory(
-    userDirectory(settings.pathTemplate, base, uid),
-    uid,
-    values.session as string | undefined,
-  );
+  const directory = prepareDirectory(userDirectory(settings.pathTemplate, base, uid), uid, session);
   const passed = passedDescriptors();
   const log = openLog('ccapi-server', passed.length > 0 ? 'systemd' : 'syslog');
   const worker = new Worker(settings, log);
@@ -69,7 +69,7 @@ async function main(): Promise<void> {
   });
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => worker.stop(signal));
   // The one who asked gets the same answer from whichever worker holds the name.
-  const serving = await worker.start(directory, { passed, vanishes: values.session !== undefined });
+  const serving = await worker.start(directory, { passed, vanishes: session !== undefined });
   if (passed.length === 0) report('ok');
   if (serving) worker.prepare();
   else {
@@ -85,7 +85,7 @@ async function main(): Promise<void> {
 function takeAssignment(): boolean {
   // Loaded now, so that the user does not wait for it later.
   libc();
-  const line = Buffer.alloc(512);
+  const line = Buffer.alloc(MAX_ASSIGNMENT);
   let length = 0;
   while (length < line.length && !line.subarray(0, length).includes(NEWLINE)) {
     const read = readSync(0, line, length, line.length - length, null);
@@ -93,8 +93,7 @@ function takeAssignment(): boolean {
     length += read;
   }
   if (length === 0) return false;
-  const { uid, gid } = JSON.parse(line.toString('utf8', 0, length));
-  if (process.geteuid?.() !== uid) becomeUser({ uid, gid });
+  becomeUser(JSON.parse(line.toString('utf8', 0, length)));
   disableTracing();
   closeSync(0);
   openSync('/dev/null', 'r');

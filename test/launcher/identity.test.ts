@@ -147,7 +147,7 @@ describeWith(['root', 'Linux', 'keyutils'], 'the session keyring of a root shell
 
   it.each([
     ['is inherited by a child', '', 'found'],
-    ['is not inherited once children are isolated', 'identity.isolateChildren()', 'none'],
+    ['is not that of a worker of the same user', 'identity.becomeUser({ uid: process.getuid() })', 'none'],
     ['is not the user’s who root became', 'identity.becomeUser(JSON.parse(process.env.USER_IDS))', 'none'],
   ])('%s', async (_, lines, expected) => {
     const ids = JSON.stringify(JSON.stringify(alice));
