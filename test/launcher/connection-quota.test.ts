@@ -47,6 +47,17 @@ it('where all are taken, the key with the most silent ones makes room', () => {
   expect(few.some(({ ended }) => ended)).toBe(false);
 });
 
+it('a connection that is answered makes room again, as the newest of the silent ones', () => {
+  const own = Array.from({ length: 4 }, connection);
+  for (const one of own) {
+    quota.acquire(one, 1000);
+    quota.spoke(one);
+  }
+  for (const one of own.slice(2).reverse()) quota.answered(one);
+  expect(quota.acquire(connection(), 1000)).toBe(true);
+  expect(own.map(({ ended }) => ended)).toEqual([false, false, false, true]);
+});
+
 it('where all have spoken, a further one is refused', () => {
   for (let i = 0; i < 6; i++) {
     const one = connection();
@@ -54,6 +65,15 @@ it('where all have spoken, a further one is refused', () => {
     quota.spoke(one);
   }
   expect(quota.acquire(connection(), 99)).toBe(false);
+});
+
+it('each newcomer takes the place of another connection, and of none that has gone', () => {
+  const all = Array.from({ length: 14 }, connection);
+  const [first] = all as [ReturnType<typeof connection>];
+  quota.acquire(first, 1000);
+  quota.release(first);
+  for (const one of all.slice(1)) expect(quota.acquire(one, 1000)).toBe(true);
+  expect(all.map(({ ended }) => ended)).toEqual(all.map((_, i) => i >= 1 && i < 10));
 });
 
 it('what is released twice, or was evicted, counts once', () => {

@@ -1,6 +1,6 @@
 // Refusals are logged at a bounded rate, with a count of those that are not.
 import { afterEach, beforeEach, expect, it, vi } from 'vitest';
-import { Refusals } from '../../launcher/refusals.ts';
+import { Refusals, refusalKey } from '../../launcher/refusals.ts';
 
 let lines: string[];
 let refusals: Refusals;
@@ -22,6 +22,37 @@ it('of 4,600 in a minute ten lines are written, and one that counts the others',
   expect(lines.at(-1)).toBe('again');
 });
 
+it('a minute that left nothing out is not told of', () => {
+  for (let i = 0; i < 10; i++) refusals.add('uid 1000', () => 'line');
+  vi.advanceTimersByTime(60_000);
+  expect(lines).toHaveLength(10);
+});
+
+it('a line that is not written is not made', () => {
+  const message = vi.fn(() => 'line');
+  for (let i = 0; i < 20; i++) refusals.add('uid 1000', message);
+  expect(message).toHaveBeenCalledTimes(10);
+});
+
+it('the uids that no database has count together, and apart from peers without a uid', () => {
+  const isKnown = (uid: number) => uid < 2000;
+  expect([1000, 1001, 5000, 5001, undefined].map((uid) => refusalKey({ uid }, isKnown))).toEqual([
+    'uid 1000',
+    'uid 1001',
+    'unknown uids',
+    'unknown uids',
+    'unknown peers',
+  ]);
+});
+
+it('a count that is due keeps no process', () => {
+  vi.useRealTimers();
+  const timers = () => process.getActiveResourcesInfo().filter((name) => name === 'Timeout').length;
+  const before = timers();
+  refusals.add('uid 1000', () => 'line');
+  expect(timers()).toBe(before);
+});
+
 it('the lines of one uid take no room from another', () => {
   for (let i = 0; i < 100; i++) refusals.add('uid 1000', () => 'one');
   refusals.add('uid 1001', () => 'other');
@@ -32,6 +63,9 @@ it('any number of keys is kept in bounds', () => {
   for (let i = 0; i < 100_000; i++) refusals.add(`uid ${i}`, () => 'line');
   // One line for each key that is told apart, and ten for all others together.
   expect(lines).toHaveLength(110);
+  // A key that is told apart stays so.
+  refusals.add('uid 5', () => 'its second');
+  expect(lines.at(-1)).toBe('its second');
 });
 
 it('the counts are written before the process ends', () => {

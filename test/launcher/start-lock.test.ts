@@ -1,9 +1,10 @@
 // What keeps a storm of launchers cheap.
 import { spawnSync } from 'node:child_process';
-import { existsSync, lstatSync, mkdirSync, readlinkSync, symlinkSync } from 'node:fs';
+import { existsSync, lstatSync, mkdirSync, readFileSync, readlinkSync, symlinkSync } from 'node:fs';
 import { beforeEach, expect, it } from 'vitest';
 import { acquireStartLock } from '../../launcher/start-lock.ts';
 import { temporaryDirectory } from '../setup/cleanup.ts';
+import { describeWith } from '../setup/requirements.ts';
 
 let path: string;
 beforeEach(() => {
@@ -30,6 +31,23 @@ it('that of a process that was killed is taken at once, and stays its new holder
 it('that of a process whose pid another one has by now is taken too', () => {
   symlinkSync(`${process.pid}.1`, path);
   expect(acquireStartLock(path)).toBeDefined();
+});
+
+describeWith(['Linux'], 'its holder', () => {
+  it('is named by pid and start time, also where the name of the program looks like those of /proc', () => {
+    const title = process.title;
+    process.title = 'a) R 1 2';
+    try {
+      acquireStartLock(path);
+    } finally {
+      process.title = title;
+    }
+    // Source: proc_pid_stat(5), field 22; the second field ends with the last parenthesis.
+    const fields = readFileSync('/proc/self/stat', 'latin1')
+      .replace(/^.*\) /s, '1 2 ')
+      .split(' ');
+    expect(readlinkSync(path)).toBe(`${process.pid}.${fields[22 - 1]}`);
+  });
 });
 
 it('a holder that gives it back late leaves the next one’s alone', () => {
