@@ -16,7 +16,7 @@ import { expect, inject, it } from 'vitest';
 import { useBeneath } from '../../etc/beneath.ts';
 import { asUser } from '../../etc/identity.ts';
 import { afterwards, eventually, memory, start, temporaryDirectory, workersBelow } from '../setup/cleanup.ts';
-import { cleanEnvironment, freePort, isPortOpen, programs, sendBytes, succeed } from '../setup/programs.ts';
+import { cleanEnvironment, freePort, isPortOpen, programs, run, sendBytes, succeed } from '../setup/programs.ts';
 import { describeWith } from '../setup/requirements.ts';
 import type { TestUser } from '../setup/test-users.ts';
 
@@ -45,6 +45,40 @@ describeWith(['root', 'Linux'], 'root that acts as a user', () => {
     const before = threads();
     expect(() => asUser(alice, () => readFileSync('/etc/shadow'))).toThrow('EACCES');
     expect(threads()).toEqual(before);
+  });
+
+  const module = (name: string) => join(import.meta.dirname, `../../etc/${name}.ts`);
+  const nodeWith = (lines: string) => {
+    const program = `import identity from '${module('identity')}'; ${lines}`;
+    return [process.execPath, '--import', import.meta.resolve('tsx'), '--input-type=module', '-e', program];
+  };
+
+  it('does nothing where the kernel refuses the change', async () => {
+    const node = nodeWith(`
+      try {
+        identity.asUser(${JSON.stringify(alice)}, () => process.stdout.write('acted '));
+      } catch (error) {
+        process.stdout.write(error.code + ' ' + process.geteuid() + ' ' + process.getegid());
+      }`);
+    expect(await succeed('/usr/bin/setpriv', ['--bounding-set', '-setuid', ...node])).toBe('EPERM 0 0');
+  });
+
+  it('ends where there is no way back to what it was', async () => {
+    // The action gives up CAP_SETGID. Source: capset(2), struct __user_cap_header_struct and __user_cap_data_struct.
+    const node = nodeWith(`
+      import libc from '${module('libc')}';
+      const header = Buffer.alloc(8);
+      const capabilities = Buffer.alloc(24);
+      header.writeUInt32LE(0x20080522, 0);
+      capabilities.writeUInt32LE(1 << 7, 4);
+      const capset = libc.libc().library.func('int capset(void *, void *)');
+      try {
+        identity.asUser(${JSON.stringify(alice)}, () => process.stdout.write('capset ' + capset(header, capabilities)));
+      } finally {
+        process.stdout.write(' went on');
+      }`);
+    const { code, stdout } = await run('/bin/sh', ['-c', 'ulimit -c 0; "$@"; echo " $?"', 'sh', ...node]);
+    expect([code, stdout]).toEqual([0, 'capset 0 134\n']);
   });
 
   it("reaches nothing that only root's group may reach", () => {
@@ -115,20 +149,30 @@ describeWith(['root', 'Linux'], 'a way beneath a directory', () => {
 describeWith(['root', 'Linux'], 'a worker that a root shell’s launcher starts', () => {
   const [alice] = inject('users') as [TestUser, TestUser];
 
-  it('has none of the descriptors that the shell has left open', async () => {
+  it('has none of the descriptors, groups and limits that the shell has left it', async () => {
     const directory = temporaryDirectory(memory);
     const base = `${directory}/run`;
     const port = await freePort();
     writeFileSync(`${directory}/secret`, 'secret', { mode: 0o600 });
     // As a shell that holds a lock by "exec 200>file" has it.
-    const shell = `exec 200<>${directory}/secret; exec "$@"`;
+    const shell = `exec 200<>${directory}/secret; ulimit -c unlimited; exec "$@"`;
     const launcher = [process.execPath, programs.launcher, '--listen', String(port), `--directory=${base}`];
-    start('/bin/bash', ['-c', shell, 'bash', ...launcher], { env: cleanEnvironment(), stdio: 'ignore' });
+    start('/usr/bin/setpriv', ['--groups=0,4,42', '/bin/bash', '-c', shell, 'bash', ...launcher], {
+      env: cleanEnvironment(),
+      stdio: 'ignore',
+    });
     await eventually(() => isPortOpen(port));
     expect(await sendBytes({ host: '127.0.0.1', port }, `${alice.uid}\n`)).toContain('/S.ccapi');
     const [worker] = workersBelow(base) as [number];
     const targets = readdirSync(`/proc/${worker}/fd`).map((fd) => readlinkSync(`/proc/${worker}/fd/${fd}`));
     expect(targets.filter((target) => target.includes('secret'))).toEqual([]);
+    const { uid, gid } = alice;
+    expect(readFileSync(`/proc/${worker}/status`, 'latin1')).toMatch(
+      new RegExp(`^Uid:(\\t${uid}){4}\nGid:(\\t${gid}){4}\n.*\nGroups:\\t *$`, 'm'),
+    );
+    expect(readFileSync(`/proc/${worker}/limits`, 'latin1')).toMatch(/^Max core file size +0 +0 /m);
+    // One that may leave a core, or be looked into, would be its user's here.
+    expect(statSync(`/proc/${worker}/mem`).uid).toBe(0);
   });
 });
 
