@@ -1,5 +1,16 @@
 // What the launcher prints for admins is right as it stands: it is given to the real programs.
-import { chmodSync, chownSync, copyFileSync, existsSync, mkdirSync, statSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  chownSync,
+  copyFileSync,
+  cpSync,
+  existsSync,
+  mkdirSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { dirname, join } from 'node:path';
 import { expect, inject, it } from 'vitest';
 import { placeFaults } from '../../launcher/samples.ts';
 import { eventually, start, temporaryDirectory } from '../setup/cleanup.ts';
@@ -151,6 +162,22 @@ describeWith(['root', 'Linux'], 'the place of a program', () => {
     ['all can write there', () => programIn(0o777), 'root would run what another user can replace'],
   ])('is named where %s', (_, make, fault) => {
     expect(placeFaults(make())).toEqual([expect.stringContaining(fault)]);
+  });
+
+  it('is where a link to it leads', () => {
+    const link = `${temporaryDirectory()}/node`;
+    symlinkSync(programIn(0o755, alice.uid), link);
+    expect(placeFaults(link)).toEqual([expect.stringContaining('root would run what another user can replace')]);
+  });
+
+  it('is said of the server too, which each user runs', async () => {
+    const closed = `${temporaryDirectory()}/closed`;
+    mkdirSync(closed, { mode: 0o700 });
+    const dist = dirname(programs.launcher);
+    cpSync(dist, `${closed}/dist`, { recursive: true });
+    cpSync(join(dist, '../etc/samples'), `${closed}/etc/samples`, { recursive: true });
+    const { stderr } = await run(process.execPath, [`${closed}/dist/ccapi-launcher.js`, '--print-inetd-entry']);
+    expect(stderr).toContain(`${closed}/dist/ccapi-server.js: other users cannot run it`);
   });
 
   it('is said beside the entry, and not in it', async () => {
