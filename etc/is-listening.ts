@@ -1,22 +1,45 @@
 import { connect } from 'node:net';
 
-/** What connecting comes to where nobody listens: no more, not yet, or, as one that is being killed, just not any more. */
-const nobodyThere: ReadonlySet<string> = new Set(['ENOENT', 'ENOTDIR', 'ECONNREFUSED', 'ECONNRESET']);
+/**
+ * What connecting comes to where no process listens: there is no such name, or none that can be had (a loop of links, too
+ * long a name), there is something else than a socket, or one without a process, which may be ending just now.
+ */
+const noListener: ReadonlySet<string> = new Set([
+  'ENOENT',
+  'ENOTDIR',
+  'ELOOP',
+  'ENAMETOOLONG',
+  'ECONNREFUSED',
+  'ECONNRESET',
+]);
 
-/** Whether an error of connecting to a UNIX socket says that nobody listens there. */
+/** What it comes to where one does: the queue before it is full, or it is a socket of another kind, as for datagrams. */
+const listener: ReadonlySet<string> = new Set(['EAGAIN', 'EPROTOTYPE']);
+
+/** Whether an error of connecting to a UNIX socket says that no process listens there. */
 export function saysNobodyListens(error: unknown): boolean {
-  return nobodyThere.has((error as NodeJS.ErrnoException).code ?? '');
+  return noListener.has(codeOf(error));
 }
 
-/** Whether somebody listens on a UNIX socket; finding out is a connection, closed without a byte. */
+/**
+ * Whether a process has a UNIX socket; finding out is a connection, closed without a byte. Rejects with the system's error
+ * where that does not tell, as where the socket is closed to this process (EACCES), or no descriptor is left (EMFILE).
+ */
 export function isListening(path: string): Promise<boolean> {
-  return new Promise((resolve) => {
+  return new Promise((resolve, reject) => {
     const probe = connect(path);
     probe.once('connect', () => {
       probe.destroy();
       resolve(true);
     });
-    // Any other error is one of somebody who is there, such as too long a queue before them.
-    probe.once('error', (error) => resolve(!saysNobodyListens(error)));
+    probe.once('error', (error) => {
+      if (saysNobodyListens(error)) resolve(false);
+      else if (listener.has(codeOf(error))) resolve(true);
+      else reject(error);
+    });
   });
+}
+
+function codeOf(error: unknown): string {
+  return (error as NodeJS.ErrnoException).code ?? '';
 }
