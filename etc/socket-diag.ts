@@ -38,25 +38,36 @@ const REPLY = {
 interface Diagnosis {
   socket: number;
   send(socket: number, data: Buffer, length: number, flags: number): number;
-  recv(socket: number, data: Buffer, length: number, flags: number): number;
+  recvfrom(socket: number, data: Buffer, length: number, flags: number, sender: Buffer, senderLength: Buffer): number;
 }
 
+/** Where struct nlmsghdr and struct sockaddr_nl have what is read of them, and the latter's size. */
+const SEQUENCE = 8;
+const SENDER = { port: 4, size: 12 };
+
+/** The kernel's own port id. */
+const KERNEL = 0;
+
 let diagnosis: Diagnosis | null | undefined;
+
+/** The number of the last request. */
+let sequence = 0;
 
 /**
  * The uid that owns the connected TCP socket between two ends of this host, by asking the kernel for this one socket:
  * its cost does not grow with their number. Undefined where there is none, or where its process has closed it (the kernel
  * then shows uid 0 and inode 0); `false` where the kernel cannot be asked this way.
- * Source: sock_diag(7).
+ * Source: sock_diag(7), netlink(7).
  */
 export function socketOwner(local: Endpoint, remote: Endpoint): number | undefined | false {
   diagnosis ??= open();
   if (!diagnosis) return false;
-  const request = socketRequest(local, remote);
+  sequence = (sequence + 1) >>> 0;
+  const request = socketRequest(local, remote, sequence);
   if (diagnosis.send(diagnosis.socket, request, request.length, MSG_DONTWAIT) !== request.length) return false;
   const reply = Buffer.alloc(4096);
-  const length = diagnosis.recv(diagnosis.socket, reply, reply.length, MSG_DONTWAIT);
-  if (length < HEADER) return false;
+  const length = receiveReply(diagnosis, reply, sequence);
+  if (length < 0) return false;
   const isAnswer = reply.readUInt16LE(4) === SOCK_DIAG_BY_FAMILY && length >= REPLY.inode + 4;
   // With no such connection the kernel answers with a socket that listens on the port, if there is one.
   const isConnection =
@@ -67,6 +78,22 @@ export function socketOwner(local: Endpoint, remote: Endpoint): number | undefin
   return isConnection && reply.readUInt32LE(REPLY.inode) !== 0 ? reply.readUInt32LE(REPLY.uid) : undefined;
 }
 
+/**
+ * Receives the kernel's reply to a request, and drops what is none: one to an earlier request that was not read then, and
+ * what another process sent. Its length, at least a header's; -1 where there is none.
+ */
+function receiveReply({ socket, recvfrom }: Diagnosis, reply: Buffer, sequence: number): number {
+  const sender = Buffer.alloc(SENDER.size);
+  const senderLength = Buffer.alloc(4);
+  for (;;) {
+    senderLength.writeUInt32LE(sender.length);
+    const length = recvfrom(socket, reply, reply.length, MSG_DONTWAIT, sender, senderLength);
+    if (length < 0) return -1;
+    const isKernels = senderLength.readUInt32LE() === sender.length && sender.readUInt32LE(SENDER.port) === KERNEL;
+    if (isKernels && length >= HEADER && reply.readUInt32LE(SEQUENCE) === sequence) return length;
+  }
+}
+
 function open(): Diagnosis | null {
   const library = process.platform === 'linux' ? libc()?.library : undefined;
   const socket =
@@ -75,16 +102,17 @@ function open(): Diagnosis | null {
   return {
     socket,
     send: library.func('long send(int, void *, size_t, int)'),
-    recv: library.func('long recv(int, void *, size_t, int)'),
+    recvfrom: library.func('long recvfrom(int, void *, size_t, int, void *, void *)'),
   };
 }
 
-function socketRequest(local: Endpoint, remote: Endpoint): Buffer {
+function socketRequest(local: Endpoint, remote: Endpoint, sequence: number): Buffer {
   const request = Buffer.alloc(HEADER + REQUEST);
   const isV4 = isIPv4(withoutPrefix(local.address));
   request.writeUInt32LE(request.length, 0);
   request.writeUInt16LE(SOCK_DIAG_BY_FAMILY, 4);
   request.writeUInt16LE(NLM_F_REQUEST, 6);
+  request.writeUInt32LE(sequence, SEQUENCE);
   request[HEADER] = isV4 ? AF_INET : AF_INET6;
   request[HEADER + 1] = IPPROTO_TCP;
   request.writeUInt32LE(

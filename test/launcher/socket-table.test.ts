@@ -1,11 +1,13 @@
 // Which uid a connection belongs to, by the kernel's word.
 import { once } from 'node:events';
+import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
 import { afterEach, beforeEach, describe, expect, inject, it } from 'vitest';
+import { libc } from '../../etc/libc.ts';
 import { socketOwner } from '../../etc/socket-diag.ts';
 import { isLoopback } from '../../launcher/loopback.ts';
 import { ownerOfPeer } from '../../launcher/socket-table.ts';
-import { eventually, start } from '../setup/cleanup.ts';
+import { afterwards, eventually, start } from '../setup/cleanup.ts';
 import { describeWith } from '../setup/requirements.ts';
 
 let server: Server;
@@ -94,6 +96,82 @@ describe.each(Object.entries(ways))('by %s', (_, ask) => {
       const socket = await accepted;
       expect(owner(socket)).toBe(user?.uid);
       socket.destroy();
+    });
+  });
+});
+
+describeWith(['Linux'], 'the socket over which the kernel is asked', () => {
+  /** Our connection of the test, as the kernel is asked for it. */
+  async function ends() {
+    const port = await listening('127.0.0.1');
+    const client = connect({ host: '127.0.0.1', port });
+    const socket = await accepted;
+    afterwards(() => void client.destroy());
+    afterwards(() => void socket.destroy());
+    const local = { address: '127.0.0.1', port: socket.remotePort as number };
+    expect(socketOwner(local, { address: '127.0.0.1', port })).toBe(process.getuid?.());
+    return { local, remote: { address: '127.0.0.1', port } };
+  }
+
+  /** Its descriptor and its port id. */
+  function netlinkSocket(): { descriptor: number; port: number } {
+    // Source: net/netlink/af_netlink.c: sk, Eth (4: NETLINK_SOCK_DIAG), Pid, …, Inode.
+    const rows = readFileSync('/proc/self/net/netlink', 'latin1').split('\n');
+    const ofDiagnosis = rows.map((row) => row.trim().split(/\s+/)).filter(([, protocol]) => protocol === '4');
+    const descriptors = readdirSync('/proc/self/fd').map(Number);
+    for (const [, , port, , , , , , , inode] of ofDiagnosis) {
+      const descriptor = descriptors.find((fd) => linkOf(fd) === `socket:[${inode}]`);
+      if (descriptor !== undefined) return { descriptor, port: Number(port) };
+    }
+    throw new Error('there is none');
+  }
+
+  function linkOf(descriptor: number): string {
+    try {
+      return readlinkSync(`/proc/self/fd/${descriptor}`);
+    } catch {
+      return '';
+    }
+  }
+
+  it('may hold the answer to an earlier question', async () => {
+    const { local, remote } = await ends();
+    // A request without what it asks for: it is answered with an error.
+    const request = Buffer.alloc(16);
+    request.writeUInt32LE(request.length, 0);
+    request.writeUInt16LE(20, 4);
+    request.writeUInt16LE(1, 6);
+    const send = libc()?.library.func('long send(int, void *, size_t, int)');
+    expect(send?.(netlinkSocket().descriptor, request, request.length, 0)).toBe(request.length);
+    expect(socketOwner(local, remote)).toBe(process.getuid?.());
+    expect(socketOwner(local, remote)).toBe(process.getuid?.());
+  });
+
+  describeWith(['root'], 'with what another process sends there', () => {
+    it('is not believed', async () => {
+      const { local, remote } = await ends();
+      const { port } = netlinkSocket();
+      const library = libc()?.library;
+      const [family, raw, diagnosis] = [16, 3, 4];
+      const other = library?.func('int socket(int, int, int)')(family, raw, diagnosis);
+      const sendto = library?.func('long sendto(int, void *, size_t, int, void *, uint32_t)');
+      const address = Buffer.alloc(12);
+      address.writeUInt16LE(family, 0);
+      address.writeUInt32LE(port, 4);
+      for (let number = 0; number < 50; number++) {
+        const forged = Buffer.alloc(88);
+        forged.writeUInt32LE(forged.length, 0);
+        forged.writeUInt16LE(20, 4);
+        forged.writeUInt32LE(number, 8);
+        forged[16 + 1] = 1;
+        forged.writeUInt16BE(local.port, 16 + 4);
+        forged.writeUInt16BE(remote.port, 16 + 6);
+        forged.writeUInt32LE(4711, 16 + 64);
+        forged.writeUInt32LE(1, 16 + 68);
+        expect(sendto?.(other, forged, forged.length, 0, address, address.length)).toBe(forged.length);
+      }
+      expect(socketOwner(local, remote)).toBe(process.getuid?.());
+      library?.func('int close(int)')(other);
     });
   });
 });
