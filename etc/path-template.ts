@@ -1,9 +1,12 @@
 import { CCAPIError } from '../proto/error.ts';
 import { type User, userWithUid } from './passwd.ts';
 
-/** Whether a text is an absolute path without empty parts, "." and "..". */
+/**
+ * Whether a text is an absolute path without empty parts, "." and "..", that can stand on a line and in a list: without
+ * control characters, since a newline in it would be another line of the launcher's answer, and without ":".
+ */
 export function isPlainPath(text: string): boolean {
-  return /^(\/[^/\0]+)+$/.test(text) && !/\/\.{1,2}(\/|$)/.test(text);
+  return /^(\/[^/:\p{Cc}]+)+$/u.test(text) && !/\/\.{1,2}(\/|$)/.test(text);
 }
 
 /** Whether a text may say where the users' directories are: an absolute path or one below `~`, one for each user. */

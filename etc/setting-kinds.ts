@@ -98,13 +98,14 @@ export const command: Kind<readonly [string, ...string[]]> = {
 /** A place for the users' directories. */
 export const absolutePath: Kind<string | undefined> = {
   // A socket's path is at most 107 bytes on Linux, and `/<uid>/S.ccapi` comes behind the directory.
-  expected: 'an absolute path of at most 80 bytes without "." and ".."',
+  expected: 'an absolute path of at most 80 bytes without "." and "..", ":" and control characters',
   parse: (text) => (isPlainPath(text) && Buffer.byteLength(text) <= 80 ? text : undefined),
 };
 
 /** The place of a user's directory. */
 export const pathTemplate: Kind<string | undefined> = {
-  expected: 'an absolute path, or one below ~, of at most 80 bytes with %u or %n in it where it is not below ~',
+  expected:
+    'an absolute path, or one below ~, of at most 80 bytes without ":" and control characters, with %u or %n in it where it is not below ~',
   parse: (text) => (isPathTemplate(text) ? text : undefined),
 };
 
