@@ -1,5 +1,6 @@
 import { closeSync, constants, openSync, readFileSync } from 'node:fs';
 import { asUser } from './identity.ts';
+import { mayHang } from './shared-file-systems.ts';
 
 /** Opens no more than the name: what it leads to is not asked, so that a FUSE or network server cannot hold this up. */
 const O_PATH = 0o10000000;
@@ -61,17 +62,12 @@ function rootsMounts(root: string): (descriptor: number) => void {
   };
 }
 
-/** Types that another host or a user's process serves: it may never answer, and other hosts may share what it holds. */
-const remoteTypes =
-  /^(nfs4?|cifs|smb3|smbfs|afs|9p|ceph|lustre|gfs2|ocfs2|glusterfs|beegfs|autofs|fuse(\..*)?|fuseblk)$/;
-
 function localMounts(): (descriptor: number) => void {
   const types = mountTypes();
   return (descriptor) => {
     const type = types.get(mountOf(descriptor) ?? '');
     // One that is not in the list was made a moment ago.
-    if (type === undefined || remoteTypes.test(type))
-      throw failure('EREMOTE', `a file system of type ${type ?? 'unknown'}`);
+    if (type === undefined || mayHang(type)) throw failure('EREMOTE', `a file system of type ${type ?? 'unknown'}`);
   };
 }
 

@@ -1,5 +1,6 @@
 import { statfsSync } from 'node:fs';
 import type { Settings } from '../etc/settings.ts';
+import { sharedFileSystem } from '../etc/shared-file-systems.ts';
 import { CCAPIError } from '../proto/error.ts';
 
 /** File systems that are memory (statfs(2), `f_type`): tmpfs and ramfs. */
@@ -9,32 +10,6 @@ const inMemory = new Set([0x01021994, 0x858458f6]);
 export function keepsIn(directory: string, persist: Settings['persist']): boolean {
   if (persist === 'auto') return process.platform === 'linux' && inMemory.has(statfsSync(directory).type >>> 0);
   return persist === 'always';
-}
-
-/**
- * File systems that several hosts can have mounted (statfs(2), `f_type`; linux/magic.h and each one's own header). 9p is
- * left out, since it is how virtual machines see their host's disk, and FUSE, since it does not tell what is behind it.
- */
-const shared: ReadonlyMap<number, string> = new Map([
-  [0x6969, 'NFS'],
-  [0x517b, 'SMB'],
-  [0xff534d42, 'CIFS'],
-  [0xfe534d42, 'SMB2'],
-  [0x5346414f, 'AFS'],
-  [0x6b414653, 'AFS'],
-  [0x73757245, 'Coda'],
-  [0x00c36400, 'Ceph'],
-  [0x0bd00bd0, 'Lustre'],
-  [0x01161970, 'GFS2'],
-  [0x7461636f, 'OCFS2'],
-  [0x47504653, 'GPFS'],
-  [0x19830326, 'BeeGFS'],
-  [0x20030528, 'OrangeFS'],
-]);
-
-/** The name of a file system that several hosts can have mounted, by its `f_type`; undefined for any other. */
-export function sharedFileSystem(type: number): string | undefined {
-  return shared.get(type >>> 0);
 }
 
 /**
