@@ -13,7 +13,6 @@ interface Kind {
 }
 
 const both = { isShared: true, mayHang: true };
-const sharedAlone = { isShared: true, mayHang: false };
 const hangsAlone = { isShared: false, mayHang: true };
 
 const kinds: readonly Kind[] = [
@@ -28,9 +27,9 @@ const kinds: readonly Kind[] = [
   { name: 'OCFS2', types: ['ocfs2'], numbers: [0x7461636f], ...both },
   { name: 'BeeGFS', types: ['beegfs'], numbers: [0x19830326], ...both },
   { name: 'GlusterFS', types: ['glusterfs'], numbers: [], ...both },
-  { name: 'Coda', types: ['coda'], numbers: [0x73757245], ...sharedAlone },
-  { name: 'GPFS', types: ['gpfs'], numbers: [0x47504653], ...sharedAlone },
-  { name: 'OrangeFS', types: ['pvfs2'], numbers: [0x20030528], ...sharedAlone },
+  { name: 'Coda', types: ['coda'], numbers: [0x73757245], ...both },
+  { name: 'GPFS', types: ['gpfs'], numbers: [0x47504653], ...both },
+  { name: 'OrangeFS', types: ['pvfs2'], numbers: [0x20030528], ...both },
   // How virtual machines see their host's disk.
   { name: '9p', types: ['9p'], numbers: [0x01021997], ...hangsAlone },
   // It does not tell what is behind it.
@@ -50,5 +49,6 @@ export function sharedFileSystem(number: number): string | undefined {
 
 /** Whether a file system may never answer, by its type in /proc/self/mountinfo. */
 export function mayHang(type: string): boolean {
-  return hanging.has(type.replace(/^fuse\..*/, 'fuse'));
+  // FUSE alone has a subtype, behind a dot: fuse.sshfs.
+  return hanging.has(type.split('.')[0] as string);
 }

@@ -31,7 +31,9 @@ it.each([
 });
 
 it.each(
-  'nfs nfs4 cifs smb3 smbfs afs 9p ceph lustre gfs2 ocfs2 glusterfs beegfs autofs fuse fuse.sshfs fuseblk'.split(' '),
+  'nfs nfs4 cifs smb3 smbfs afs 9p ceph lustre gfs2 ocfs2 glusterfs beegfs autofs fuse fuse.sshfs fuseblk fuseblk.ntfs coda gpfs pvfs2'.split(
+    ' ',
+  ),
 )('%s may never answer', (type) => {
   expect(mayHang(type)).toBe(true);
 });
