@@ -1,6 +1,6 @@
 import { basename, dirname } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { saysNobodyListens } from '../etc/is-listening.ts';
+import { meansNoListener } from '../etc/is-listening.ts';
 import { checkPrivateDirectory } from '../etc/private-directory.ts';
 import { CCAPIError } from '../proto/error.ts';
 import type { ByteStream } from './child-stream.ts';
@@ -29,7 +29,7 @@ export async function connectToWorker(given: string, uid: number): Promise<Found
     checkLength(path);
     return { socket: await connected(path), path };
   } catch (error) {
-    if (saysNobodyListens(error)) return undefined;
+    if (meansNoListener(error)) return undefined;
     if (error instanceof CCAPIError) throw error;
     throw new CCAPIError('ccErrServerUnavailable', `${given}: ${(error as Error).message}`, { cause: error });
   }

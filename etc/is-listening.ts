@@ -17,7 +17,7 @@ const noListener: ReadonlySet<string> = new Set([
 const listener: ReadonlySet<string> = new Set(['EAGAIN', 'EPROTOTYPE']);
 
 /** Whether an error of connecting to a UNIX socket says that no process listens there. */
-export function saysNobodyListens(error: unknown): boolean {
+export function meansNoListener(error: unknown): boolean {
   return noListener.has(codeOf(error));
 }
 
@@ -33,7 +33,7 @@ export function isListening(path: string): Promise<boolean> {
       resolve(true);
     });
     probe.once('error', (error) => {
-      if (saysNobodyListens(error)) resolve(false);
+      if (meansNoListener(error)) resolve(false);
       else if (listener.has(codeOf(error))) resolve(true);
       else reject(error);
     });

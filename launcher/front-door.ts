@@ -3,7 +3,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { SOCKET_NAME } from '../etc/base-directory.ts';
 import { peekByte } from '../etc/fd-passing.ts';
 import { descriptorOf, readOn, stopReading } from '../etc/host.ts';
-import { saysNobodyListens } from '../etc/is-listening.ts';
+import { meansNoListener } from '../etc/is-listening.ts';
 import type { WorkerKey } from '../proto/rendezvous.ts';
 import type { LauncherContext } from './launcher.ts';
 import type { Peer } from './peer.ts';
@@ -96,7 +96,7 @@ async function offer(
     return 'joined';
   } catch (error) {
     // The names go when a worker leaves, and outlive one that was killed.
-    if (saysNobodyListens(error) || error instanceof LinkRefused) return 'lost';
+    if (meansNoListener(error) || error instanceof LinkRefused) return 'lost';
     throw error;
   }
 }

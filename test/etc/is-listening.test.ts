@@ -5,7 +5,7 @@ import { connect, createServer } from 'node:net';
 import { join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { beforeEach, expect, inject, it } from 'vitest';
-import { isListening, saysNobodyListens } from '../../etc/is-listening.ts';
+import { isListening, meansNoListener } from '../../etc/is-listening.ts';
 import { afterwards, end, eventually, start, temporaryDirectory } from '../setup/cleanup.ts';
 import { describeWith } from '../setup/requirements.ts';
 import type { TestUser } from '../setup/test-users.ts';
@@ -40,7 +40,7 @@ describeWith(['Linux', 'socat'], 'no process listens', () => {
     make(path);
     expect(await isListening(path)).toBe(false);
     const [error] = await once(connect(path), 'error');
-    expect(saysNobodyListens(error)).toBe(true);
+    expect(meansNoListener(error)).toBe(true);
   });
 
   it('where one that was killed left its socket', async () => {
