@@ -1,4 +1,4 @@
-import { type Libc, libc } from './libc.ts';
+import { type Libc, libc, systemError } from './libc.ts';
 
 const SOL_SOCKET = 1;
 const SCM_RIGHTS = 1;
@@ -30,6 +30,7 @@ const CMSG_LENGTH = 20;
 
 interface DescriptorCalls {
   recv(socket: number, data: Buffer, length: number, flags: number): number;
+  poll(descriptors: Int32Array, count: number, milliseconds: number): number;
   sendmsg(socket: number, message: unknown, flags: number): number;
   recvmsg(socket: number, message: unknown, flags: number): number;
   getsockopt(socket: number, level: number, option: number, value: Uint32Array, length: Uint32Array): number;
@@ -51,6 +52,7 @@ function declareCalls({ koffi, library }: Libc): DescriptorCalls {
   bytes.setBigUint64(AT.iovec + 8, 1n, true);
   return {
     recv: library.func('long recv(int, void *, size_t, int)'),
+    poll: library.func('int poll(void *, ulong, int)'),
     sendmsg: library.func('long sendmsg(int, void *, int)'),
     recvmsg: library.func('long recvmsg(int, void *, int)'),
     getsockopt: library.func('int getsockopt(int, int, int, void *, void *)'),
@@ -73,27 +75,32 @@ export function canSendDescriptors(): boolean {
 }
 
 /**
- * Sends a descriptor over a UNIX socket, with the one byte that has to go beside it. False where that cannot be done, or
- * the socket does not take it: it is full, or its other end is gone. Source: unix(7), SCM_RIGHTS.
+ * Sends a descriptor over a UNIX socket, with the one byte that has to go beside it. Returns the system's error where the
+ * socket does not take it: EAGAIN while it is full, EPIPE where its other end is gone, ETOOMANYREFS where too many are on
+ * their way. Needs {@link canSendDescriptors}. Source: unix(7), SCM_RIGHTS.
  */
-export function sendDescriptor(socket: number, descriptor: number): boolean {
+export function sendDescriptor(socket: number, descriptor: number): NodeJS.ErrnoException | undefined {
   const calls = callsHere();
-  if (!calls) return false;
+  if (!calls) return Object.assign(new Error('ENOSYS: sendmsg'), { code: 'ENOSYS' });
   const { bytes } = calls;
   bytes.setBigUint64(AT.controlLength, BigInt(CONTROL_LENGTH), true);
   bytes.setBigUint64(AT.cmsg, BigInt(CMSG_LENGTH), true);
   bytes.setInt32(AT.cmsg + 8, SOL_SOCKET, true);
   bytes.setInt32(AT.cmsg + 12, SCM_RIGHTS, true);
   bytes.setInt32(AT.descriptor, descriptor, true);
-  return Number(calls.sendmsg(socket, calls.message, MSG_DONTWAIT | MSG_NOSIGNAL)) === 1;
+  const length = Number(calls.sendmsg(socket, calls.message, MSG_DONTWAIT | MSG_NOSIGNAL));
+  return length === 1 ? undefined : systemError('sendmsg');
 }
 
-/** Receives what {@link sendDescriptor} sent, marked to be closed at an exec; undefined while nothing has come. */
+/**
+ * Receives what {@link sendDescriptor} sent, marked to be closed at an exec; undefined while nothing has come. There is room
+ * for one descriptor: the kernel closes any other.
+ */
 export function receiveDescriptor(socket: number): number | undefined {
   const calls = callsHere();
   if (!calls) return undefined;
   const { bytes } = calls;
-  bytes.setBigUint64(AT.controlLength, BigInt(CONTROL_LENGTH), true);
+  bytes.setBigUint64(AT.controlLength, BigInt(CMSG_LENGTH), true);
   const length = Number(calls.recvmsg(socket, calls.message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC));
   const carries =
     bytes.getBigUint64(AT.controlLength, true) >= CMSG_LENGTH &&
@@ -126,4 +133,16 @@ export function markSocket(socket: number): void {
 export function isMarked(socket: number): boolean {
   markLength[0] = mark.byteLength;
   return callsHere()?.getsockopt(socket, SOL_SOCKET, SO_PRIORITY, mark, markLength) === 0 && mark[0] === 1;
+}
+
+const POLLHUP = 0x10;
+/** struct pollfd: the descriptor, and the events that are asked for (none) and found, 16 bits each. */
+const polled = new Int32Array(2);
+
+/** Whether the other end of a UNIX socket is closed for good, and so empty of what was sent there. Source: poll(2). */
+export function isHungUp(socket: number): boolean {
+  polled[0] = socket;
+  polled[1] = 0;
+  const count = callsHere()?.poll(polled, 1, 0) ?? 0;
+  return count > 0 && ((polled[1] >>> 16) & POLLHUP) !== 0;
 }

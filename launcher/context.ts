@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { CurrentSettings } from '../etc/current-settings.ts';
 import { canAskForPeers } from '../etc/host.ts';
 import type { Log } from '../etc/log.ts';
@@ -15,6 +16,9 @@ import { WorkerRegistry } from './worker-registry.ts';
 
 /** How often it is looked whether krb5.conf has changed, in milliseconds, while connections come. */
 const LOOK_AGAIN = 1000;
+
+/** Descriptors that are kept for all else than connections and links. */
+const RESERVE = 64;
 
 export const rootWithoutKoffi =
   'koffi is missing, or this is not Linux: a launcher of root serves no user; npm install -g --include=optional ccapi';
@@ -42,10 +46,13 @@ export interface PreparedContext extends LauncherContext {
  * is a context that could serve no client and becomes this one: it goes on counting connections and refusals. Throws 202
  * (`ccErrBadParam`) where no client can be served.
  */
-export function prepareContext(options: ContextOptions, earlier: Partial<LauncherContext> = {}): PreparedContext {
+export function prepareContext(
+  options: ContextOptions,
+  earlier: Partial<LauncherContext> = {},
+  current = new CurrentSettings(options.given),
+): PreparedContext {
   const { given, launcherUid, stays, log, spare } = options;
   if (launcherUid === 0 && !canAskForPeers()) throw new CCAPIError('ccErrBadParam', rootWithoutKoffi);
-  const current = new CurrentSettings(given);
   const settings = current.read();
   let base = chooseBase(settings, launcherUid, stays, log);
   const names = new NameService();
@@ -89,14 +96,15 @@ export function prepareContext(options: ContextOptions, earlier: Partial<Launche
  */
 export function prepareOrRefuse(options: ContextOptions): LauncherContext {
   const { given, launcherUid, log } = options;
+  // It knows which files it has found wrong.
+  const current = new CurrentSettings(given);
   try {
-    return prepareContext(options);
+    return prepareContext(options, {}, current);
   } catch (error) {
     if (!(error instanceof CCAPIError)) throw error;
     log.error(error.message);
     const refusal = new RendezvousError('config', error.message);
     const refuse = () => Promise.reject(refusal);
-    const current = new CurrentSettings(given);
     const context: LauncherContext = {
       settings: { verifyUid: true, launcherIdle: 1 },
       isPerSession: false,
@@ -112,7 +120,7 @@ export function prepareOrRefuse(options: ContextOptions): LauncherContext {
       links: new WorkerLinks({ socketOf: refuse, connectTo: refuse }),
       isNeeded: () => false,
       refresh: refresher(current, log, () => {
-        prepareContext(options, context);
+        prepareContext(options, context, current);
         return true;
       }),
     };
@@ -149,8 +157,23 @@ function fromSettings(settings: Settings): { settings: Settings; isPerSession: b
   return { settings, isPerSession: settings.scope === 'session' };
 }
 
+/** Connections are descriptors: with fewer of these than the settings allow, one uid would have them all. */
 function quotaOf({ maxLauncherConnections, maxLauncherConnectionsPerUid }: Settings): ConnectionQuota['most'] {
-  return { inAll: maxLauncherConnections, perUid: maxLauncherConnectionsPerUid };
+  const possible = Math.max(8, Math.floor((descriptorLimit() - RESERVE) / 2));
+  return {
+    inAll: Math.min(maxLauncherConnections, possible),
+    perUid: Math.min(maxLauncherConnectionsPerUid, Math.floor(possible / 4)),
+  };
+}
+
+/** How many descriptors this process may have; Node has raised that as far as it may. Source: proc_pid_limits(5). */
+function descriptorLimit(): number {
+  try {
+    const limits = readFileSync('/proc/self/limits', 'latin1');
+    return Number(/^Max open files\s+(\d+)/m.exec(limits)?.[1] ?? Number.POSITIVE_INFINITY);
+  } catch {
+    return Number.POSITIVE_INFINITY;
+  }
 }
 
 /** A base of a random name stays, unless the settings name one by now. */

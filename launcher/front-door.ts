@@ -1,6 +1,5 @@
 import type { Socket } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
-import { SOCKET_NAME } from '../etc/base-directory.ts';
 import { peekByte } from '../etc/fd-passing.ts';
 import { descriptorOf, readOn, stopReading } from '../etc/host.ts';
 import { meansNoListener } from '../etc/is-listening.ts';
@@ -24,6 +23,9 @@ const ATTEMPTS = 10;
 
 /** How long is waited before the second attempt, and how much longer each time, in milliseconds. */
 const PAUSE = 10;
+
+/** How long a connection may be on its way to a worker, in milliseconds; starting one takes 20 s at the most. */
+const PATIENCE = 25_000;
 
 const nothing = Buffer.alloc(0);
 
@@ -60,17 +62,22 @@ export async function enterFrontDoor(socket: Socket, peer: Peer, context: Launch
 
 /**
  * Gives the connection itself to the worker, and what was read of it: after that it costs what a direct one costs. The
- * launcher keeps its own descriptor until the worker says that it has taken it.
+ * launcher keeps its own descriptor until the worker says that it has taken it. A worker that was sent it shares its state,
+ * and may have made it one that blocks: from then on it is only ever offered again, or closed.
  */
 async function giveToWorker(socket: Socket, read: Buffer, key: WorkerKey, context: LauncherContext): Promise<void> {
+  const deadline = performance.now() + PATIENCE;
+  let wasSent = false;
   try {
     for (let attempt = 1; ; attempt++) {
-      const outcome = await offer(socket, read, key, context);
+      const outcome = await offer(socket, read, key, context, wasSent);
       if (outcome === 'joined') return;
       if (outcome === 'taken') break;
       if (outcome === 'refused') throw new Error('the worker refused the connection');
       if (outcome === 'silent') throw new Error('the worker took no connection within 5 s');
+      wasSent ||= outcome === 'lost';
       if (attempt === ATTEMPTS) throw new Error(`the worker ended before it took the connection, ${ATTEMPTS} times`);
+      if (performance.now() > deadline) throw new Error(`no worker took the connection within ${PATIENCE / 1000} s`);
       // One that is killed seems to be there until the kernel is done with it.
       await delay(attempt * PAUSE);
     }
@@ -85,18 +92,21 @@ async function offer(
   socket: Socket,
   read: Buffer,
   key: WorkerKey,
-  { links, log }: LauncherContext,
+  context: LauncherContext,
+  wasSent: boolean,
 ): Promise<Outcome | 'joined'> {
+  const { links } = context;
   try {
     const link = links.find(key) ?? (await links.make(key));
     if (link) return await link.offer(descriptorOf(socket), read);
-    const worker = await links.connect(key, SOCKET_NAME);
-    log.warning(`uid ${key.uid}: cannot pass the descriptor, proxying`);
-    join(socket, read, worker.socket);
+    if (wasSent) throw new Error('the worker makes no link any more');
+    const worker = await links.join(key);
+    context.refusals.add(`links of uid ${key.uid}`, () => `uid ${key.uid}: cannot pass the descriptor, proxying`);
+    join(socket, read, worker);
     return 'joined';
   } catch (error) {
     // The names go when a worker leaves, and outlive one that was killed.
-    if (meansNoListener(error) || error instanceof LinkRefused) return 'lost';
+    if (meansNoListener(error) || error instanceof LinkRefused) return 'unsent';
     throw error;
   }
 }

@@ -45,8 +45,9 @@ export class Place {
       const isOthers = process.geteuid?.() === 0 && this.uid !== 0;
       // Node connects to a path at once, within the call.
       const socket = isOthers ? useBeneath(this.way(`${this.relative}/${name}`), begin) : begin(`${this.path}/${name}`);
-      socket.once('connect', () => resolve(socket.off('error', reject)));
-      socket.once('error', reject);
+      socket.once('connect', () => resolve(socket));
+      // It stays, since a worker may end the connection at any moment.
+      socket.on('error', reject);
     });
   }
 }

@@ -171,9 +171,11 @@ export class WorkerRegistry {
   #prepareDirectory(place: Place, owner: Identity): void {
     const failed = prepareUserDirectory(place, owner, this.#options.launcherUid, this.#bounds);
     if (!failed) return;
+    this.#options.log.warning(
+      `user_space: ${failed.message}; uid ${owner.uid} shares the space of ${this.#options.base}`,
+    );
     // What this process may not do once, it may never do.
-    this.#bounds = undefined;
-    this.#options.log.warning(`user_space: ${failed.message}; users share the space of ${this.#options.base}`);
+    if (['EPERM', 'ENOSYS'].includes((failed as NodeJS.ErrnoException).code ?? '')) this.#bounds = undefined;
   }
 
   async #identity(uid: number): Promise<Identity> {

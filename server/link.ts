@@ -100,8 +100,15 @@ export class LinkPort {
       this.#log.refusal(`link: a connection of uid ${owner ?? 'unknown'} was refused`);
       return REFUSED;
     }
-    markSocket(descriptor);
-    const socket = new Socket({ fd: descriptor, readable: true, writable: true, allowHalfOpen: true });
+    let socket: Socket;
+    try {
+      markSocket(descriptor);
+      socket = new Socket({ fd: descriptor, readable: true, writable: true, allowHalfOpen: true });
+    } catch {
+      // A socket of another kind.
+      closeSync(descriptor);
+      return REFUSED;
+    }
     if (read.length > 0) socket.unshift(read);
     this.#take(socket);
     return TAKEN;
