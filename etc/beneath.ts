@@ -28,7 +28,7 @@ export interface Way {
  */
 export function useBeneath<T>(way: Way, use: (path: string, descriptor: number) => T): T {
   const { user, root, relative, mounts } = way;
-  const checkMount = mounts === 'local' ? localMounts() : rootsMounts(root);
+  const checkMount = mounts === 'local' ? localMounts() : rootsMounts(root, user.uid);
   let at = openSync(mounts === 'local' ? '/' : root, O_PATH | constants.O_DIRECTORY);
   const step = (name: string) => {
     const parent = at;
@@ -52,14 +52,37 @@ export function useBeneath<T>(way: Way, use: (path: string, descriptor: number) 
   }
 }
 
-function rootsMounts(root: string): (descriptor: number) => void {
+function rootsMounts(root: string, uid: number): (descriptor: number) => void {
   let last: string | undefined;
   return (descriptor) => {
     const mount = mountOf(descriptor);
     last ??= mount;
-    if (mount !== last && mountTypes().get(mount ?? '') !== 'tmpfs') throw failure('EXDEV', `a mount below ${root}`);
+    if (mount !== last && !isTmpfs(descriptor, mount ?? '', uid)) throw failure('EXDEV', `a mount below ${root}`);
     last = mount;
   };
+}
+
+/** Mounts of a tmpfs, by their id, each with a descriptor that keeps the id from becoming another's. */
+const knownTmpfs = new Map<string, number>();
+
+/** When the list of mounts was read in vain for a uid, at this time of `performance`. */
+const readInVain = new Map<number, number>();
+const MOST_IN_VAIN = 1000;
+
+/** How long it is not read again for that uid, in milliseconds: a user can make it long, and change it all the time. */
+const IN_VAIN = 1000;
+
+function isTmpfs(descriptor: number, mount: string, uid: number): boolean {
+  if (knownTmpfs.has(mount)) return true;
+  const now = performance.now();
+  if (now - (readInVain.get(uid) ?? Number.NEGATIVE_INFINITY) < IN_VAIN) return false;
+  if (mountTypes().get(mount) === 'tmpfs') {
+    knownTmpfs.set(mount, openSync(pathOf(descriptor), O_PATH));
+    return true;
+  }
+  if (readInVain.size >= MOST_IN_VAIN) readInVain.clear();
+  readInVain.set(uid, now);
+  return false;
 }
 
 function localMounts(): (descriptor: number) => void {

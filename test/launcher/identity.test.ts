@@ -110,9 +110,12 @@ describeWith(['root', 'Linux'], 'a way beneath a directory', () => {
   });
 
   it('enters no other file system than a tmpfs', () => {
-    expect(() => use('/', 'proc/self')).toThrow('EXDEV');
-    expect(() => use('/', 'sys/kernel')).toThrow('EXDEV');
-    expect(use('/dev', 'shm')).toBe(statSync('/dev/shm').ino);
+    // A second time without the list of mounts, which is not read again for a uid that it was read for in vain.
+    for (let time = 0; time < 2; time++) {
+      expect(use('/dev', 'shm')).toBe(statSync('/dev/shm').ino);
+      expect(() => use('/', 'proc/self')).toThrow('EXDEV');
+      expect(() => use('/', 'sys/kernel')).toThrow('EXDEV');
+    }
   });
 
   it('enters local file systems where those are allowed, and none of a network or of a process', () => {

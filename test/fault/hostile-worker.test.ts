@@ -1,0 +1,180 @@
+// A user who puts a program of their own in their worker's place: whatever it does on a link, others are served at once.
+import type { ChildProcess } from 'node:child_process';
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { beforeAll, expect, inject, it } from 'vitest';
+import { end, eventually, memory, start, temporaryDirectory, workersBelow } from '../setup/cleanup.ts';
+import { cleanEnvironment, run, sendBytes, startLauncher } from '../setup/programs.ts';
+import { describeWith } from '../setup/requirements.ts';
+import type { TestUser } from '../setup/test-users.ts';
+
+const NOOP = '0000000402000000';
+const REPLY = '000000040000000000000000';
+
+/** What the program does; `links` has, for each, what came on its two connections, once both have said which they are. */
+const attacks: Record<string, string> = {
+  // Closes its listener with connections that it has not accepted, again and again.
+  'closes its listener between two connections': `
+    for (;;) {
+      const server = listen('H.ccapi', () => {});
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1 + Math.random() * 4);
+      server.close();
+      await new Promise((resolve) => setImmediate(resolve));
+    }`,
+  'answers what is no acknowledgement': `
+    onLink(({ descriptors, lengths }) => {
+      descriptors.write(READY);
+      lengths.once('data', () => descriptors.end('x'));
+    });`,
+  'acknowledges, and closes one of the two connections': `
+    onLink(({ descriptors, lengths }) => {
+      descriptors.write(READY);
+      lengths.once('data', () => {
+        descriptors.write('+');
+        setTimeout(() => lengths.destroy(), 5);
+      });
+    });`,
+  'closes one of the two before it says that it is ready': `
+    onLink(({ descriptors, lengths }) => {
+      lengths.destroy();
+      descriptors.write(READY);
+    });`,
+  'keeps what it was sent, and ends the link': `
+    onLink(({ descriptors, lengths }) => {
+      keep(descriptors);
+      descriptors.end(READY);
+      lengths.once('data', () => lengths.destroy());
+    });`,
+  'makes a connection one that blocks, and has it carried to it': `
+    let count = 0;
+    listen('S.ccapi', (socket) => socket.on('error', () => {}).write(Buffer.alloc(8 << 20)));
+    onLink(({ descriptors, lengths }) => {
+      if (count++ > 0) return [descriptors, lengths].forEach((socket) => socket.destroy());
+      stopReading(descriptors);
+      descriptors.write(READY);
+      lengths.once('data', () => {
+        const F_SETFL = 4;
+        libc().library.func('int fcntl(int, int, int)')(receiveDescriptor(descriptorOf(descriptors)), F_SETFL, 2);
+        descriptors.destroy();
+        lengths.destroy();
+      });
+    });`,
+};
+
+/** The program around it; it replaces the sockets of the worker. */
+const program = (directory: string, attack: string) => `
+  import { createServer } from 'node:net';
+  import { rmSync } from 'node:fs';
+  import fdPassing from '${join(import.meta.dirname, '../../etc/fd-passing.ts')}';
+  import host from '${join(import.meta.dirname, '../../etc/host.ts')}';
+  import libcModule from '${join(import.meta.dirname, '../../etc/libc.ts')}';
+  const { receiveDescriptor } = fdPassing;
+  const { descriptorOf, stopReading } = host;
+  const { libc } = libcModule;
+  const READY = 'CCAPI-LINK/1 ready\\n';
+  const kept = [];
+  const keep = (socket) => { stopReading(socket); kept.push(socket); };
+  process.on('uncaughtException', () => {});
+  const listen = (name, serve) => {
+    rmSync('${directory}/' + name, { force: true });
+    return createServer({ allowHalfOpen: true }, serve).listen('${directory}/' + name);
+  };
+  const onLink = (begin) => {
+    const halves = new Map();
+    listen('H.ccapi', (socket) => socket.on('error', () => {}).once('data', (line) => {
+      const [, role, id] = String(line).trim().split(' ');
+      const half = { ...halves.get(id), [role]: socket };
+      halves.set(id, half);
+      if (half.descriptors && half.lengths) begin(half);
+    }));
+  };
+  listen('S.ccapi', (socket) => socket.on('error', () => {}).on('data', () => {}));
+  process.stdout.write('begun');
+  ${attack}`;
+
+describeWith(['root', 'Linux'], 'a program in the place of a worker', () => {
+  const [alice, bob] = inject('users') as [TestUser, TestUser];
+  let door: string;
+  let base: string;
+  let launcher: number;
+
+  beforeAll(async () => {
+    const directory = temporaryDirectory(memory);
+    [door, base] = [`${directory}/door`, `${directory}/run`];
+    const started = await startLauncher([door, `--directory=${base}`]);
+    launcher = started.launcher.pid as number;
+    for (const { uid } of [alice, bob]) {
+      expect(await sendBytes({ host: '127.0.0.1', port: started.port }, `${uid}\n`)).toContain('S.ccapi');
+    }
+    const isOf = (pid: number) =>
+      new RegExp(`^Uid:\t${alice.uid}\\b`, 'm').test(readFileSync(`/proc/${pid}/status`, 'latin1'));
+    for (const pid of workersBelow(base).filter(isOf)) process.kill(pid, 'SIGKILL');
+  });
+
+  const startProgram = async (attack: string): Promise<ChildProcess> => {
+    const node = ['--import', import.meta.resolve('tsx'), '--input-type=module'];
+    const source = program(`${base}/${alice.uid}`, attack);
+    const { uid, gid } = alice;
+    const child = start(process.execPath, [...node, '-e', source], {
+      uid,
+      gid,
+      env: cleanEnvironment(),
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
+    await new Promise((resolve) => child.stdout?.once('data', resolve));
+    return child;
+  };
+
+  /** Knocks for some seconds, eight at a time, and reads nothing. */
+  const startKnocking = ({ uid, gid }: TestUser) => {
+    const script = `const net = require('node:net');
+      const knock = () => {
+        const socket = net.connect('${door}', () => socket.write(Buffer.from('${NOOP}', 'hex')));
+        setTimeout(() => socket.destroy(), 100);
+        socket.on('error', () => {}).on('close', () => setTimeout(knock, 2));
+      };
+      for (let i = 0; i < 8; i++) knock();
+      setTimeout(() => process.exit(0), 4000);`;
+    return run(process.execPath, ['-e', script], { uid, gid });
+  };
+
+  /** Milliseconds until another user has an answer. */
+  const askAs = async ({ uid, gid }: TestUser) => {
+    const script = `const began = performance.now();
+      const ask = () => {
+        const socket = require('node:net').connect('${door}', () => socket.write(Buffer.from('${NOOP}', 'hex')));
+        socket.on('error', () => setTimeout(ask, 2)).on('data', (data) => {
+          process.stdout.write(data.toString('hex') + ' ' + (performance.now() - began));
+          process.exit(0);
+        });
+      };
+      ask();`;
+    const [reply, took] = (await run(process.execPath, ['-e', script], { uid, gid })).stdout.split(' ');
+    expect(reply).toBe(REPLY);
+    return Number(took);
+  };
+  const descriptors = () => readdirSync(`/proc/${launcher}/fd`).length;
+
+  it.each(Object.entries(attacks))('%s', { timeout: 60_000 }, async (_, attack) => {
+    await askAs(bob);
+    const before = descriptors();
+    const hostile = await startProgram(attack);
+    const knocking = startKnocking(alice);
+    const times: number[] = [];
+    let most = 0;
+    for (let i = 0; i < 12; i++) {
+      times.push(await askAs(bob));
+      most = Math.max(most, descriptors());
+    }
+    await knocking;
+    expect(Math.max(...times)).toBeLessThan(2000);
+    // Eight connections at once, each with what was made for it, and four links that are kept open.
+    expect(most).toBeLessThan(before + 60);
+    await end(hostile, 'SIGKILL');
+    await eventually(async () => {
+      // A link that is over is looked at when the next one is made.
+      await askAs(alice);
+      return descriptors() <= before + 4;
+    });
+  });
+});
