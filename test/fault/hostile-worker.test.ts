@@ -1,6 +1,6 @@
 // A user who puts a program of their own in their worker's place: whatever it does on a link, others are served at once.
 import type { ChildProcess } from 'node:child_process';
-import { readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, expect, inject, it } from 'vitest';
 import { end, eventually, memory, start, temporaryDirectory, workersBelow } from '../setup/cleanup.ts';
@@ -92,26 +92,47 @@ const program = (directory: string, attack: string) => `
   process.stdout.write('begun');
   ${attack}`;
 
+/** What the kernel says of a process; nothing where it has ended. */
+function statusOf(pid: number): string {
+  try {
+    return readFileSync(`/proc/${pid}/status`, 'latin1');
+  } catch {
+    return '';
+  }
+}
+
 describeWith(['root', 'Linux'], 'a program in the place of a worker', () => {
   const [alice, bob] = inject('users') as [TestUser, TestUser];
   let door: string;
   let base: string;
   let launcher: number;
 
+  let stderr: () => string;
+  let conf: string;
+
   beforeAll(async () => {
     const directory = temporaryDirectory(memory);
-    [door, base] = [`${directory}/door`, `${directory}/run`];
-    const started = await startLauncher([door, `--directory=${base}`]);
+    [door, base, conf] = [`${directory}/door`, `${directory}/run`, `${directory}/krb5.conf`];
+    writeFileSync(conf, '');
+    const started = await startLauncher([door, `--directory=${base}`], { env: { KRB5_CONFIG: conf } });
     launcher = started.launcher.pid as number;
+    stderr = started.stderr;
     for (const { uid } of [alice, bob]) {
       expect(await sendBytes({ host: '127.0.0.1', port: started.port }, `${uid}\n`)).toContain('S.ccapi');
     }
-    const isOf = (pid: number) =>
-      new RegExp(`^Uid:\t${alice.uid}\\b`, 'm').test(readFileSync(`/proc/${pid}/status`, 'latin1'));
-    for (const pid of workersBelow(base).filter(isOf)) process.kill(pid, 'SIGKILL');
   });
 
+  /** A worker that lives would take its names back, and a link to it would stand. */
+  const endWorker = async () => {
+    const isOf = (pid: number) => new RegExp(`^Uid:\\t${alice.uid}\\b`, 'm').test(statusOf(pid));
+    for (const pid of workersBelow(base).filter(isOf)) {
+      process.kill(pid, 'SIGKILL');
+      await eventually(() => !existsSync(`/proc/${pid}`));
+    }
+  };
+
   const startProgram = async (attack: string): Promise<ChildProcess> => {
+    await endWorker();
     const node = ['--import', import.meta.resolve('tsx'), '--input-type=module'];
     const source = program(`${base}/${alice.uid}`, attack);
     const { uid, gid } = alice;
@@ -130,7 +151,7 @@ describeWith(['root', 'Linux'], 'a program in the place of a worker', () => {
     const script = `const net = require('node:net');
       const knock = () => {
         const socket = net.connect('${door}', () => socket.write(Buffer.from('${NOOP}', 'hex')));
-        setTimeout(() => socket.destroy(), 100);
+        setTimeout(() => socket.destroy(), 20);
         socket.on('error', () => {}).on('close', () => setTimeout(knock, 2));
       };
       for (let i = 0; i < 8; i++) knock();
@@ -159,10 +180,13 @@ describeWith(['root', 'Linux'], 'a program in the place of a worker', () => {
     await askAs(bob);
     const before = descriptors();
     const hostile = await startProgram(attack);
-    const knocking = startKnocking(alice);
+    let isOver = false;
+    const knocking = startKnocking(alice).then(() => {
+      isOver = true;
+    });
     const times: number[] = [];
     let most = 0;
-    for (let i = 0; i < 12; i++) {
+    while (!isOver) {
       times.push(await askAs(bob));
       most = Math.max(most, descriptors());
     }
@@ -176,5 +200,28 @@ describeWith(['root', 'Linux'], 'a program in the place of a worker', () => {
       await askAs(alice);
       return descriptors() <= before + 4;
     });
+  });
+
+  it('is not served over a link that was being made while its user was denied', { timeout: 60_000 }, async () => {
+    const hostile = await startProgram(`
+      onLink(({ descriptors, lengths }) => {
+        process.stdout.write('linking');
+        lengths.on('data', () => descriptors.write('+'));
+        process.once('SIGUSR2', () => descriptors.write(READY));
+      });`);
+    const linking = new Promise((resolve) => hostile.stdout?.once('data', resolve));
+    const knocking = startKnocking(alice);
+    await linking;
+    writeFileSync(conf, `[ccapi]\n deny = ${alice.uid}\n`);
+    await eventually(async () => (await askAs(bob)) > 0 && stderr().includes('settings reloaded'));
+    hostile.kill('SIGUSR2');
+    await knocking;
+    // One that is given over such a link is held there, since the program takes none.
+    const script = `require('node:net').connect('${door}').on('error', () => {}).on('close', () => process.exit(0))
+        .resume().write(Buffer.from('${NOOP}', 'hex'));
+      setTimeout(() => process.exit(1), 2000);`;
+    const { uid, gid } = alice;
+    expect((await run(process.execPath, ['-e', script], { uid, gid })).code).toBe(0);
+    await end(hostile, 'SIGKILL');
   });
 });

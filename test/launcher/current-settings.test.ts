@@ -1,9 +1,12 @@
 // krb5.conf changes while a launcher runs: what it says holds for the next connection, or, if it is wrong, nothing changes.
 import { mkdirSync, renameSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
+import { setTimeout as delay } from 'node:timers/promises';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { CurrentSettings } from '../../etc/current-settings.ts';
 import { eventually, memory, temporaryDirectory } from '../setup/cleanup.ts';
-import { sendBytes, startLauncher } from '../setup/programs.ts';
+import { startInetd } from '../setup/inetd.ts';
+import { cleanEnvironment, freePort, sendBytes, startLauncher } from '../setup/programs.ts';
+import { describeWith } from '../setup/requirements.ts';
 
 const uid = process.getuid?.() as number;
 let directory: string;
@@ -102,5 +105,23 @@ describe('a launcher', () => {
     launcher.launcher.kill('SIGHUP');
     await eventually(() => lines('settings reloaded') === 1);
     expect(await ask()).toContain('is not served');
+  });
+});
+
+describeWith(['root', 'Linux', 'openbsd-inetd'], 'a launcher of inetd that starts with a wrong krb5.conf', () => {
+  it('serves once it is mended, however busy it is meanwhile', async () => {
+    const port = await freePort();
+    writeFileSync(conf, '[ccapi]\n idle_timeout = nonsense\n');
+    const env = cleanEnvironment({ KRB5_CONFIG: conf });
+    const args = [`--directory=${directory}/run`, '--launcher-idle=5'];
+    await startInetd(directory, [{ address: '127.0.0.1', port, wait: true }], args, { env });
+    const ask = () => sendBytes({ host: '127.0.0.1', port }, `${uid}\n`);
+    expect(await ask()).toContain(`${conf}:2: idle_timeout`);
+    replace('[ccapi]\n');
+    // Never idle for the second after which it would leave.
+    for (const until = performance.now() + 4000; performance.now() < until; await delay(300)) {
+      if ((await ask()).includes('S.ccapi')) return;
+    }
+    expect(await ask()).toContain('S.ccapi');
   });
 });
