@@ -135,6 +135,17 @@ export function isMarked(socket: number): boolean {
   return callsHere()?.getsockopt(socket, SOL_SOCKET, SO_PRIORITY, mark, markLength) === 0 && mark[0] === 1;
 }
 
+const received = Buffer.alloc(65_536);
+
+/** What a socket has received by now, up to 64 KiB; empty where that is nothing, and where it ended. Source: recv(2). */
+export function receiveBytes(socket: number): Buffer {
+  const length = Number(callsHere()?.recv(socket, received, received.length, MSG_DONTWAIT) ?? -1);
+  if (length <= 0) return Buffer.alloc(0);
+  const bytes = Buffer.from(received.subarray(0, length));
+  received.fill(0, 0, length);
+  return bytes;
+}
+
 const POLLHUP = 0x10;
 /** struct pollfd: the descriptor, and the events that are asked for (none) and found, 16 bits each. */
 const polled = new Int32Array(2);

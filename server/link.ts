@@ -1,7 +1,7 @@
 import { closeSync } from 'node:fs';
 import { createServer, Socket } from 'node:net';
 import { HAND_OVER_NAME } from '../etc/base-directory.ts';
-import { markSocket, receiveDescriptor } from '../etc/fd-passing.ts';
+import { markSocket, receiveBytes, receiveDescriptor } from '../etc/fd-passing.ts';
 import { descriptorOf, peerCredentials, stopReading } from '../etc/host.ts';
 import type { Log } from '../etc/log.ts';
 import {
@@ -109,7 +109,9 @@ export class LinkPort {
       closeSync(descriptor);
       return REFUSED;
     }
-    if (read.length > 0) socket.unshift(read);
+    // Its request is there, or the launcher would not have sent it yet: it need not go once round the event loop.
+    const first = read.length > 0 ? read : receiveBytes(descriptor);
+    if (first.length > 0) socket.unshift(first);
     this.#take(socket);
     return TAKEN;
   }

@@ -1,9 +1,9 @@
 // A user who puts a program of their own in their worker's place: whatever it does on a link, others are served at once.
 import type { ChildProcess } from 'node:child_process';
-import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, expect, inject, it } from 'vitest';
-import { end, eventually, memory, start, temporaryDirectory, workersBelow } from '../setup/cleanup.ts';
+import { end, eventually, hasEnded, memory, start, temporaryDirectory, workersBelow } from '../setup/cleanup.ts';
 import { cleanEnvironment, run, sendBytes, startLauncher } from '../setup/programs.ts';
 import { describeWith } from '../setup/requirements.ts';
 import type { TestUser } from '../setup/test-users.ts';
@@ -127,7 +127,7 @@ describeWith(['root', 'Linux'], 'a program in the place of a worker', () => {
     const isOf = (pid: number) => new RegExp(`^Uid:\\t${alice.uid}\\b`, 'm').test(statusOf(pid));
     for (const pid of workersBelow(base).filter(isOf)) {
       process.kill(pid, 'SIGKILL');
-      await eventually(() => !existsSync(`/proc/${pid}`));
+      await eventually(() => hasEnded(pid));
     }
   };
 

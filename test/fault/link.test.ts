@@ -1,12 +1,21 @@
 // The link between launcher and worker breaks with connections on it: clients at the door see a delay at most.
 import type { ChildProcess } from 'node:child_process';
-import { existsSync, readdirSync } from 'node:fs';
+import { readdirSync } from 'node:fs';
 import { connect } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import { beforeAll, describe, expect, inject, it } from 'vitest';
 import { isListening } from '../../etc/is-listening.ts';
 import { greeting } from '../../proto/link.ts';
-import { end, eventually, memory, processesOf, start, temporaryDirectory, workersBelow } from '../setup/cleanup.ts';
+import {
+  end,
+  eventually,
+  hasEnded,
+  memory,
+  processesOf,
+  start,
+  temporaryDirectory,
+  workersBelow,
+} from '../setup/cleanup.ts';
 import { frontDoorRequirements, startFrontDoor } from '../setup/front-door.ts';
 import { run, sendBytes, startLauncher } from '../setup/programs.ts';
 import { describeWith } from '../setup/requirements.ts';
@@ -153,7 +162,7 @@ describeWith(['root', 'Linux'], 'a worker that makes no link', () => {
     expect(await sendBytes({ host: '127.0.0.1', port }, `${alice.uid}\n`)).toContain('S.ccapi');
     const [real] = workersBelow(base) as [number];
     process.kill(real, 'SIGKILL');
-    await eventually(() => !existsSync(`/proc/${real}`));
+    await eventually(() => hasEnded(real));
     const old = await startOldWorker(`${base}/${alice.uid}`, alice);
     for (let time = 0; time < 3; time++) expect(await askAs(alice, door)).toBe(REPLY);
     expect(stderr()).toContain(`uid ${alice.uid}: cannot pass the descriptor, proxying`);

@@ -10,7 +10,7 @@ import {
   unlinkSync,
 } from 'node:fs';
 import { beforeAll, describe, expect, inject, it } from 'vitest';
-import { eventually, temporaryDirectory, workersBelow } from '../setup/cleanup.ts';
+import { eventually, hasEnded, temporaryDirectory, workersBelow } from '../setup/cleanup.ts';
 import { startInetd } from '../setup/inetd.ts';
 import { ccapi, freePort, type Outcome, run, sendBytes } from '../setup/programs.ts';
 import { describeWith } from '../setup/requirements.ts';
@@ -111,8 +111,9 @@ describeWith(['root', 'Linux', 'openbsd-inetd', 'socat', 'netcat-openbsd'], 'a s
         },
       ],
     ])('cannot have root act on %s', async (_, plant) => {
-      for (const pid of workersBelow(base)) process.kill(pid, 'SIGKILL');
-      await eventually(() => workersBelow(base).length === 0);
+      const pids = workersBelow(base);
+      for (const pid of pids) process.kill(pid, 'SIGKILL');
+      await eventually(() => pids.every(hasEnded));
       renameSync(own(), `${own()}.kept`);
       plant();
       const { stdout } = await sh(alice, `echo CCAPI/1 uid=${alice.uid} | nc.openbsd 127.0.0.1 ${port}`);
@@ -123,8 +124,9 @@ describeWith(['root', 'Linux', 'openbsd-inetd', 'socat', 'netcat-openbsd'], 'a s
     });
 
     it('cannot have the worker write where a link leads', async () => {
-      for (const pid of workersBelow(base)) process.kill(pid, 'SIGKILL');
-      await eventually(() => workersBelow(base).length === 0);
+      const pids = workersBelow(base);
+      for (const pid of pids) process.kill(pid, 'SIGKILL');
+      await eventually(() => pids.every(hasEnded));
       const elsewhere = mkdtempSync(`${base}/../elsewhere-`);
       chownSync(elsewhere, alice.uid, alice.gid);
       await sh(alice, `mv ${own()}/caches ${own()}/real && ln -s ${elsewhere} ${own()}/caches`);

@@ -99,15 +99,30 @@ export async function endWorkersBelow(path: string): Promise<void> {
   await endAll(() => workersBelow(path));
 }
 
+/**
+ * Whether a process has ended and closed what it had open. One that is being killed has no command line any more, and
+ * still takes connections.
+ */
+export function hasEnded(pid: number): boolean {
+  try {
+    const status = readFileSync(`/proc/${pid}/status`, 'latin1');
+    // Its first thread may have ended before the others, which share what is open.
+    return /^State:\t[ZX]/m.test(status) && /^Threads:\t[01]$/m.test(status);
+  } catch {
+    return true;
+  }
+}
+
 async function endAll(running: () => number[]): Promise<void> {
-  for (const pid of running()) {
+  const pids = running();
+  for (const pid of pids) {
     try {
       process.kill(pid);
     } catch {
       // It has ended by itself.
     }
   }
-  await eventually(() => running().length === 0);
+  await eventually(() => running().length === 0 && pids.every(hasEnded));
 }
 
 function commandLine(pid: number): string[] {

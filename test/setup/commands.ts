@@ -1,6 +1,6 @@
 import { statSync } from 'node:fs';
 import { createInterface } from 'node:readline';
-import { eventually, start, workersBelow } from './cleanup.ts';
+import { eventually, hasEnded, start, workersBelow } from './cleanup.ts';
 import type { FrontDoor } from './front-door.ts';
 import { heimdal } from './heimdal.ts';
 import { ccapi, cleanEnvironment, type Outcome, programs } from './programs.ts';
@@ -58,8 +58,9 @@ export function workersOf(machine: FrontDoor, uid: number): number[] {
 
 /** Ends a user's workers and waits until they are gone. */
 export async function kill(machine: FrontDoor, uid: number, signal: NodeJS.Signals = 'SIGKILL'): Promise<void> {
-  for (const pid of workersOf(machine, uid)) process.kill(pid, signal);
-  await eventually(() => workersOf(machine, uid).length === 0);
+  const pids = workersOf(machine, uid);
+  for (const pid of pids) process.kill(pid, signal);
+  await eventually(() => pids.every(hasEnded));
 }
 
 function ownerOf(pid: number): number | undefined {
