@@ -91,6 +91,8 @@ function asTable({ what, of }: Figures): string {
   const ours = of.get('ccapi') ?? [];
   const lines = [...of].map(([name, samples]) => {
     const budget = budgets[what]?.[name];
+    // One that has given up has none.
+    if (samples.length === 0) return `| ${name} | – | – |  |`;
     const ratio = name === 'ccapi' ? '' : `${(median(ours) / median(samples)).toFixed(2)}×`;
     return `| ${name} | ${median(samples).toFixed(0)} µs | ${ratio} | ${budget ? `≤ ${budget}×` : ''} |`;
   });
