@@ -34,7 +34,8 @@ describeWith(['root', 'Linux'], 'a worker that acknowledges nothing', () => {
 
   /** Asks at the door, again where the queue is full, as a blocking connect(2) would wait. */
   const knock = ({ uid, gid }: TestUser) => {
-    const script = `const knock = () => require('node:net').connect('${door}')
+    const script = `setTimeout(() => process.exit(1), 10_000);
+      const knock = () => require('node:net').connect('${door}')
         .on('data', () => process.exit(0)).on('end', () => process.exit(1)).on('error', () => setTimeout(knock, 5))
         .write(Buffer.from('${NOOP}', 'hex'));
       knock();`;

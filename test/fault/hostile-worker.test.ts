@@ -161,7 +161,8 @@ describeWith(['root', 'Linux'], 'a program in the place of a worker', () => {
 
   /** Milliseconds until another user has an answer. */
   const askAs = async ({ uid, gid }: TestUser) => {
-    const script = `const began = performance.now();
+    const script = `setTimeout(() => process.exit(1), 10_000);
+      const began = performance.now();
       const ask = () => {
         const socket = require('node:net').connect('${door}', () => socket.write(Buffer.from('${NOOP}', 'hex')));
         socket.on('error', () => setTimeout(ask, 2)).on('data', (data) => {
