@@ -118,7 +118,7 @@ async function main(): Promise<void> {
 }
 
 /**
- * The worker of the first user starts beside this launcher, and waits until it is told whose it is: it reads nothing before.
+ * The worker of the first user starts beside this launcher, and waits until it is told its user: it reads nothing before.
  * With one processor they would only get in each other's way.
  */
 async function startFirstWorker(given: SettingTexts): Promise<WaitingWorker | undefined> {

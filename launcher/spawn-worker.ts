@@ -27,7 +27,7 @@ export interface Assignment {
 export class WaitingWorker {
   /** Resolves when the process has ended. */
   readonly exited: Promise<void>;
-  /** What it was started with: it is the worker of those users whose worker would be started with the same. */
+  /** What it was started with: it can become the worker of a user that is started with the same. */
   readonly args: readonly string[];
   readonly #child: ChildProcess;
   #uid: number | undefined;

@@ -228,7 +228,7 @@ export class WorkerRegistry {
     if (spare) this.#keep(spare);
   }
 
-  /** Ends a spare that the next user's worker would not be like. It reads krb5.conf only once it knows whose it is. */
+  /** Ends a spare that the next user's worker would not be like. It reads krb5.conf only once it knows its user. */
   #checkSpare(): void {
     const isAlike = String(this.#spare?.args) === String(this.#arguments);
     if (isAlike && this.#options.settings.scope === 'user') return;

@@ -37,7 +37,7 @@ export class LinkPort {
   readonly #take: Take;
   readonly #log: Log;
   readonly #uid = process.getuid?.() as number;
-  /** Connections whose other half has not said yet which it is. */
+  /** First halves of links, until the second has said which it is. */
   readonly #halves = new Map<string, Socket>();
   readonly #links = new Set<Link>();
   #socket: PublicSocket | undefined;
