@@ -57,6 +57,7 @@ export class WaitingWorker {
    */
   async assign(assignment: Assignment, deadline: number): Promise<void> {
     const { uid } = assignment;
+    if (this.#uid !== undefined) throw new Error(`this worker is that of uid ${this.#uid}`);
     this.#uid = uid;
     const said = readLine(this.#child, deadline);
     this.#child.stdin?.end(`${JSON.stringify(assignment)}\n`);

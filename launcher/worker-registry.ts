@@ -41,7 +41,7 @@ export interface RegistryOptions {
 /** The workers of all users: finds one, or starts it. */
 export class WorkerRegistry {
   #options: RegistryOptions;
-  #arguments: string[];
+  #arguments: string[] = [];
   readonly #starting = new Map<string, Promise<void>>();
   readonly #places = new Map<number, Place>();
   /** How many workers that this launcher has started a uid has; with `scope = session` one for each session. */
@@ -53,21 +53,16 @@ export class WorkerRegistry {
 
   constructor(options: RegistryOptions) {
     this.#options = options;
-    this.#bounds = spaceBounds(options.settings.userSpace);
-    this.#arguments = settingArguments({ ...options.given, directory: options.base });
     if (options.spare) this.#keep(options.spare);
-    this.#checkSpare();
+    this.configure(options);
   }
 
   /** Goes by other settings from here on. Workers that run are found where they are, if their directories are the same. */
   configure({ base, settings }: Pick<RegistryOptions, 'base' | 'settings'>): void {
-    const options = { ...this.#options, base, settings };
-    this.#options = options;
+    this.#options = { ...this.#options, base, settings };
     this.#places.clear();
-    this.#bounds = spaceBounds(options.settings.userSpace);
-    this.#arguments = settingArguments({ ...options.given, directory: options.base });
-    this.#checkSpare();
-    if (options.spare) this.#keep(options.spare);
+    this.#bounds = spaceBounds(settings.userSpace);
+    this.#arguments = settingArguments({ ...this.#options.given, directory: base });
     this.#checkSpare();
   }
 

@@ -1,12 +1,13 @@
 // krb5.conf changes while a launcher runs: what it says holds for the next connection, or, if it is wrong, nothing changes.
 import { mkdirSync, renameSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
-import { beforeEach, describe, expect, it } from 'vitest';
+import { beforeEach, describe, expect, inject, it } from 'vitest';
 import { CurrentSettings } from '../../etc/current-settings.ts';
-import { eventually, memory, temporaryDirectory } from '../setup/cleanup.ts';
+import { eventually, hasEnded, memory, temporaryDirectory, workersBelow } from '../setup/cleanup.ts';
 import { startInetd } from '../setup/inetd.ts';
 import { cleanEnvironment, freePort, sendBytes, startLauncher } from '../setup/programs.ts';
 import { describeWith } from '../setup/requirements.ts';
+import type { TestUser } from '../setup/test-users.ts';
 
 const uid = process.getuid?.() as number;
 let directory: string;
@@ -123,5 +124,30 @@ describeWith(['root', 'Linux', 'openbsd-inetd'], 'a launcher of inetd that start
       if ((await ask()).includes('S.ccapi')) return;
     }
     expect(await ask()).toContain('S.ccapi');
+  });
+});
+
+describeWith(['root', 'Linux', 'openbsd-inetd'], 'a launcher of inetd that has read its settings anew', () => {
+  const [alice, bob] = inject('users') as [TestUser, TestUser];
+
+  it('leaves the workers that run to their users, also the one that was started beside it', async () => {
+    const port = await freePort();
+    writeFileSync(conf, '[ccapi]\n');
+    const env = cleanEnvironment({ KRB5_CONFIG: conf });
+    const base = `${directory}/run`;
+    const args = [`--directory=${base}`, '--launcher-idle=100'];
+    await startInetd(directory, [{ address: '127.0.0.1', port, wait: true }], args, { env });
+    const ask = (asked: number) => sendBytes({ host: '127.0.0.1', port }, `${asked}\n`);
+    expect(await ask(alice.uid)).toContain('S.ccapi');
+    const [first] = workersBelow(base) as [number];
+    for (const change of [' deny = 4000000000\n', ' scope = session\n', '']) {
+      replace(`[ccapi]\n${change} deny = ${uid}\n`);
+      await eventually(async () => (await ask(uid)).includes('is not served'));
+      expect(await ask(bob.uid)).toContain('S.ccapi');
+      replace(`[ccapi]\n${change}`);
+      await eventually(async () => (await ask(uid)).includes('S.ccapi'));
+      expect(await ask(bob.uid)).toContain('S.ccapi');
+      expect(hasEnded(first)).toBe(false);
+    }
   });
 });
