@@ -60,7 +60,11 @@ describeWith(['root', 'Linux', 'openbsd-inetd', 'netcat-openbsd'], 'a launcher u
     const directory = temporaryDirectory(memory);
     base = `${directory}/run`;
     port = await freePort();
-    await startInetd(directory, [{ address: '127.0.0.1', port, wait: true }], [`--directory=${base}`]);
+    await startInetd(
+      directory,
+      [{ address: '127.0.0.1', port, wait: true }],
+      [`--directory=${base}`, '--max-launcher-connections=1000', '--max-launcher-connections-per-uid=200'],
+    );
   });
 
   const ask = (user: TestUser) =>
@@ -77,7 +81,7 @@ describeWith(['root', 'Linux', 'openbsd-inetd', 'netcat-openbsd'], 'a launcher u
 
   it('answers one user while another comes 500 times at once, most of them without ever saying anything', async () => {
     expect((await ask(bob)).stdout).toBe(path(bob));
-    // As many as one uid may have, so some of those who do ask are turned away, and may come again.
+    // 200 are as many as one uid may have here, so some of the clients that do ask are turned away, and may come again.
     const come = `for (let i = 0; i < 200; i++) require('node:net').connect(${port}, '127.0.0.1').on('error', () => {});
       process.stdin.resume().on('end', () => process.exit(0));`;
     const { uid, gid } = alice;

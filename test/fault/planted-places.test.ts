@@ -32,7 +32,7 @@ describeWith(['root', 'Linux'], 'the server of a user', () => {
   afterEach(() => machine.end());
 
   describe('on a machine without a launcher of root’s', () => {
-    it('is not looked for behind a port of another user’s, to whom nothing is told', async () => {
+    it('is not looked for behind a port of another user’s, which is told nothing', async () => {
       const answer = `CCAPI/1 ok path=/tmp/bob/${alice.uid}/S.ccapi\n`;
       const planted = await machine.startNode(bob, ['-e', listening("7789, '127.0.0.1'", answer)]);
       expect(await path(withRuntime)).toBe(`${runtime}/ccapi/${alice.uid}/S.ccapi\n`);

@@ -33,7 +33,8 @@ describeWith(['root', 'Linux'], 'a launcher that six uids of one person fill', (
   beforeAll(async () => {
     const directory = temporaryDirectory(memory);
     door = `${directory}/door`;
-    const { launcher, ...listening } = await startLauncher([door, `--directory=${directory}/run`]);
+    const limits = ['--max-launcher-connections=1000', '--max-launcher-connections-per-uid=200'];
+    const { launcher, ...listening } = await startLauncher([door, `--directory=${directory}/run`, ...limits]);
     port = listening.port;
     attacked = launcher.pid as number;
     // A first start of the worker is no part of what is measured.
