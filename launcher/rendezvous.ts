@@ -1,4 +1,5 @@
 import { finished, type Readable, type Writable } from 'node:stream';
+import { escapedJSON } from '../etc/escape.ts';
 import type { Log } from '../etc/log.ts';
 import {
   isBare,
@@ -53,7 +54,7 @@ export async function rendezvous(stream: Stream, peer: Peer, options: Rendezvous
     const line = await readLine(stream.input);
     options.onLine?.();
     bare = isBare(line);
-    if (line === SETTINGS_REQUEST) answer = settingsReplyLine(options.report());
+    if (line === SETTINGS_REQUEST) answer = settingsReplyLine(escapedJSON(options.report()));
     else answer = replyLine(bare, { path: await findWorker(line, peer, options) });
   } catch (error) {
     const refusal = asRefusal(error, options);

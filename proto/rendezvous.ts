@@ -108,12 +108,8 @@ export function replyLine(bare: boolean, answer: { path: string } | RendezvousEr
   return bare ? `error: ${text}\n` : `CCAPI/1 error code=${answer.code} message=${text}\n`;
 }
 
-/** The answer to {@link SETTINGS_REQUEST}, with its newline. JSON has no other, and here no character beyond ASCII. */
-export function settingsReplyLine(report: SettingsReport): string {
-  const json = JSON.stringify(report).replace(
-    /[\x7f-\uffff]/g,
-    (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`,
-  );
+/** The answer to {@link SETTINGS_REQUEST}, with its newline; `json` is a {@link SettingsReport} in one line. */
+export function settingsReplyLine(json: string): string {
   return `CCAPI/1 ok settings=${json}\n`;
 }
 

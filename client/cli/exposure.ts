@@ -30,10 +30,19 @@ function sharedSpace(base: string): Exposure[] {
   const device = deviceOf(base);
   if (device === undefined || device !== deviceOf('/run') || device === deviceOf('/')) return [];
   const mounts = new Set(linesOf('/proc/self/mountinfo').map((line) => line.split(' ')[4]));
-  const users = readdirSync(base).filter((name) => /^[1-9]\d*$/.test(name));
+  const users = namesIn(base).filter((name) => /^[1-9]\d*$/.test(name));
   if (users.length > 0 && users.every((name) => mounts.has(`${base}/${name}`))) return [];
   const says = `${base} shares the space of /run, which a user could fill: see user_space in ccapi.conf(5)`;
   return [{ what: 'space', says }];
+}
+
+/** The names in a directory; none where it is closed to this user. */
+function namesIn(directory: string): string[] {
+  try {
+    return readdirSync(directory);
+  } catch {
+    return [];
+  }
 }
 
 function deviceOf(path: string): number | undefined {
