@@ -79,7 +79,10 @@ export function isPortOpen(port: number): Promise<boolean> {
   });
 }
 
-/** Sends bytes to an address and returns all that comes back until the other end closes. */
+/**
+ * Sends bytes to an address and returns all that is received until the other end closes. An end that closes before it
+ * has read them (EPIPE) is no error.
+ */
 export function sendBytes(
   address: { host: string; port: number } | { path: string },
   bytes: string | Buffer,
@@ -87,12 +90,12 @@ export function sendBytes(
 ): Promise<string> {
   return new Promise((resolve, reject) => {
     let received = '';
-    const socket = connect(address, () => socket.write(bytes));
+    const socket = connect(address, () => bytes.length > 0 && socket.write(bytes));
     socket.setEncoding('latin1').on('data', (chunk: string) => {
       received += chunk;
       if (received.length >= enough) socket.destroy();
     });
-    socket.once('error', reject);
+    socket.once('error', (error: NodeJS.ErrnoException) => error.code !== 'EPIPE' && reject(error));
     socket.once('close', () => resolve(received));
   });
 }
