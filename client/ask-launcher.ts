@@ -2,6 +2,7 @@ import { spawn } from 'node:child_process';
 import { connect } from 'node:net';
 import type { Readable, Writable } from 'node:stream';
 import { type Loopback, listenerUids } from '../etc/listener-owner.ts';
+import { monotonic } from '../etc/monotonic.ts';
 import {
   MAX_LINE,
   MAX_SETTINGS_REPLY,
@@ -122,7 +123,7 @@ async function ask<T>(
   deadline: number,
   check: () => void,
 ): Promise<T | undefined> {
-  const started = performance.now();
+  const started = monotonic();
   const socket = connect({ host, port });
   // A listener that accepts nothing keeps a connection waiting for minutes once its queue is full.
   const late = () => socket.destroy(new RendezvousError(NO_LAUNCHER, `no connection within ${deadline / 1000} s`));
@@ -134,7 +135,7 @@ async function ask<T>(
     });
     clearTimeout(timer);
     check();
-    return await exchange(socket, socket, question, Math.max(deadline - (performance.now() - started), 1));
+    return await exchange(socket, socket, question, Math.max(deadline - (monotonic() - started), 1));
   } catch (error) {
     if (isNobodyThere(error)) return undefined;
     throw error;

@@ -3,6 +3,7 @@ import { connect, type Socket } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import { MAX_SOCKET_PATH } from '../etc/base-directory.ts';
 import { asUser } from '../etc/identity.ts';
+import { monotonic } from '../etc/monotonic.ts';
 import { checkUnreplaceableFile } from '../etc/private-directory.ts';
 import { CCAPIError } from '../proto/error.ts';
 
@@ -43,11 +44,11 @@ const LOOK_AGAIN = 20;
  * root goes there with no more rights than that user has.
  */
 export async function connected(path: string, uid?: number): Promise<Socket> {
-  for (const deadline = performance.now() + QUEUE_DEADLINE; ; await delay(LOOK_AGAIN)) {
+  for (const deadline = monotonic() + QUEUE_DEADLINE; ; await delay(LOOK_AGAIN)) {
     try {
       return await connectedAtOnce(path, uid);
     } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'EAGAIN' || performance.now() > deadline) throw error;
+      if ((error as NodeJS.ErrnoException).code !== 'EAGAIN' || monotonic() > deadline) throw error;
     }
   }
 }

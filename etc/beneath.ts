@@ -1,5 +1,6 @@
 import { closeSync, constants, openSync, readFileSync } from 'node:fs';
 import { asUser } from './identity.ts';
+import { monotonic } from './monotonic.ts';
 import { mayHang } from './shared-file-systems.ts';
 
 /** Opens no more than the name: what it leads to is not asked, so that a FUSE or network server cannot hold this up. */
@@ -74,7 +75,7 @@ const IN_VAIN = 1000;
 
 function isTmpfs(descriptor: number, mount: string, uid: number): boolean {
   if (knownTmpfs.has(mount)) return true;
-  const now = performance.now();
+  const now = monotonic();
   if (now - (readInVain.get(uid) ?? Number.NEGATIVE_INFINITY) < IN_VAIN) return false;
   if (mountTypes().get(mount) === 'tmpfs') {
     knownTmpfs.set(mount, openSync(pathOf(descriptor), O_PATH));

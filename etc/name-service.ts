@@ -1,5 +1,6 @@
 import { readFileSync, statSync } from 'node:fs';
 import type { AccessRule, Membership, NameService as Names } from './access-rules.ts';
+import { monotonic } from './monotonic.ts';
 import { databases, type Group, type User } from './passwd.ts';
 
 /** How long `getent` may take, in milliseconds. */
@@ -100,7 +101,7 @@ export class NameService implements Names<Promise<Membership>> {
   async #ask(database: keyof typeof databases, key: string): Promise<User | Group | undefined> {
     const name = `${database} ${key}`;
     const known = this.#answers.get(name);
-    const age = known ? performance.now() - known.at : Number.POSITIVE_INFINITY;
+    const age = known ? monotonic() - known.at : Number.POSITIVE_INFINITY;
     if (known && age < (known.entry ? FOUND : NOT_FOUND)) return known.entry;
     let asking = this.#asking.get(name);
     if (!asking) {
@@ -132,7 +133,7 @@ export class NameService implements Names<Promise<Membership>> {
 
   #keep(name: string, entry: User | Group | undefined): void {
     this.#answers.delete(name);
-    this.#answers.set(name, { entry, at: performance.now() });
+    this.#answers.set(name, { entry, at: monotonic() });
     const [oldest] = this.#answers.keys();
     if (this.#answers.size > MOST_KEPT) this.#answers.delete(oldest as string);
   }
@@ -152,7 +153,7 @@ class LocalFile<Entry> {
   }
 
   find(key: string): Entry | undefined {
-    const now = performance.now();
+    const now = monotonic();
     if (now - this.#lookedAt >= LOOK_AGAIN) {
       this.#lookedAt = now;
       try {

@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { CurrentSettings } from '../etc/current-settings.ts';
 import { canAskForPeers } from '../etc/host.ts';
 import type { Log } from '../etc/log.ts';
+import { monotonic } from '../etc/monotonic.ts';
 import { NameService } from '../etc/name-service.ts';
 import type { Settings, SettingTexts } from '../etc/settings.ts';
 import { CCAPIError } from '../proto/error.ts';
@@ -134,10 +135,10 @@ function refresher(
   log: Log,
   apply: (settings: Settings) => boolean,
 ): LauncherContext['refresh'] {
-  let lookedAt = performance.now();
+  let lookedAt = monotonic();
   let fault: string | undefined;
   return (isAsked = false) => {
-    const now = performance.now();
+    const now = monotonic();
     if (!isAsked && now - lookedAt < LOOK_AGAIN) return;
     lookedAt = now;
     if (!isAsked && !current.hasChanged()) return;

@@ -3,6 +3,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { peekByte } from '../etc/fd-passing.ts';
 import { descriptorOf, readOn, stopReading } from '../etc/host.ts';
 import { meansNoListener } from '../etc/is-listening.ts';
+import { monotonic } from '../etc/monotonic.ts';
 import type { WorkerKey } from '../proto/rendezvous.ts';
 import type { LauncherContext } from './launcher.ts';
 import type { Peer } from './peer.ts';
@@ -66,7 +67,7 @@ export async function enterFrontDoor(socket: Socket, peer: Peer, context: Launch
  * and may have made it one that blocks: from then on it is only ever offered again, or closed.
  */
 async function giveToWorker(socket: Socket, read: Buffer, key: WorkerKey, context: LauncherContext): Promise<void> {
-  const deadline = performance.now() + PATIENCE;
+  const deadline = monotonic() + PATIENCE;
   let wasSent = false;
   try {
     for (let attempt = 1; ; attempt++) {
@@ -77,7 +78,7 @@ async function giveToWorker(socket: Socket, read: Buffer, key: WorkerKey, contex
       if (outcome === 'silent') throw new Error('the worker took no connection within 5 s');
       wasSent ||= outcome === 'lost';
       if (attempt === ATTEMPTS) throw new Error(`the worker ended before it took the connection, ${ATTEMPTS} times`);
-      if (performance.now() > deadline) throw new Error(`no worker took the connection within ${PATIENCE / 1000} s`);
+      if (monotonic() > deadline) throw new Error(`no worker took the connection within ${PATIENCE / 1000} s`);
       // One that is killed seems to be there until the kernel is done with it.
       await delay(attempt * PAUSE);
     }

@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import type { Socket } from 'node:net';
 import { isHungUp, isMarked, sendDescriptor } from '../etc/fd-passing.ts';
 import { descriptorOf, stopReading } from '../etc/host.ts';
+import { monotonic } from '../etc/monotonic.ts';
 import { greeting, LENGTH_SIZE, type LinkRole, READY, REFUSED, TAKEN } from '../proto/link.ts';
 
 /** How many descriptors may be on their way at once. */
@@ -98,7 +99,7 @@ export class WorkerLink {
   offer(descriptor: number, read: Buffer): Promise<Outcome> {
     return new Promise((settle, fail) => {
       if (!this.isOpen) return settle('unsent');
-      this.#waiting.push({ descriptor, read, deadline: performance.now() + ACKNOWLEDGEMENT, settle, fail });
+      this.#waiting.push({ descriptor, read, deadline: monotonic() + ACKNOWLEDGEMENT, settle, fail });
       this.#timer ??= setTimeout(() => this.#checkDeadline(), ACKNOWLEDGEMENT);
       this.#sendWaiting();
     });
@@ -156,7 +157,7 @@ export class WorkerLink {
     this.#timer = undefined;
     const oldest = this.#sent[0] ?? this.#waiting[0];
     if (!oldest) return;
-    const left = oldest.deadline - performance.now();
+    const left = oldest.deadline - monotonic();
     if (left > 0) this.#timer = setTimeout(() => this.#checkDeadline(), Math.ceil(left));
     else this.#end('silent');
   }

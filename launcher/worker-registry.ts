@@ -4,6 +4,7 @@ import { decideAccess } from '../etc/access-rules.ts';
 import { MAX_SOCKET_PATH, SOCKET_NAME, sessionDirectory } from '../etc/base-directory.ts';
 import { type Identity, NO_GROUP } from '../etc/identity.ts';
 import type { Log } from '../etc/log.ts';
+import { monotonic } from '../etc/monotonic.ts';
 import { type NameService, NameServiceError } from '../etc/name-service.ts';
 import type { User } from '../etc/passwd.ts';
 import { NO_SESSION } from '../etc/session.ts';
@@ -145,7 +146,7 @@ export class WorkerRegistry {
     const owner = await askNames(() => this.#identity(uid));
     if (settings.pathTemplate === undefined) prepareBaseDirectory(base, launcherUid);
     const userPlace = await this.#userPlace(uid);
-    const deadline = performance.now() + START_DEADLINE;
+    const deadline = monotonic() + START_DEADLINE;
     for (;;) {
       const unlock = this.#lock(userPlace);
       if (unlock) {
@@ -158,7 +159,7 @@ export class WorkerRegistry {
         }
       }
       if (await isServing(place)) return;
-      if (performance.now() > deadline) throw new RendezvousError('timeout', `no worker came up for uid ${uid}`);
+      if (monotonic() > deadline) throw new RendezvousError('timeout', `no worker came up for uid ${uid}`);
       await delay(LOOK_AGAIN);
     }
   }

@@ -1,4 +1,5 @@
 import type { Socket } from 'node:net';
+import { monotonic } from '../etc/monotonic.ts';
 import { FrameReader } from '../proto/frame.ts';
 import type { InputBudget, InputHolder } from './input-budget.ts';
 
@@ -124,7 +125,7 @@ export class Connection implements InputHolder {
     if (isSeveral) socket.cork();
     while (!this.#blocked && !isLate && taken < this.#waiting.length && socket.writableLength <= this.#maxOutput) {
       this.#answer(this.#waiting[taken++] as Buffer);
-      isLate = isSeveral && performance.now() > until;
+      isLate = isSeveral && monotonic() > until;
     }
     if (isSeveral) socket.uncork();
     this.#waiting = taken === this.#waiting.length ? [] : this.#waiting.slice(taken);
@@ -134,7 +135,7 @@ export class Connection implements InputHolder {
   /** Until when this connection may be answered in this turn of the event loop, which may bring several pieces of it. */
   #endOfTurn(): number {
     if (this.#turnEnds === undefined) {
-      this.#turnEnds = performance.now() + SLICE;
+      this.#turnEnds = monotonic() + SLICE;
       setImmediate(() => {
         this.#turnEnds = undefined;
       });

@@ -1,4 +1,6 @@
 /** Node fires a longer timer at once. */
+import { monotonic } from '../etc/monotonic.ts';
+
 const LONGEST_TIMER = 2 ** 31 - 1;
 
 /** What decides whether a worker may leave. */
@@ -14,7 +16,7 @@ export class Lifetime {
   idleTimeout: number;
   readonly #conditions: LifetimeConditions;
   #connections = 0;
-  #lastRequest = performance.now();
+  #lastRequest = monotonic();
 
   constructor(idleTimeout: number, conditions: LifetimeConditions) {
     this.idleTimeout = idleTimeout;
@@ -35,7 +37,7 @@ export class Lifetime {
   /** In how many milliseconds it leaves if nobody asks but so many that go at once; undefined while it would not. */
   leavesIn(passing: number): number | undefined {
     if (this.#connections > passing || this.#conditions.holdsSomething()) return undefined;
-    return Math.max(0, this.#lastRequest + this.idleTimeout - performance.now());
+    return Math.max(0, this.#lastRequest + this.idleTimeout - monotonic());
   }
 
   /** There was a request, at this time of `performance`. */
@@ -56,7 +58,7 @@ export class Lifetime {
   #lookAgainIn(milliseconds: number): void {
     setTimeout(
       () => {
-        const left = this.#lastRequest + this.idleTimeout - performance.now();
+        const left = this.#lastRequest + this.idleTimeout - monotonic();
         if (left > 0) this.#lookAgainIn(left);
         else if (this.#connections > 0 || this.#conditions.holdsSomething()) this.#lookAgainIn(this.idleTimeout);
         else this.#conditions.leave();

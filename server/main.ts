@@ -83,8 +83,9 @@ async function main(): Promise<void> {
  * and does nothing else. False where the launcher ends without a line.
  */
 function takeAssignment(): boolean {
-  // Loaded now, so that the user does not wait for it later.
+  // Loaded now, so that the user does not wait for it later: koffi, and what Node loads at the first listen.
   libc();
+  for (const name of ['node:net', 'node:cluster']) process.getBuiltinModule(name);
   const line = Buffer.alloc(MAX_ASSIGNMENT);
   let length = 0;
   while (length < line.length && !line.subarray(0, length).includes(NEWLINE)) {

@@ -3,6 +3,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { SOCKET_NAME } from '../etc/base-directory.ts';
 import { isListening } from '../etc/is-listening.ts';
 import type { Log } from '../etc/log.ts';
+import { monotonic } from '../etc/monotonic.ts';
 import { CCAPIError } from '../proto/error.ts';
 import { DirectoryWatch } from './directory-watch.ts';
 import { LinkPort, type Take } from './link.ts';
@@ -78,10 +79,10 @@ export class Place {
    * systemd listens cannot be replaced by another, and waits for as long as that takes.
    */
   async acquire(): Promise<boolean> {
-    const deadline = this.#isPassed ? Infinity : performance.now() + PATIENCE;
+    const deadline = this.#isPassed ? Infinity : monotonic() + PATIENCE;
     for (let pause = RETRY.first; !(await this.#ownership.acquire()); pause = Math.min(2 * pause, RETRY.most)) {
       if (!this.#isPassed && (await isListening(this.#socket.path))) return false;
-      if (performance.now() > deadline) {
+      if (monotonic() > deadline) {
         throw new CCAPIError('ccErrServerUnavailable', `${this.directory} has a worker that cannot be reached`);
       }
       await delay(pause);

@@ -1,4 +1,5 @@
 import type { Log } from '../etc/log.ts';
+import { monotonic } from '../etc/monotonic.ts';
 import type { CredentialV5 } from '../proto/credential-v5.ts';
 import { splitRealm } from '../proto/principal.ts';
 import { isUnfinished } from '../proto/unfinished.ts';
@@ -91,7 +92,7 @@ export class Renewal implements Holder {
 
   /** Not later than it is looked anyway: changes that do not end must not put it off. */
   #lookIn(milliseconds: number): void {
-    const at = performance.now() + milliseconds;
+    const at = monotonic() + milliseconds;
     if (this.#timer && at >= this.#lookAt) return;
     clearTimeout(this.#timer);
     this.#lookAt = at;

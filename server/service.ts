@@ -1,5 +1,6 @@
 import { keptDirectoryIn, SOCKET_NAME } from '../etc/base-directory.ts';
 import type { Log } from '../etc/log.ts';
+import { monotonic } from '../etc/monotonic.ts';
 import type { Settings } from '../etc/settings.ts';
 import { version } from '../etc/version.ts';
 import { isConfigServer } from '../proto/krb5-credential.ts';
@@ -39,6 +40,7 @@ export class Service {
   readonly #house: Housekeeping;
   readonly #renewal: Renewal;
   readonly #tidying = new Tidying();
+  readonly #started = Math.round((Date.now() - monotonic()) / 1000);
   readonly #requests = new Map<string, { count: number }>();
 
   /**
@@ -123,7 +125,7 @@ export class Service {
   }
 
   #requested = (name: string): void => {
-    const now = performance.now();
+    const now = monotonic();
     this.#lifetime.requested(now);
     this.#tidying.requested(now);
     const asked = this.#requests.get(name);
@@ -138,7 +140,7 @@ export class Service {
     return {
       version,
       pid: process.pid,
-      started: Math.round(performance.timeOrigin / 1000),
+      started: this.#started,
       memory: process.memoryUsage.rss(),
       ccaches: this.#collection.size,
       credentials: this.#collection.limits.held.credentials,

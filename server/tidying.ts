@@ -1,4 +1,6 @@
 /** How long nobody must have asked before it is tidied up, in milliseconds. */
+import { monotonic } from '../etc/monotonic.ts';
+
 const AT_REST = 6000;
 
 /** How much more memory than after the last time is worth it, in bytes. */
@@ -29,7 +31,7 @@ export class Tidying {
   }
 
   #look(): void {
-    const left = this.#lastRequest + AT_REST - performance.now();
+    const left = this.#lastRequest + AT_REST - monotonic();
     if (left > 0) {
       this.#lookAgainIn(left);
       return;

@@ -1,3 +1,4 @@
+import { monotonic } from '../../etc/monotonic.ts';
 import { hasTerminal, overwriteLine } from './command.ts';
 
 /** How long something may take before its progress is shown, and how often it is shown then, in milliseconds. */
@@ -7,7 +8,7 @@ const INTERVAL = 200;
 export class Progress {
   readonly #what: string;
   readonly #total: number;
-  #shownAt = performance.now();
+  #shownAt = monotonic();
   #shown = false;
 
   constructor(what: string, total: number) {
@@ -17,7 +18,7 @@ export class Progress {
 
   /** So much is done. */
   reached(done: number): void {
-    const now = performance.now();
+    const now = monotonic();
     if (!hasTerminal() || now - this.#shownAt < INTERVAL) return;
     this.#shownAt = now;
     this.#shown = true;
