@@ -10,7 +10,7 @@ import { each, RemoteIterator } from './remote-iterator.ts';
  * A ccache of the server. It is a name for it and nothing else: opening one twice is harmless, and letting go of one
  * needs no call. Every call may throw a {@link CCAPIError}: 205 (`ccErrInvalidCCache`) once the ccache is destroyed, moved
  * away or lost with its server, 223 where no server can be reached; what else it may throw stands with it. Source:
- * CCAPI RPC specification 7.2.
+ * proto/CCAPI.md#ccache-messages.
  */
 export class CCache {
   readonly identifier: Identifier;

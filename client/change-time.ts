@@ -1,7 +1,7 @@
 import { type Identifier, isInitialised, uninitialised } from '../proto/identifier.ts';
 
 /**
- * The change time of the collection as a program sees it (CCAPI RPC specification 7.4): it only grows, and grows by one
+ * The change time of the collection as a program sees it: it only grows, and grows by one
  * when a server appears, disappears or is replaced. One for the whole process, so values of one process compare.
  */
 class ProcessChangeTime {

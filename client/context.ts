@@ -8,13 +8,14 @@ import { Channels } from './channels.ts';
 import type { LocateOptions } from './locate.ts';
 import { each, RemoteIterator } from './remote-iterator.ts';
 
-/** What the default ccache is called while there is none (CCAPI RPC specification 4.3). */
+/** What the default ccache is called while there is none (proto/CCAPI.md#context-messages). */
 const DEFAULT_NAME = 'Initial default ccache';
 
 /**
  * The user's collection of ccaches. Making a context contacts nobody; the first call connects, and the calls that need a
  * server start one where none runs. Calls that only look do so where one has left something to see, and else never: they
- * say that there is nothing (7.3). After a server was replaced the next call works on the new one's collection (7.5). Every call may throw
+ * say that there is nothing (proto/CCAPI.md#writing-a-client). After a server was replaced the next call works on the new
+ * one's collection. Every call may throw
  * a {@link CCAPIError}: 223 (`ccErrServerUnavailable`) where no server can be reached, 224 (`ccErrServerInsecure`) where
  * its place is not safe; what else it may throw stands with it.
  */
@@ -28,7 +29,7 @@ export class Context implements AsyncDisposable {
     this.#channels = new Channels(options);
   }
 
-  /** Seconds, unsigned 32 bits: grows with every change, and when the server appears, goes or is replaced (7.4). */
+  /** Seconds, unsigned 32 bits: grows with every change, and when the server appears, goes or is replaced. */
   async getChangeTime(): Promise<number> {
     const reply = await this.#call('contextGetChangeTime', {});
     if (reply) processChangeTime.reported(reply.time, this.#identifier);
@@ -138,7 +139,8 @@ export class Context implements AsyncDisposable {
   }
 
   /**
-   * Every call is preceded by a sync, which tells a server from its successor (2.4). Both travel together: any server
+   * Every call is preceded by a sync, which tells a server from its successor (proto/CCAPI.md#identifiers). Both travel
+   * together: any server
    * takes the uninitialised identifier for its collection. Undefined where no server runs and none is to be started.
    */
   async #call<Name extends MessagesOn<'context'>>(

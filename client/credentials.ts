@@ -11,7 +11,7 @@ export class Credentials {
     this.data = data;
   }
 
-  /** Whether both are the same stored credential. Equal tickets that were stored twice are different (7.2). */
+  /** Whether both are the same stored credential. Equal tickets that were stored twice are different. */
   compare(other: Credentials): boolean {
     return sameIdentifier(this.identifier, other.identifier);
   }

@@ -40,7 +40,8 @@ export interface LocateOptions {
  * Finds the worker of the calling uid: in the directory below root's base, else through root's launcher, and only where
  * the machine has neither in a directory of the user's own, through the launcher on port 7789, or through one that is
  * started (`autostart`). A place that is unsafe or silent is passed over; the error names each and why. Nothing that a
- * launcher says is trusted: its path is resolved, the result is checked against DESIGN's rules, and that result is used.
+ * launcher says is trusted: its path is resolved, the result is checked (proto/RENDEZVOUS.md#checking-the-path), and that
+ * result is used.
  */
 export class Locator {
   readonly #env: NodeJS.ProcessEnv;

@@ -16,7 +16,7 @@ export interface IterationCalls<T extends { identifier: Identifier }> {
 const MOST_AHEAD = 128;
 const GROWTH = 8;
 
-/** What a server says of an iterator that it does not know, the last one of ccaches' (CCAPI RPC specification 2.3). */
+/** What a server says of an iterator that it does not know, the last one of ccaches' (proto/CCAPI.md#identifiers). */
 const unknown = ['ccErrInvalidCredentialsIterator', 'ccErrInvalidCCacheIterator', 'ccErrInvalidCCache'] as const;
 
 /**

@@ -1,4 +1,4 @@
-/** Where a client may find a server, as `CCAPI_SERVER` says it (DESIGN 6). */
+/** Where a client may find a server, as `CCAPI_SERVER` says it (proto/RENDEZVOUS.md#other-hosts). */
 export type ServerURI =
   | { scheme: 'inetd'; text: string; host: string; port: number | undefined }
   | { scheme: 'unix'; text: string; path: string }

@@ -38,7 +38,7 @@ const VERSION = 0x0504;
 const KDC_OFFSET_TAG = 1;
 
 /**
- * Reads a version 4 FILE ccache (KCM specification 5.5) as libkrb5 reads it: unknown header fields are kept apart,
+ * Reads a version 4 FILE ccache (proto/FILE-CCACHE.md) as libkrb5 reads it: unknown header fields are kept apart,
  * removed entries are left out, a truncated last credential is the end of the file. Throws 22 with the reason for
  * anything that is not such a file.
  */

@@ -10,7 +10,7 @@ interface Message<Class extends ObjectClass, Request extends Layout, Reply exten
   readonly object: Class;
   readonly request: Request;
   readonly reply: Reply;
-  /** Whether a client starts a server for it where none runs (column "L" of 4.1). */
+  /** Whether a client starts a server for it where none runs (CCAPI.md#messages). */
   readonly launches: boolean;
 }
 
@@ -26,7 +26,7 @@ function message<Class extends ObjectClass, Request extends Layout, Reply extend
   return { number, object, request, reply, launches };
 }
 
-/** Every message of the CCAPI, once (CCAPI RPC specification 4.1). The numbers are MIT's and have stood since 2007. */
+/** Every message of the CCAPI, once (CCAPI.md#messages). The numbers are MIT's and have stood since 2007. */
 export const messages = {
   contextUnusedRelease: message(1, 'context', none, none, false),
   contextSync: message(2, 'context', none, { collection: identifier }, false),

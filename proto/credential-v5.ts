@@ -1,7 +1,7 @@
 import { CCAPIError } from './error.ts';
 import { type Data, data, dataArray, type Field, readFields, string, time, u32, writeFields } from './fields.ts';
 
-/** The only credentials version there is: `cc_credentials_v5` (CCAPI RPC specification 6.3). */
+/** The only credentials version there is: `cc_credentials_v5` (CCAPI.md#constants). */
 export const CREDENTIALS_V5 = 2;
 
 /**
@@ -28,7 +28,10 @@ export interface CredentialV5 {
   authdata: Data[];
 }
 
-/** The body of 1.5: mind that the addresses stand before the tickets and the authorization data after them. */
+/**
+ * The body (CCAPI.md#credentials): mind that the addresses stand before the tickets and the authorization data after
+ * them.
+ */
 const body = {
   client: string,
   server: string,
@@ -45,7 +48,10 @@ const body = {
   authdata: dataArray,
 } satisfies { [Name in keyof CredentialV5]: Field<CredentialV5[Name]> };
 
-/** The credential union of 1.6: a version word, then the body. Any version but 5's is 212, and nothing more is read. */
+/**
+ * The credential union (CCAPI.md#credentials): a version word, then the body. Any version but 5's is 212, and nothing
+ * more is read.
+ */
 export const credentialUnion: Field<CredentialV5> = {
   read: (reader) => {
     onlyV5.read(reader);

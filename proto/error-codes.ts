@@ -1,6 +1,6 @@
 /**
  * Every error that travels or is thrown: the CCAPI's own (201 to 229), the few errno values that MIT's server sends
- * beside them, and those of libkrb5 that KCM carries, signed. Source: CCAPI RPC specification 6.2, KCM specification 2.1;
+ * beside them, and those of libkrb5 that KCM carries, signed. Source: CCAPI.md#errors, KCM.md#errors;
  * MIT's `CredentialsCache.h` and `krb5_err.et`.
  */
 export const errorCodes = {

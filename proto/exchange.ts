@@ -6,7 +6,7 @@ import { type Identifier, identifier } from './identifier.ts';
 import { Reader } from './reader.ts';
 import { Writer } from './writer.ts';
 
-/** The header of a request (CCAPI RPC specification 3.1), and the reader standing at its arguments. */
+/** The header of a request (CCAPI.md#requests-and-replies), and the reader standing at its arguments. */
 export interface RequestHeader {
   number: number;
   /** Undefined for a number that is no message. */
@@ -15,7 +15,7 @@ export interface RequestHeader {
   arguments: Reader;
 }
 
-/** Reads the header of a request; throws 227 where there is none to read (3.3). */
+/** Reads the header of a request; throws 227 where there is none to read. */
 export function readRequestHeader(frame: Buffer): RequestHeader {
   const reader = new Reader(frame);
   try {
@@ -26,7 +26,7 @@ export function readRequestHeader(frame: Buffer): RequestHeader {
   }
 }
 
-/** Reads the arguments of a message; throws 22 where they are short or malformed. What follows them is ignored (1.1). */
+/** Reads the arguments of a message; throws 22 where they are short or malformed. What follows them is ignored. */
 export function readArguments<Name extends MessageName>(name: Name, reader: Reader): Request<Name> {
   return readFields(reader, messages[name].request as Layout) as Request<Name>;
 }
@@ -48,7 +48,7 @@ export function replyFrame<Name extends MessageName>(name: Name, reply: Reply<Na
   });
 }
 
-/** A reply that carries an error: the number and nothing else (3.2). */
+/** A reply that carries an error: the number and nothing else. */
 export function errorFrame(code: number): Buffer {
   return frame(8, (writer) => writer.u32(code));
 }

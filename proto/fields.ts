@@ -36,7 +36,7 @@ export const u32: Field<number> = {
 
 /**
  * Seconds as the API has them, unsigned 32 bits; 64 bits on the wire, of which a reader drops the upper half, so that
- * a sign-extended negative KDC offset is taken as well (1.3).
+ * a sign-extended negative KDC offset is taken as well (CCAPI.md#types).
  */
 export const time: Field<number> = {
   read: (reader) => {
@@ -47,7 +47,7 @@ export const time: Field<number> = {
 };
 
 /**
- * Text with its length and a final NUL, both counted (1.2). Refused: length 0, no NUL at the end, a NUL before the end
+ * Text with its length and a final NUL, both counted. Refused: length 0, no NUL at the end, a NUL before the end
  * (MIT reads past its buffer, or cuts the text there).
  */
 export const string: Field<string> = {
@@ -69,7 +69,7 @@ export const string: Field<string> = {
   },
 };
 
-/** Typed bytes: a key with its enctype, an address with its type, and so on (1.4). Null and empty are the same. */
+/** Typed bytes: a key with its enctype, an address with its type, and so on. Null and empty are the same. */
 export interface Data {
   type: number;
   data: Buffer;

@@ -12,7 +12,7 @@ const nothing = Buffer.alloc(0);
 const LEAST = 4096;
 
 /**
- * Cuts a byte stream into frames: a big-endian 32-bit count, then that many bytes (CCAPI RPC specification 3.4).
+ * Cuts a byte stream into frames: a big-endian 32-bit count, then that many bytes (CCAPI.md#framing).
  * A count of 0 or above the limit loses the framing: `error` is set, what came before it is still returned, and
  * whatever follows is ignored. For a frame whose bytes are not all there at most twice as much is allocated as has come.
  *

@@ -1,15 +1,18 @@
 import { type Field, string } from './fields.ts';
 
 /**
- * Names one object of one server. Both parts are opaque: compared byte by byte, never parsed (CCAPI RPC specification
- * 2.1). `server` is made when a server is born, `object` when the object is.
+ * Names one object of one server. Both parts are opaque: compared byte by byte, never parsed
+ * (CCAPI.md#identifiers). `server` is made when a server is born, `object` when the object is.
  */
 export interface Identifier {
   readonly server: string;
   readonly object: string;
 }
 
-/** What stands for "whatever collection you have": every server accepts it as the object of a context message (2.2). */
+/**
+ * What stands for "whatever collection you have": every server accepts it as the object of a context message
+ * (CCAPI.md#identifiers).
+ */
 export const uninitialised: Identifier = { server: 'NEEDS_SYNC', object: 'NEEDS_SYNC' };
 
 /** Whether two identifiers name the same object. */
@@ -17,7 +20,7 @@ export function sameIdentifier(a: Identifier, b: Identifier): boolean {
   return a.object === b.object && a.server === b.server;
 }
 
-/** Whether an identifier names a server at all; decided on the server part alone (2.2). */
+/** Whether an identifier names a server at all; decided on the server part alone. */
 export function isInitialised(identifier: Identifier): boolean {
   return identifier.server !== uninitialised.server;
 }

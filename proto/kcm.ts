@@ -12,7 +12,10 @@ import type { Reader } from './reader.ts';
 import { bytesFromText } from './text.ts';
 import { Writer } from './writer.ts';
 
-/** The flags of RETRIEVE and REMOVE_CRED that decide what matches (KCM specification 4.1); the values are Heimdal's. */
+/**
+ * The flags of RETRIEVE and REMOVE_CRED that decide what matches (KCM.md#matching-credentials); the values are
+ * Heimdal's.
+ */
 export const matchFlags = {
   dontMatchRealm: 0x80000000,
   keytype: 0x40000000,
@@ -26,12 +29,15 @@ export const matchFlags = {
   isSkey: 0x00400000,
 } as const;
 
-/** The longest reply that MIT's client reads, counted as its length word counts (KCM specification 1.4). */
+/** The longest reply that MIT's client reads, counted as its length word counts (KCM.md#requests-and-replies). */
 export const MAX_REPLY = 10_485_760;
 
 type ComparedFields = 'authtime' | 'starttime' | 'endtime' | 'renewTill' | 'isSkey' | 'ticketFlags' | 'authdata';
 
-/** A credential to match against (KCM specification 5.3), its principals as text. What is absent constrains nothing. */
+/**
+ * A credential to match against (KCM.md#matching-credentials), its principals as text. What is absent constrains
+ * nothing.
+ */
 export interface MatchingCredential extends Pick<Krb5Credential, ComparedFields | 'secondTicket'> {
   client: string | undefined;
   server: string | undefined;
@@ -141,7 +147,7 @@ function operation<Request extends Layout, Reply extends Layout>(
 const none = {};
 
 /**
- * Every operation that we serve, once (KCM specification 2.3): all that MIT's and Heimdal's clients send but NTLM's. Any
+ * Every operation that we serve, once (KCM.md#operations): all that MIT's and Heimdal's clients send but NTLM's. Any
  * other is answered KRB5_FCC_INTERNAL, which clients take for "not served".
  */
 export const operations = {

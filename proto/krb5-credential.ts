@@ -21,7 +21,10 @@ export interface Krb5Credential extends Omit<CredentialV5, 'client' | 'server' |
   secondTicket: Buffer;
 }
 
-/** The server realm of a configuration entry: a pseudo-credential whose ticket holds a setting (KCM specification 4.5). */
+/**
+ * The server realm of a configuration entry: a pseudo-credential whose ticket holds a setting
+ * (FILE-CCACHE.md#configuration-entries).
+ */
 export const CONFIG_REALM = 'X-CACHECONF:';
 
 /** Whether a server principal's text names a configuration entry rather than a service. */
@@ -29,12 +32,15 @@ export function isConfigServer(server: string): boolean {
   return server.startsWith('krb5_ccache_conf_data/') && server.endsWith(`@${CONFIG_REALM}`);
 }
 
-/** libkrb5 removes an entry of a file in place: end time 0 with an auth time that is not (KCM specification 5.6). */
+/**
+ * libkrb5 removes an entry of a file in place: end time 0 with an auth time that is not
+ * (FILE-CCACHE.md#removed-entries).
+ */
 export function isRemoved({ authtime, endtime }: Pick<CredentialV5, 'authtime' | 'endtime'>): boolean {
   return endtime === 0 && authtime !== 0;
 }
 
-/** Reads a marshalled credential (KCM specification 5.2); throws 22 where it is short or a count cannot be true. */
+/** Reads a marshalled credential (FILE-CCACHE.md#credentials); throws 22 where it is short or a count cannot be true. */
 export function readKrb5Credential(reader: Reader): Krb5Credential {
   const client = readPrincipal(reader);
   const server = readPrincipal(reader);

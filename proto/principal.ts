@@ -74,7 +74,7 @@ export function splitRealm(text: string): { name: string; realm: string } {
   return { name: text, realm: '' };
 }
 
-/** Reads a principal as FILE ccaches and KCM carry it (KCM specification 5.1). */
+/** Reads a principal as FILE ccaches and KCM carry it (FILE-CCACHE.md#principals). */
 export function readPrincipal(reader: Reader): Principal {
   const nameType = reader.i32();
   const count = readCount(reader);

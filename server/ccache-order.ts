@@ -15,7 +15,7 @@ interface Stay {
 }
 
 /**
- * The order of the ccaches at every moment at which an iteration over them began (CCAPI RPC specification 4.7), in memory
+ * The order of the ccaches at every moment at which an iteration over them began (proto/CCAPI.md#iterators), in memory
  * that depends on the number of changes and not on the number of iterations: a ccache that becomes the default leaves its
  * former place behind for as long as there is an iteration that has to find it there.
  */

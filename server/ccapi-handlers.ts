@@ -33,7 +33,7 @@ export class Later<T> {
   }
 }
 
-/** The messages whose reply may have to wait (4.1). */
+/** The messages whose reply may have to wait (proto/CCAPI.md#messages). */
 type BlockingMessage = 'contextWaitForChange' | 'contextLock' | 'ccacheLock' | 'ccacheWaitForChange';
 
 type Handlers = {
@@ -44,7 +44,7 @@ type Handlers = {
   ) => Reply<Name> | (Name extends BlockingMessage ? Later<Reply<Name>> : never);
 };
 
-/** What the server does for each message of the table (CCAPI RPC specification 4.3 to 4.6). A handler throws its error. */
+/** What the server does for each message of the table (proto/CCAPI.md#messages). A handler throws its error. */
 export const handlers: Handlers = {
   contextUnusedRelease: () => ({}),
   contextSync: (collection) => ({ collection: collection.identifier }),
@@ -113,14 +113,14 @@ export const handlers: Handlers = {
   }),
 };
 
-/** Any block word but 0 blocks (5.3). */
+/** Any block word but 0 blocks (proto/CCAPI.md#locks). */
 function lock(object: Collection | CCache, { type, block }: Request<'contextLock'>, holder: Holder) {
   return new Later<Reply<'contextLock'>>((answer) => {
     object.lock.lock(holder, type, block !== 0, (outcome) => answer('error' in outcome ? outcome : { result: {} }));
   });
 }
 
-/** What has changed since the caller looked is answered at once (5.7). */
+/** What has changed since the caller looked is answered at once (proto/CCAPI.md#waiting). */
 function waitForChange(object: Collection | CCache, { last }: Request<'contextWaitForChange'>, holder: Holder) {
   if (last < object.changed) return { time: object.changed };
   return new Later<Reply<'contextWaitForChange'>>((answer) => {

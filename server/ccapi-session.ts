@@ -9,7 +9,10 @@ import type { Collection } from './collection.ts';
 import { abandonAll, type Holding } from './holdings.ts';
 import type { Iterators } from './iterators.ts';
 
-/** The error for an identifier of another server, and the one for an object that is not there (2.3). */
+/**
+ * The error for an identifier of another server, and the one for an object that is not there
+ * (proto/CCAPI.md#identifiers).
+ */
 const identifierErrors: Record<ObjectClass, { foreign: ErrorName; unknown: ErrorName }> = {
   context: { foreign: 'ccErrInvalidContext', unknown: 'ccErrInvalidContext' },
   ccache: { foreign: 'ccErrInvalidCCache', unknown: 'ccErrInvalidCCache' },

@@ -35,7 +35,7 @@ interface Subject {
 /**
  * All ccaches of a user: an ordered list, of which the first is the default. It knows nothing of bytes, sockets or
  * clients. Each operation is one step: it is kept first, then it happens wholly; or it throws and changes nothing. How
- * often an operation bumps the change times is part of the contract (CCAPI RPC specification 4.2), so the calls below
+ * often an operation bumps the change times is part of the contract (proto/CCAPI.md#change-times), so the calls below
  * are as many as they are.
  */
 export class Collection {
@@ -131,7 +131,7 @@ export class Collection {
     return this.create(this.default?.name ?? DEFAULT_NAME, version, principal);
   }
 
-  /** Makes a ccache under a name of its own: the first one's is fixed, later ones are counted, also those not made (4.3). */
+  /** Makes a ccache under a name of its own: the first one's is fixed, later ones are counted, also those not made. */
   createNew(version: number, principal: string): CCache {
     return this.create(this.#hasFinished() ? this.#uniqueName() : DEFAULT_NAME, version, principal);
   }
@@ -247,7 +247,7 @@ export class Collection {
     this.#purge(time);
   }
 
-  /** The server ends in order: whoever waits is told that what they wait for is gone (5.8). */
+  /** The server ends in order: whoever waits is told that what they wait for is gone (proto/CCAPI.md#waiting). */
   shutDown(): void {
     this.lock.discard();
     for (const ccache of this) {

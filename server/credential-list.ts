@@ -116,7 +116,7 @@ export class CredentialList {
     return this.#index.forPrincipals({ client, server });
   }
 
-  /** The credentials whose place another takes (KCM specification 2.4, STORE). */
+  /** The credentials whose place another takes (STORE, proto/KCM.md#operations). */
   replacedBy(value: CredentialV5): StoredCredential[] {
     return this.#index.forPurpose(value);
   }

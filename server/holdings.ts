@@ -9,7 +9,7 @@ export interface Holder {
   readonly holdings: Set<Holding>;
 }
 
-/** A connection is gone: everything it had a part in is without it (CCAPI RPC specification 5.6). */
+/** A connection is gone: everything it had a part in is without it (proto/CCAPI.md#model). */
 export function abandonAll({ holdings }: Holder): void {
   for (const holding of [...holdings]) holding.abandon();
 }

@@ -27,7 +27,7 @@ export interface CredentialsIterator extends OpenIterator {
 
 /**
  * The iterators of all connections. Whoever knows an identifier may use it; each belongs to the connection that made it
- * and goes with that (CCAPI RPC specification 4.7).
+ * and goes with that (proto/CCAPI.md#iterators).
  */
 export class Iterators {
   readonly #collection: Collection;

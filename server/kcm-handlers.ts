@@ -19,10 +19,10 @@ type Handlers = {
   readonly [Name in OperationName]: (request: OperationRequest<Name>, context: KCMContext) => OperationReply<Name>;
 };
 
-/** From this offset of the clocks on, in seconds, libkrb5 has to be made to ask for it (KCM specification 4.6). */
+/** From this offset of the clocks on, in seconds, libkrb5 has to be made to ask for it (proto/KCM.md#kdc-offset). */
 const SIGNIFICANT_OFFSET = 60;
 
-/** What the server does for each operation (KCM specification 2.4). A handler throws its error. */
+/** What the server does for each operation (proto/KCM.md#operations). A handler throws its error. */
 export const kcmHandlers: Handlers = {
   noop: () => ({}),
   getName: ({ name }, { names }) => ({ name: existing(names.found(name)).name }),

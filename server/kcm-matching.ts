@@ -4,7 +4,7 @@ import { splitRealm } from '../proto/principal.ts';
 import type { CredentialList, StoredCredential } from './credential-list.ts';
 import { sameData } from './service-index.ts';
 
-/** The credentials of a list that match, in the order in which they were stored (KCM specification 4.2). */
+/** The credentials of a list that match, in the order in which they were stored (proto/KCM.md#matching-credentials). */
 export function* matches(list: CredentialList, wanted: MatchingCredential, flags: number): Generator<StoredCredential> {
   const accepts = matcher(wanted, flags);
   for (const candidate of candidatesFor(list, wanted, flags)) if (accepts(candidate.value)) yield candidate;

@@ -1,7 +1,7 @@
 import type { CCache } from './ccache.ts';
 import type { Collection } from './collection.ts';
 
-/** Names as KCM's clients use them (KCM specification 3): they rewrite some, and each has to lead to the same ccache. */
+/** Names as KCM's clients use them (proto/KCM.md#names): they rewrite some, and each has to lead to the same ccache. */
 export class KCMNames {
   readonly #collection: Collection;
   readonly #uid: number;
@@ -13,7 +13,7 @@ export class KCMNames {
     this.#uid = uid;
   }
 
-  /** The name of the default ccache, also where there is none yet (3.3). It never fails. */
+  /** The name of the default ccache, also where there is none yet (proto/KCM.md#the-default-ccache). It never fails. */
   get default(): string {
     return this.#collection.awaitedDefault ?? this.#collection.default?.name ?? String(this.#uid);
   }
@@ -26,7 +26,7 @@ export class KCMNames {
     return name;
   }
 
-  /** The ccache that a name leads to, by the alias rule (3.4): `work` and `<uid>:work` are the same. */
+  /** The ccache that a name leads to, by the rule of proto/KCM.md#names: `work` and `<uid>:work` are the same. */
   resolved(name: string): CCache | undefined {
     const exact = this.#collection.named(name);
     if (exact) return exact;

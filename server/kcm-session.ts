@@ -26,7 +26,10 @@ const calledOut = Object.fromEntries(Object.keys(operations).map((name) => [name
 /** What a request is called whose number nobody knows. */
 const UNKNOWN = 'kcm unknown';
 
-/** One connection that speaks KCM. Nothing depends on the connection: a client may go on with another (1.5). */
+/**
+ * One connection that speaks KCM. Nothing depends on the connection: a client may go on with another
+ * (proto/KCM.md#requests-and-replies).
+ */
 export class KCMSession implements Session {
   readonly #context: KCMContext;
   readonly #log: Log;

@@ -17,7 +17,7 @@ import type { NewCredential } from './keeper.ts';
 
 /**
  * What a kept list consists of, one entry of a FILE ccache each. Those that a FILE ccache has no form for are entries that
- * libkrb5 takes for removed ones, and passes over (KCM specification 5.6).
+ * libkrb5 takes for removed ones, and passes over (proto/FILE-CCACHE.md#removed-entries).
  */
 export type KeptRecord =
   /** A credential, which has the next number of the list. */

@@ -4,7 +4,7 @@ import type { Answer, Holder, Holding } from './holdings.ts';
 /** The lock types of the API. Once granted, an upgrade counts as a write lock and a downgrade as a read lock. */
 export const lockTypes = { read: 0, write: 1, upgrade: 2, downgrade: 3 } as const;
 
-/** The errors of a lock state, which differ between the collection and a ccache (CCAPI RPC specification 5.1). */
+/** The errors of a lock state, which differ between the collection and a ccache (proto/CCAPI.md#locks). */
 export interface LockErrors {
   locked: ErrorName;
   unlocked: ErrorName;
@@ -35,8 +35,8 @@ class Entry implements Holding {
 
 /**
  * The lock of the collection, or of one ccache: who holds it and who waits for it, first come, first looked at. It is
- * advisory, and not fair: a reader is let in while a writer waits. A holder has at most one lock here. Source: CCAPI RPC
- * specification 5.2 to 5.6.
+ * advisory, and not fair: a reader is let in while a writer waits. A holder has at most one lock here. Source:
+ * proto/CCAPI.md#locks.
  */
 export class LockState {
   readonly #errors: LockErrors;
@@ -94,7 +94,7 @@ export class LockState {
     this.#rescan();
   }
 
-  /** What 5.2 says of a request at this moment. */
+  /** What the table of proto/CCAPI.md#locks says of a request at this moment. */
   #verdict({ holder, type }: Entry): 'grant' | 'wait' | 'senseless' {
     const held = this.#granted.get(holder);
     const [someone] = this.#granted.values();

@@ -73,7 +73,7 @@ export class ServiceIndex<T extends Indexed> {
 }
 
 /**
- * Whether one credential takes the place of another (KCM specification 2.4, STORE): it is for the same purpose, or is a
+ * Whether one credential takes the place of another (STORE, proto/KCM.md#operations): it is for the same purpose, or is a
  * configuration entry with the same key, whatever that says.
  */
 export function isSamePurpose(one: CredentialV5, other: CredentialV5): boolean {

@@ -6,7 +6,7 @@ interface Waiter extends Holding {
   answer: Answer<number>;
 }
 
-/** Those who wait for a change of one object. All are woken by the next one (CCAPI RPC specification 5.7, 9.1 row 1). */
+/** Those who wait for a change of one object. All are woken by the next one (proto/CCAPI.md#waiting). */
 export class Waiters {
   readonly #waiting = new Set<Waiter>();
 

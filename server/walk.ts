@@ -6,7 +6,7 @@ export interface Walkable {
 }
 
 /**
- * An iteration (CCAPI RPC specification 4.7): it returns what was there at its beginning, in the order of that moment, then
+ * An iteration (proto/CCAPI.md#iterators): it returns what was there at its beginning, in the order of that moment, then
  * what has been appended since; never what has been removed. It takes the same memory over any number of members.
  */
 export interface Walk<T extends Walkable> {

@@ -13,7 +13,7 @@ import { median } from './table.ts';
 /** How many connections a sample is of, at the most. */
 const COUNT = 5000;
 
-/** A figure, and what DESIGN allows it to be against others of the same run. */
+/** A figure, and what the budget allows it to be against others of the same run. */
 interface Figures {
   what: string;
   /** Microseconds, by the name of the peer. */
@@ -81,7 +81,7 @@ function pinAll(peers: Peer[], isPinned: boolean): void {
   for (const pid of peers.flatMap(({ pids }) => pids)) pin(pid, isPinned);
 }
 
-/** What ours may be at the most against another, by DESIGN 7. */
+/** What ours may be at the most against another, by the budget. */
 const budgets: Record<string, Record<string, number>> = {
   'new connection and first reply': { 'a bare Node server that echoes': 3, 'sssd-kcm': 0.3, "Heimdal's kcm": 5 },
   'gss_init_sec_context with the ticket there': { FILE: 8, "Heimdal's kcm": 3 },

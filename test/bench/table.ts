@@ -6,7 +6,7 @@ export interface Row {
   against: string;
   baseline: number[];
   unit: 'ms' | 'µs';
-  /** The ratio that DESIGN allows, where it names one. */
+  /** The ratio that the budget allows, where it names one. */
   budget?: number;
 }
 

@@ -1,4 +1,4 @@
-// What a program sees of servers that come and go: appendix B.12. The change time is the whole process's, so this has a
+// What a program sees of servers that come and go. The change time is the whole process's, so this has a
 // file, and with it a process, of its own.
 import { expect, it } from 'vitest';
 import { Context } from '../../client/index.ts';

@@ -1,4 +1,4 @@
-// What each stock program asks, and what it is told: as the KCM specification recorded it in section 6.
+// What each stock program asks, and what it is told.
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { beforeAll, expect, it } from 'vitest';
 import { acceptedAs } from '../setup/gssapi.ts';

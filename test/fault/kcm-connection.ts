@@ -57,7 +57,7 @@ export class KCMConnection {
   }
 }
 
-/** What matches a credential by its server alone (KCM specification 5.3). */
+/** What matches a credential by its server alone (proto/KCM.md#matching-credentials). */
 function matchingServer(server: string): Buffer {
   const writer = new Writer().u32(0x02);
   writePrincipal(writer, parsePrincipal(server));

@@ -1,4 +1,4 @@
-// The session and the must-fail requests of the specification's appendix A, as MIT's own client and server sent them.
+// A session and requests that must fail, as MIT's own client and server sent them.
 import { describe, expect, it } from 'vitest';
 import { type MessageName, messages } from '../../proto/ccapi.ts';
 import { CCAPIError } from '../../proto/error.ts';
@@ -54,7 +54,7 @@ describe('a request whose arguments must fail', () => {
   });
 });
 
-it('frames the sync request as appendix A.2 shows it', () => {
+it('frames the sync request with its length', () => {
   const { request } = session[0] as (typeof session)[0];
   const header = readRequestHeader(Buffer.from(request, 'hex'));
   expect(requestFrame('contextSync', header.object, {}).toString('hex')).toBe(

@@ -1,4 +1,4 @@
-// What stock clients sent and got, from the KCM specification's 7.1: each request is read, each reply written as it was.
+// What stock clients sent and got: each request is read, each reply written as it was.
 import { describe, expect, it } from 'vitest';
 import { type Field, type Layout, readFields } from '../../proto/fields.ts';
 import { type OperationName, operationError, operationNumbered, operationReply, operations } from '../../proto/kcm.ts';

@@ -1,5 +1,5 @@
 // The specifications in proto/*.md against the code: what one has and the other has not, or otherwise, fails.
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { MAX_SOCKET_PATH } from '../../etc/base-directory.ts';
@@ -60,6 +60,7 @@ const ccapi = new Specification('CCAPI.md');
 const kcm = new Specification('KCM.md');
 const rendezvous = new Specification('RENDEZVOUS.md');
 const fileCCache = new Specification('FILE-CCACHE.md');
+const all = { 'CCAPI.md': ccapi, 'KCM.md': kcm, 'RENDEZVOUS.md': rendezvous, 'FILE-CCACHE.md': fileCCache };
 
 type AnyField = Field<unknown>;
 interface Kind {
@@ -396,6 +397,41 @@ describe('FILE-CCACHE.md', () => {
       yield [...rows.matchAll(/^\| +\d+ \| (\w+) \|/gm)].map(([, name]) => name as string);
     }
   }
+});
+
+describe('the comments', () => {
+  const sources = ['proto', 'etc', 'server', 'launcher', 'client'].flatMap((room) =>
+    readdirSync(join(root, room), { recursive: true, encoding: 'utf8' })
+      .filter((path) => path.endsWith('.ts'))
+      .map((path) => `${room}/${path}`),
+  );
+
+  it('lead to sections that are there', () => {
+    const broken = [
+      ...sources,
+      ...Object.keys(all).map((name) => `proto/${name}`),
+      'README.md',
+      'ARCHITECTURE.md',
+    ].flatMap((path) => {
+      const text = readFileSync(join(root, path), 'utf8');
+      const own = /proto\/(.*\.md)$/.exec(path)?.[1];
+      const links = [...text.matchAll(/([A-Z-]+\.md)?\]?\(?#([a-z0-9-]+)/g)].flatMap(([whole, name = own, anchor]) => {
+        const page = all[name as keyof typeof all];
+        return page && (own || whole.includes('.md')) && !page.anchors.includes(anchor as string)
+          ? [`${path}: ${whole}`]
+          : [];
+      });
+      return links;
+    });
+    expect(broken).toEqual([]);
+  });
+
+  it('speak of nothing outside the repository', () => {
+    const outside =
+      /\.\.\/shared|\bDESIGN\b|ccapi-rpc|(RPC|KCM) specification|specification's|\((?:appendix )?[0-9AB]\.\d+/;
+    const found = sources.filter((path) => outside.test(readFileSync(join(root, path), 'utf8')));
+    expect(found).toEqual([]);
+  });
 });
 
 function expectErrors(rows: Record<string, string>[], which: (code: number) => boolean): void {

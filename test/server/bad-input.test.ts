@@ -44,9 +44,9 @@ function codesOf(frames: Buffer[]): Promise<number[]> {
 const memory = () =>
   Number(/^RssAnon:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${running.worker.pid}/status`, 'utf8'))?.[1]);
 
-it('each request of appendix A.4 is refused, and the connection goes on', async () => {
+it('each request that must fail is refused, and the connection goes on', async () => {
   const codes = await codesOf(mustFail.map(({ request }) => framed(Buffer.from(request, 'hex'))));
-  // Those that name a ccache of the appendix's own server are refused for that already.
+  // Those that name a ccache of the recorded server are refused for that already.
   for (const [i, { error }] of mustFail.entries()) expect([error, 205]).toContain(codes[i]);
   expect(codes.at(-1)).toBe(0);
 });

@@ -1,4 +1,4 @@
-// The session of the specification's appendix A.3, and the requests of A.4 that must fail, against the server's own side.
+// A session of MIT's own client and server, and requests that must fail, against the server's own side.
 import { describe, expect, it } from 'vitest';
 import { requestFrame } from '../../proto/exchange.ts';
 import { uninitialised } from '../../proto/identifier.ts';
@@ -31,7 +31,7 @@ function ask(connection: CCAPISession, request: Buffer | string): string {
   return frame.subarray(4).toString('hex');
 }
 
-describe('the session of appendix A.3', () => {
+describe('the session', () => {
   const { connect, collection } = server();
   const connections = [connect(), connect()];
 

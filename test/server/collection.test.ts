@@ -1,4 +1,4 @@
-// The model: names, order, times, and what each operation does to everything else (CCAPI RPC specification 4.2 to 4.7).
+// The model: names, order, times, and what each operation does to everything else (proto/CCAPI.md).
 import { describe, expect, it } from 'vitest';
 import type { CCache } from '../../server/ccache.ts';
 import type { Collection } from '../../server/collection.ts';
@@ -9,7 +9,7 @@ const BIRTH = 1_700_000_000;
 const names = (collection: Collection) => [...collection].map(({ name }) => name);
 
 describe('names', () => {
-  it('are given as appendix B.10 tells', () => {
+  it('are given in their order', () => {
     const { collection } = collectionAt(BIRTH);
     const createNew = () => collection.createNew(2, 'a@R').name;
     expect([createNew(), createNew(), createNew()]).toEqual(['Initial default ccache', '0', '1']);
@@ -47,7 +47,7 @@ describe('a version that is not 2', () => {
 });
 
 describe('change times', () => {
-  it('are those of appendix B.9', () => {
+  it('are bumped as often as proto/CCAPI.md says', () => {
     const { collection, clock } = collectionAt(BIRTH);
     const seen = (a?: CCache, b?: CCache) =>
       [collection.changed, a?.changed, a?.lastDefault, b?.changed, b?.lastDefault].map((time) => time && time - BIRTH);

@@ -1,4 +1,4 @@
-// What KCM's clients rely on, operation by operation (KCM specification 2.4, 3 and 4), and what the CCAPI sees of it.
+// What KCM's clients rely on, operation by operation (proto/KCM.md), and what the CCAPI sees of it.
 import fc from 'fast-check';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { CCAPIError } from '../../proto/error.ts';
@@ -92,7 +92,7 @@ const ticket = (server: string, more: Partial<Krb5Credential> = {}): Krb5Credent
   ...more,
 });
 
-/** A matching credential with some of its fields (5.3). */
+/** A matching credential with some of its fields (proto/KCM.md#matching-credentials). */
 function matching({
   client,
   server,

@@ -1,4 +1,4 @@
-// Locks and waits with real connections: appendix B.1 to B.8, with this project's outcome where it departs from MIT.
+// Locks and waits with real connections, as proto/CCAPI.md has them.
 import { beforeEach, describe, expect, it } from 'vitest';
 import type { Identifier } from '../../proto/identifier.ts';
 import { uninitialised } from '../../proto/identifier.ts';
@@ -67,7 +67,7 @@ async function play(steps: [step: string, outcome: number | typeof PENDING, answ
 }
 
 describe('locks', () => {
-  it('B.1: readers, a writer, an upgrade', () =>
+  it('readers, a writer, an upgrade', () =>
     play([
       ['C1 read noblock', 0],
       ['C2 read noblock', 0],
@@ -83,7 +83,7 @@ describe('locks', () => {
       ['C3 unlock', 0],
     ]));
 
-  it('B.2: a downgrade lets readers in, and the end of a connection lets go', () =>
+  it('a downgrade lets readers in, and the end of a connection lets go', () =>
     play([
       ['C1 write block', 0],
       ['C2 read block', PENDING],
@@ -98,7 +98,7 @@ describe('locks', () => {
   it.each([
     ['the collection', '', 215],
     ['a ccache', ' on a', 217],
-  ])('B.3: one connection on %s', (_, on, unlocked) =>
+  ])('one connection on %s', (_, on, unlocked) =>
     play([
       [`C1 read noblock${on}`, 0],
       [`C1 read noblock${on}`, 218],
@@ -114,7 +114,7 @@ describe('locks', () => {
     ]),
   );
 
-  it('B.4: an upgrade ahead of another pending entry', () =>
+  it('an upgrade ahead of another pending entry', () =>
     play([
       ['C1 read block', 0],
       ['C2 read block', 0],
@@ -124,7 +124,7 @@ describe('locks', () => {
       ['C1 unlock', 0, { C3: 0 }],
     ]));
 
-  it('B.5: two that wait for each other wait until one of them goes', () =>
+  it('two that wait for each other wait until one of them goes', () =>
     play([
       ['C1 read block', 0],
       ['C2 read block', 0],
@@ -133,7 +133,7 @@ describe('locks', () => {
       ['C2 disconnects', 0, { C1: 0 }],
     ]));
 
-  it('B.6: a ccache is destroyed under its locks', async () => {
+  it('a ccache is destroyed under its locks', async () => {
     await play([['C1 write block on a', 0]]);
     const blocked = act('C2 read block on a');
     await observer().settled();
@@ -142,7 +142,7 @@ describe('locks', () => {
     await play([['C1 unlock on a', 205]]);
   });
 
-  it('B.7: a ccache is moved into another under the locks of both', async () => {
+  it('a ccache is moved into another under the locks of both', async () => {
     await play([
       ['C1 write block on b', 0],
       ['C2 write block on a', 0],
@@ -185,7 +185,7 @@ describe('waits', () => {
     return { asked, before: now.time };
   };
 
-  it('B.8: all who wait are answered by the next change, with its time', async () => {
+  it('all who wait are answered by the next change, with its time', async () => {
     const waits = await Promise.all([wait(1), wait(2), wait(3)]);
     expect(waits.map(({ asked }) => asked.code)).toEqual([undefined, undefined, undefined]);
     await observer().get('ccacheStoreCredentials', a, { credentials: credentialFor('s@R') });

@@ -4,7 +4,7 @@ import type { Identifier } from '../../proto/identifier.ts';
 import { Collection } from '../../server/collection.ts';
 import type { IdentifierSource, ListIdentity } from '../../server/identifiers.ts';
 
-/** Identifiers as in the specification's appendix A: a UUID that ends in a number, the server's in 0. */
+/** Identifiers as in the recorded session: a UUID that ends in a number, the server's in 0. */
 export function numberedIdentifiers(numbers: Iterator<number>): IdentifierSource {
   const uuid = (number: number) => `00000000-0000-4000-8000-${number.toString(16).padStart(12, '0')}`;
   const server = uuid(0);
