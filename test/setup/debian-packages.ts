@@ -6,15 +6,18 @@ import { join } from 'node:path';
 const packages = {
   apparmor: '/sbin/apparmor_parser',
   debootstrap: '/usr/sbin/debootstrap',
+  gcc: '/usr/bin/gcc',
   mandoc: '/usr/bin/mandoc',
   'openbsd-inetd': '/usr/sbin/inetd',
   'krb5-kdc': '/usr/sbin/krb5kdc',
   'krb5-admin-server': '/usr/sbin/kadmin.local',
   'krb5-user': '/usr/bin/kinit',
+  'libc6-dev': '/usr/include/stdio.h',
   'libkrb5-dev': '/usr/include/gssapi/gssapi.h',
   keyutils: '/usr/bin/keyctl',
   'netcat-openbsd': '/bin/nc.openbsd',
   'openssh-server': '/usr/sbin/sshd',
+  python3: '/usr/bin/python3',
   fish: '/usr/bin/fish',
   iproute2: '/bin/ip',
   socat: '/usr/bin/socat',
@@ -28,7 +31,6 @@ const packages = {
 const compared = {
   'heimdal-kcm': '/usr/sbin/kcm',
   'sssd-kcm': '/usr/libexec/sssd/sssd_kcm',
-  gcc: '/usr/bin/gcc',
 } as const;
 
 const installed = { ...packages, ...compared };
