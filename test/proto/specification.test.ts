@@ -378,6 +378,28 @@ describe('FILE-CCACHE.md', () => {
     expect(writeCCacheFile(file).toString('hex')).toBe(hex);
   });
 
+  it('has the version and the header fields, of which a known one with another length is refused', () => {
+    const [version] = fileCCache.table('order', 'part', 'encoding');
+    expect(version).toMatchObject({
+      part: 'version',
+      encoding: writeCCacheFile({ otherTags: [], credentials: [] }).toString('hex', 0, 2),
+    });
+    const headerOf = (tag: number, length: number) =>
+      new Writer()
+        .u16(0x0504)
+        .u16(4 + length)
+        .u16(tag)
+        .u16(length)
+        .bytes(Buffer.alloc(length))
+        .finish();
+    for (const { tag, length } of fileCCache.table('tag', 'length', 'value')) {
+      const [known, right] = [Number(tag), Number(length)];
+      expect(readCCacheFile(headerOf(known, right))).toMatchObject({ kdcOffset: { seconds: 0 }, otherTags: [] });
+      expect(() => readCCacheFile(headerOf(known, right - 1))).toThrow(expect.objectContaining({ code: 22 }));
+      expect(readCCacheFile(headerOf(known + 1, right - 1)).otherTags).toHaveLength(1);
+    }
+  });
+
   it('has texts of principals, with the types that they imply', () => {
     for (const { text, nameType, components, realm } of fileCCache.table('text', 'nameType', 'components', 'realm')) {
       const principal = parsePrincipal(text as string);
@@ -400,7 +422,7 @@ describe('FILE-CCACHE.md', () => {
 });
 
 describe('the comments', () => {
-  const sources = ['proto', 'etc', 'server', 'launcher', 'client'].flatMap((room) =>
+  const sources = ['proto', 'etc', 'server', 'launcher', 'client', 'test'].flatMap((room) =>
     readdirSync(join(root, room), { recursive: true, encoding: 'utf8' })
       .filter((path) => path.endsWith('.ts'))
       .map((path) => `${room}/${path}`),
@@ -427,9 +449,12 @@ describe('the comments', () => {
   });
 
   it('speak of nothing outside the repository', () => {
-    const outside =
-      /\.\.\/shared|\bDESIGN\b|ccapi-rpc|(RPC|KCM) specification|specification's|\((?:appendix )?[0-9AB]\.\d+/;
-    const found = sources.filter((path) => outside.test(readFileSync(join(root, path), 'utf8')));
+    const outside = /\.\.\/shared|\bDESIGN\b|ccapi-rpc|(RPC|KCM) specification|appendix|\((?!RFC)[0-9AB]\.\d+/;
+    const isComment = /^\s*(\*|\/\*|\/\/)/;
+    const found = sources.flatMap((path) => {
+      const lines = readFileSync(join(root, path), 'utf8').split('\n');
+      return lines.filter((line) => isComment.test(line) && outside.test(line)).map((line) => `${path}: ${line}`);
+    });
     expect(found).toEqual([]);
   });
 });
