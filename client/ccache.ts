@@ -1,8 +1,8 @@
 import type { MessagesOn, Reply, Request } from '../proto/ccapi.ts';
-import { CREDENTIALS_V5, type CredentialV5 } from '../proto/credential-v5.ts';
-import { CCAPIError } from '../proto/error.ts';
+import { CREDENTIALS_V5, type CredentialV5 } from '../proto/credential.ts';
+import { CCAPIError } from '../proto/errors.ts';
 import { type Identifier, sameIdentifier } from '../proto/identifier.ts';
-import type { Channels } from './channels.ts';
+import type { Channels } from './connection-pool.ts';
 import { Credentials } from './credentials.ts';
 import { each, RemoteIterator } from './remote-iterator.ts';
 

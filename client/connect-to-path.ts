@@ -1,11 +1,11 @@
 import { lstatSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
-import { MAX_SOCKET_PATH } from '../etc/base-directory.ts';
-import { asUser } from '../etc/identity.ts';
-import { monotonic } from '../etc/monotonic.ts';
-import { checkUnreplaceableFile } from '../etc/private-directory.ts';
-import { CCAPIError } from '../proto/error.ts';
+import { MAX_SOCKET_PATH } from '../etc/config/paths.ts';
+import { asUser } from '../etc/host/identity.ts';
+import { monotonic } from '../etc/host/monotonic.ts';
+import { checkUnreplaceableFile } from '../etc/host/private-directory.ts';
+import { CCAPIError } from '../proto/errors.ts';
 
 /**
  * Connects to a UNIX socket that the settings name: it has to be the user's own or root's, in a place where no other user

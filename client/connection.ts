@@ -1,11 +1,11 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { MessageName, Reply, Request } from '../proto/ccapi.ts';
-import { CCAPIError } from '../proto/error.ts';
-import { readReply, requestFrame } from '../proto/exchange.ts';
-import { FrameReader } from '../proto/frame.ts';
+import { readReply, requestFrame } from '../proto/ccapi-codec.ts';
+import { CCAPIError } from '../proto/errors.ts';
+import { FrameReader } from '../proto/framing.ts';
 import type { Identifier } from '../proto/identifier.ts';
 import type { ByteStream } from './child-stream.ts';
-import type { Locator } from './locate.ts';
+import type { Locator } from './locator.ts';
 import type { Found } from './worker-connection.ts';
 
 interface Pending {

@@ -1,11 +1,11 @@
 import { type MessagesOn, messages, type Reply, type Request } from '../proto/ccapi.ts';
-import { CREDENTIALS_V5 } from '../proto/credential-v5.ts';
-import { CCAPIError } from '../proto/error.ts';
+import { CREDENTIALS_V5 } from '../proto/credential.ts';
+import { CCAPIError } from '../proto/errors.ts';
 import { type Identifier, isInitialised, sameIdentifier, uninitialised } from '../proto/identifier.ts';
 import { CCache } from './ccache.ts';
 import { processChangeTime } from './change-time.ts';
-import { Channels } from './channels.ts';
-import type { LocateOptions } from './locate.ts';
+import { Channels } from './connection-pool.ts';
+import type { LocateOptions } from './locator.ts';
 import { each, RemoteIterator } from './remote-iterator.ts';
 
 /** What the default ccache is called while there is none (proto/CCAPI.md#context-messages). */

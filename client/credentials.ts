@@ -1,4 +1,4 @@
-import type { CredentialV5 } from '../proto/credential-v5.ts';
+import type { CredentialV5 } from '../proto/credential.ts';
 import { type Identifier, sameIdentifier } from '../proto/identifier.ts';
 
 /** A credential as a ccache gave it. */

@@ -1,6 +1,6 @@
-import type { Settings } from '../etc/settings.ts';
+import type { Settings } from '../etc/config/settings.ts';
 import type { WorkerKey } from '../proto/rendezvous.ts';
-import { askChild, askPort } from './ask-launcher.ts';
+import { askChild, askPort } from './launcher-client.ts';
 import { ROOT_PORT } from './machine.ts';
 
 /** The port of a launcher without root. */

@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs';
-import { listenerUids } from '../etc/listener-owner.ts';
+import { listenerUids } from '../etc/host/listener-owner.ts';
 
 /** The port of root's launcher unless the settings say otherwise: no other user can listen below 1024. */
 export const ROOT_PORT = 789;

@@ -1,4 +1,4 @@
-import { CCAPIError } from '../proto/error.ts';
+import { CCAPIError } from '../proto/errors.ts';
 import type { Identifier } from '../proto/identifier.ts';
 
 /** What an iteration asks of its server. */

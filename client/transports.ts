@@ -1,7 +1,7 @@
-import type { ServerURI } from '../etc/server-uri.ts';
-import { CCAPIError } from '../proto/error.ts';
-import { requestFrame } from '../proto/exchange.ts';
-import { FrameReader } from '../proto/frame.ts';
+import type { ServerURI } from '../etc/config/server-uri.ts';
+import { requestFrame } from '../proto/ccapi-codec.ts';
+import { CCAPIError } from '../proto/errors.ts';
+import { FrameReader } from '../proto/framing.ts';
 import { uninitialised } from '../proto/identifier.ts';
 import { type ByteStream, ChildStream, type Ended } from './child-stream.ts';
 

@@ -1,8 +1,8 @@
 import { basename, dirname } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { meansNoListener } from '../etc/is-listening.ts';
-import { checkPrivateDirectory } from '../etc/private-directory.ts';
-import { CCAPIError } from '../proto/error.ts';
+import { meansNoListener } from '../etc/host/is-listening.ts';
+import { checkPrivateDirectory } from '../etc/host/private-directory.ts';
+import { CCAPIError } from '../proto/errors.ts';
 import type { ByteStream } from './child-stream.ts';
 import { checkLength, connected } from './connect-to-path.ts';
 

@@ -1,10 +1,10 @@
 import { randomBytes } from 'node:crypto';
 import { fstatSync, lchownSync, lstatSync, mkdirSync, renameSync, rmdirSync, type Stats, statSync } from 'node:fs';
 import { basename, dirname } from 'node:path';
-import { useBeneath } from '../etc/beneath.ts';
-import type { Identity } from '../etc/identity.ts';
-import { checkUnreplaceable } from '../etc/private-directory.ts';
-import { CCAPIError } from '../proto/error.ts';
+import { useBeneath } from '../etc/host/beneath.ts';
+import type { Identity } from '../etc/host/identity.ts';
+import { checkUnreplaceable } from '../etc/host/private-directory.ts';
+import { CCAPIError } from '../proto/errors.ts';
 import { RendezvousError } from '../proto/rendezvous.ts';
 import type { Place } from './place.ts';
 import { mountUserSpace, type SpaceBounds } from './user-space.ts';

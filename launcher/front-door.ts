@@ -1,9 +1,9 @@
 import type { Socket } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
-import { peekByte } from '../etc/fd-passing.ts';
-import { descriptorOf, readOn, stopReading } from '../etc/host.ts';
-import { meansNoListener } from '../etc/is-listening.ts';
-import { monotonic } from '../etc/monotonic.ts';
+import { peekByte } from '../etc/host/fd-passing.ts';
+import { meansNoListener } from '../etc/host/is-listening.ts';
+import { monotonic } from '../etc/host/monotonic.ts';
+import { descriptorOf, readOn, stopReading } from '../etc/host/socket-handle.ts';
 import type { WorkerKey } from '../proto/rendezvous.ts';
 import type { LauncherContext } from './launcher.ts';
 import type { Peer } from './peer.ts';

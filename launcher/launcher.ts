@@ -1,12 +1,12 @@
 import { createServer, type Server, Socket } from 'node:net';
-import { descriptorOf } from '../etc/host.ts';
-import type { Log } from '../etc/log.ts';
-import type { Settings } from '../etc/settings.ts';
+import type { Settings } from '../etc/config/settings.ts';
+import type { Log } from '../etc/host/log.ts';
+import { descriptorOf } from '../etc/host/socket-handle.ts';
 import type { WorkerKey } from '../proto/rendezvous.ts';
 import type { SettingsReport } from '../proto/status.ts';
 import type { ConnectionQuota, QuotaKey } from './connection-quota.ts';
 import { enterFrontDoor } from './front-door.ts';
-import { stdoutIsApart } from './mode.ts';
+import { stdoutIsApart } from './invocation.ts';
 import { ownPeer, type Peer, tcpPeer, unixPeer, unixPeerAtStdin, unixPeerOfPipes } from './peer.ts';
 import { type Refusals, refusalKey } from './refusals.ts';
 import { rendezvous } from './rendezvous.ts';

@@ -2,22 +2,22 @@ import { closeSync, openSync, writeSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { isatty } from 'node:tty';
 import { parseArgs } from 'node:util';
-import { launcherBaseDirectory } from '../etc/base-directory.ts';
-import { canAskForPeers, isListeningSocket } from '../etc/host.ts';
-import { openLog } from '../etc/log.ts';
-import { passedDescriptors } from '../etc/passed-descriptors.ts';
+import { launcherBaseDirectory } from '../etc/config/paths.ts';
 import {
   type SettingTexts,
   settingArguments,
   settingOptions,
   settingsFromOptions,
   settingsUsage,
-} from '../etc/settings.ts';
-import { CCAPIError } from '../proto/error.ts';
-import { listenByHand } from './by-hand.ts';
+} from '../etc/config/settings.ts';
+import { passedDescriptors } from '../etc/host/listen-fds.ts';
+import { openLog } from '../etc/host/log.ts';
+import { canAskForPeers, isListeningSocket } from '../etc/host/socket-handle.ts';
+import { CCAPIError } from '../proto/errors.ts';
 import { prepareContext, prepareOrRefuse, rootWithoutKoffi } from './context.ts';
+import { type Mode, startedAs, stdinIsSocket, stdoutIsApart } from './invocation.ts';
 import { type LauncherContext, serveConnection, serveListeners } from './launcher.ts';
-import { type Mode, startedAs, stdinIsSocket, stdoutIsApart } from './mode.ts';
+import { listenByHand } from './listeners.ts';
 import { installationFaults, sample, sampleOptions } from './samples.ts';
 import type { WaitingWorker } from './spawn-worker.ts';
 import { startWatchdog } from './watchdog.ts';

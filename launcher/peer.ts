@@ -1,9 +1,9 @@
 import { statSync } from 'node:fs';
 import type { Socket } from 'node:net';
-import { canAskForPeers, peerCredentials } from '../etc/host.ts';
-import { auditSession } from '../etc/session.ts';
-import { type Endpoint, socketOwner } from '../etc/socket-diag.ts';
-import { whoIs } from '../etc/who-is.ts';
+import { auditSession } from '../etc/host/login-session.ts';
+import { type Endpoint, socketOwner } from '../etc/host/socket-diag.ts';
+import { canAskForPeers, peerCredentials } from '../etc/host/socket-handle.ts';
+import { whoIs } from '../etc/host/who-is.ts';
 import { RendezvousError } from '../proto/rendezvous.ts';
 import { isLoopback } from './loopback.ts';
 import { ownerOfPeer } from './socket-table.ts';

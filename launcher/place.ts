@@ -1,8 +1,8 @@
 import { connect, type Socket } from 'node:net';
-import { useBeneath, type Way } from '../etc/beneath.ts';
-import { NO_GROUP } from '../etc/identity.ts';
-import type { User } from '../etc/passwd.ts';
-import { expandPathTemplate } from '../etc/path-template.ts';
+import { expandPathTemplate } from '../etc/config/path-template.ts';
+import { useBeneath, type Way } from '../etc/host/beneath.ts';
+import { NO_GROUP } from '../etc/host/identity.ts';
+import type { User } from '../etc/host/passwd.ts';
 
 /**
  * The directory of a user's worker: a way that an admin has chosen (`root`), and beneath it one that the user may have

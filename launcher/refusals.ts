@@ -1,4 +1,4 @@
-import type { Log } from '../etc/log.ts';
+import type { Log } from '../etc/host/log.ts';
 import type { Peer } from './peer.ts';
 
 /** How many lines a key gets in a period, and how long that is, in milliseconds. */

@@ -1,6 +1,6 @@
 import { finished, type Readable, type Writable } from 'node:stream';
-import { escapedJSON } from '../etc/escape.ts';
-import type { Log } from '../etc/log.ts';
+import { escapedJSON } from '../etc/host/escape.ts';
+import type { Log } from '../etc/host/log.ts';
 import {
   isBare,
   LINE_DEADLINE,

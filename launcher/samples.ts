@@ -1,9 +1,9 @@
 import { readFileSync, realpathSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { checkUnreplaceable } from '../etc/private-directory.ts';
-import { CCAPIError } from '../proto/error.ts';
+import { checkUnreplaceable } from '../etc/host/private-directory.ts';
+import { CCAPIError } from '../proto/errors.ts';
 
-/** The files of `etc/samples` that an option prints; each says at its beginning where an admin puts it. */
+/** The files of `etc/share/samples` that an option prints; each says at its beginning where an admin puts it. */
 const files = {
   'print-inetd-entry': ['inetd.conf'],
   'print-xinetd-entry': ['xinetd.conf'],
@@ -29,7 +29,7 @@ const packageDirectory = join(__dirname, '..');
 /** What an admin installs, with the paths of this machine in the place of those that the files have. */
 export function sample(option: SampleOption): string {
   return files[option]
-    .map((name) => readFileSync(join(packageDirectory, 'etc/samples', name), 'utf8'))
+    .map((name) => readFileSync(join(packageDirectory, 'etc/share/samples', name), 'utf8'))
     .map((text) => text.replaceAll('/usr/local/lib/node_modules/ccapi', packageDirectory))
     .map((text) => text.replaceAll('/usr/bin/node', process.execPath))
     .join('\n');

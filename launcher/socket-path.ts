@@ -1,9 +1,9 @@
 import { chmodSync, lstatSync, unlinkSync } from 'node:fs';
 import { dirname } from 'node:path';
-import { MAX_SOCKET_PATH } from '../etc/base-directory.ts';
-import { isListening } from '../etc/is-listening.ts';
-import { checkUnreplaceable } from '../etc/private-directory.ts';
-import { CCAPIError } from '../proto/error.ts';
+import { MAX_SOCKET_PATH } from '../etc/config/paths.ts';
+import { isListening } from '../etc/host/is-listening.ts';
+import { checkUnreplaceable } from '../etc/host/private-directory.ts';
+import { CCAPIError } from '../proto/errors.ts';
 import { type LauncherContext, serveAddress } from './launcher.ts';
 
 /**

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { isIPv4 } from 'node:net';
-import type { Endpoint } from '../etc/socket-diag.ts';
+import type { Endpoint } from '../etc/host/socket-diag.ts';
 
 /**
  * The uid that owns the peer's end of a connection on this host, from the kernel's table of all sockets; undefined where

@@ -2,7 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { openSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Readable } from 'node:stream';
-import { asUser } from '../etc/identity.ts';
+import { asUser } from '../etc/host/identity.ts';
 import { RendezvousError } from '../proto/rendezvous.ts';
 
 /**

@@ -1,7 +1,7 @@
 import { totalmem } from 'node:os';
-import type { Identity } from '../etc/identity.ts';
-import { libc, systemError } from '../etc/libc.ts';
-import type { Settings } from '../etc/settings.ts';
+import type { Settings } from '../etc/config/settings.ts';
+import type { Identity } from '../etc/host/identity.ts';
+import { libc, systemError } from '../etc/host/libc.ts';
 
 /** How much a user's directory may hold: a tmpfs takes memory only for what is in it. */
 export interface SpaceBounds {

@@ -1,4 +1,4 @@
-import { connectDatagram, sendAtOnce } from '../etc/datagram.ts';
+import { connectDatagram, sendAtOnce } from '../etc/host/datagram.ts';
 
 /**
  * Tells systemd that the event loop turns, twice in each of its periods, where the unit has WatchdogSec=: a launcher that

@@ -1,8 +1,8 @@
 import { randomBytes } from 'node:crypto';
 import type { Socket } from 'node:net';
-import { isHungUp, isMarked, sendDescriptor } from '../etc/fd-passing.ts';
-import { descriptorOf, stopReading } from '../etc/host.ts';
-import { monotonic } from '../etc/monotonic.ts';
+import { isHungUp, isMarked, sendDescriptor } from '../etc/host/fd-passing.ts';
+import { monotonic } from '../etc/host/monotonic.ts';
+import { descriptorOf, stopReading } from '../etc/host/socket-handle.ts';
 import { greeting, LENGTH_SIZE, type LinkRole, READY, REFUSED, TAKEN } from '../proto/link.ts';
 
 /** How many descriptors may be on their way at once. */

@@ -1,7 +1,7 @@
 import type { Socket } from 'node:net';
-import { HAND_OVER_NAME, SOCKET_NAME } from '../etc/base-directory.ts';
-import { canSendDescriptors } from '../etc/fd-passing.ts';
-import { descriptorOf, peerCredentials } from '../etc/host.ts';
+import { HAND_OVER_NAME, SOCKET_NAME } from '../etc/config/paths.ts';
+import { canSendDescriptors } from '../etc/host/fd-passing.ts';
+import { descriptorOf, peerCredentials } from '../etc/host/socket-handle.ts';
 import type { WorkerKey } from '../proto/rendezvous.ts';
 import { LinkRefused, WorkerLink } from './worker-link.ts';
 

@@ -1,4 +1,4 @@
-import { CCAPIError } from './error.ts';
+import { CCAPIError } from './errors.ts';
 import { isRemoved, type Krb5Credential, readKrb5Credential, writeKrb5Credential } from './krb5-credential.ts';
 import { type Principal, readPrincipal, writePrincipal } from './principal.ts';
 import { Reader } from './reader.ts';

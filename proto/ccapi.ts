@@ -1,4 +1,4 @@
-import { credentialUnion, onlyV5 } from './credential-v5.ts';
+import { credentialUnion, onlyV5 } from './credential.ts';
 import { type Layout, string, time, u32, type Values } from './fields.ts';
 import { identifier } from './identifier.ts';
 

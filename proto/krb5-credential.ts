@@ -1,5 +1,5 @@
-import type { CredentialV5 } from './credential-v5.ts';
-import { CCAPIError } from './error.ts';
+import type { CredentialV5 } from './credential.ts';
+import { CCAPIError } from './errors.ts';
 import type { Data } from './fields.ts';
 import {
   inferredNameType,

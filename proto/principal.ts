@@ -1,4 +1,4 @@
-import { CCAPIError } from './error.ts';
+import { CCAPIError } from './errors.ts';
 import type { Reader } from './reader.ts';
 import { bytesFromText } from './text.ts';
 import type { Writer } from './writer.ts';

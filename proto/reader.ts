@@ -1,5 +1,5 @@
-import { CCAPIError } from './error.ts';
-import { ownBytes } from './own-bytes.ts';
+import { CCAPIError } from './errors.ts';
+import { ownBytes } from './secret-slab.ts';
 import { textFromBytes } from './text.ts';
 
 /**

@@ -1,5 +1,5 @@
-import { CREDENTIALS_V5 } from '../proto/credential-v5.ts';
-import { CCAPIError } from '../proto/error.ts';
+import { CREDENTIALS_V5 } from '../proto/credential.ts';
+import { CCAPIError } from '../proto/errors.ts';
 import type { Identifier } from '../proto/identifier.ts';
 import { bumped } from './change-time.ts';
 import { CredentialList, type StoredCredential } from './credential-list.ts';

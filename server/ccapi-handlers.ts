@@ -1,6 +1,6 @@
 import type { MessageName, messages, Reply, Request } from '../proto/ccapi.ts';
-import { requireV5 } from '../proto/credential-v5.ts';
-import { CCAPIError } from '../proto/error.ts';
+import { requireV5 } from '../proto/credential.ts';
+import { CCAPIError } from '../proto/errors.ts';
 import type { CCache } from './ccache.ts';
 import { type Collection, DEFAULT_NAME } from './collection.ts';
 import type { Answer, Holder, Holding } from './holdings.ts';

@@ -1,8 +1,8 @@
-import { type CredentialV5, requireV5 } from '../proto/credential-v5.ts';
-import { CCAPIError } from '../proto/error.ts';
+import { type CredentialV5, requireV5 } from '../proto/credential.ts';
+import { CCAPIError } from '../proto/errors.ts';
 import type { Identifier } from '../proto/identifier.ts';
 import { isConfigServer } from '../proto/krb5-credential.ts';
-import { isUnfinished } from '../proto/unfinished.ts';
+import { isUnfinished } from '../proto/staging.ts';
 import { CCache, type Contents, emptyContents } from './ccache.ts';
 import { CCacheOrder } from './ccache-order.ts';
 import { bumped, type Clock } from './change-time.ts';

@@ -1,6 +1,6 @@
 import type { Socket } from 'node:net';
-import { monotonic } from '../etc/monotonic.ts';
-import { FrameReader } from '../proto/frame.ts';
+import { monotonic } from '../etc/host/monotonic.ts';
+import { FrameReader } from '../proto/framing.ts';
 import type { InputBudget, InputHolder } from './input-budget.ts';
 
 /** What answers the frames of one connection. */

@@ -1,4 +1,4 @@
-import type { CredentialV5 } from '../proto/credential-v5.ts';
+import type { CredentialV5 } from '../proto/credential.ts';
 import type { Identifier } from '../proto/identifier.ts';
 import type { ListIdentity } from './identifiers.ts';
 import { sizeOf } from './limits.ts';

@@ -1,5 +1,5 @@
-import type { Log } from '../etc/log.ts';
-import type { Settings } from '../etc/settings.ts';
+import type { Settings } from '../etc/config/settings.ts';
+import type { Log } from '../etc/host/log.ts';
 import { hostClock } from './change-time.ts';
 import type { Collection } from './collection.ts';
 

@@ -1,4 +1,4 @@
-import type { Log } from '../etc/log.ts';
+import type { Log } from '../etc/host/log.ts';
 
 /** What holds requests that are not answered yet, and can be ended for that. */
 export interface InputHolder {

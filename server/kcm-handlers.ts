@@ -1,4 +1,4 @@
-import { CCAPIError, type ErrorName } from '../proto/error.ts';
+import { CCAPIError, type ErrorName } from '../proto/errors.ts';
 import type { Identifier } from '../proto/identifier.ts';
 import type { OperationName, OperationReply, OperationRequest } from '../proto/kcm.ts';
 import { credentialV5In, fromCredentialV5, marshalled } from '../proto/krb5-credential.ts';

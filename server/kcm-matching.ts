@@ -1,4 +1,4 @@
-import type { CredentialV5 } from '../proto/credential-v5.ts';
+import type { CredentialV5 } from '../proto/credential.ts';
 import { type MatchingCredential, matchFlags } from '../proto/kcm.ts';
 import { splitRealm } from '../proto/principal.ts';
 import type { CredentialList, StoredCredential } from './credential-list.ts';

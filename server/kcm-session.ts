@@ -1,6 +1,6 @@
-import type { Log } from '../etc/log.ts';
-import { CCAPIError } from '../proto/error.ts';
+import type { Log } from '../etc/host/log.ts';
 import { errorCodes } from '../proto/error-codes.ts';
+import { CCAPIError } from '../proto/errors.ts';
 import { type Layout, readFields } from '../proto/fields.ts';
 import {
   MAX_REPLY,

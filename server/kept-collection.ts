@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs';
-import type { Log } from '../etc/log.ts';
+import type { Log } from '../etc/host/log.ts';
 import { CCache } from './ccache.ts';
 import { bumped, type Clock } from './change-time.ts';
 import type { KeptCollection } from './collection.ts';

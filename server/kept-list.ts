@@ -9,8 +9,8 @@ import {
   writeSync,
 } from 'node:fs';
 import { dirname } from 'node:path';
-import { KEPT_PREFIX } from '../etc/base-directory.ts';
-import { CCAPIError } from '../proto/error.ts';
+import { KEPT_PREFIX } from '../etc/config/paths.ts';
+import { CCAPIError } from '../proto/errors.ts';
 import type { Reader } from '../proto/reader.ts';
 import type { Contents } from './ccache.ts';
 import { CredentialList, type StoredCredential } from './credential-list.ts';

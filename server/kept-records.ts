@@ -1,5 +1,5 @@
-import { type CredentialV5, credentialUnion } from '../proto/credential-v5.ts';
-import { CCAPIError } from '../proto/error.ts';
+import { type CredentialV5, credentialUnion } from '../proto/credential.ts';
+import { CCAPIError } from '../proto/errors.ts';
 import {
   credentialV5In,
   fromCredentialV5,

@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process';
-import { writeStockKrb5Conf } from '../etc/stock-krb5-conf.ts';
+import { writeStockKrb5Conf } from '../etc/config/client-krb5-conf.ts';
 
 /** How long a KDC may take, in milliseconds. */
 const DEADLINE = 60_000;

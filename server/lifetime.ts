@@ -1,5 +1,5 @@
 /** Node fires a longer timer at once. */
-import { monotonic } from '../etc/monotonic.ts';
+import { monotonic } from '../etc/host/monotonic.ts';
 
 const LONGEST_TIMER = 2 ** 31 - 1;
 

@@ -1,5 +1,5 @@
-import type { CredentialV5 } from '../proto/credential-v5.ts';
-import { CCAPIError } from '../proto/error.ts';
+import type { CredentialV5 } from '../proto/credential.ts';
+import { CCAPIError } from '../proto/errors.ts';
 import { MAX_PRINCIPAL } from '../proto/principal.ts';
 import type { CredentialList } from './credential-list.ts';
 

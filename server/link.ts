@@ -1,9 +1,9 @@
 import { closeSync } from 'node:fs';
 import { createServer, Socket } from 'node:net';
-import { HAND_OVER_NAME } from '../etc/base-directory.ts';
-import { markSocket, receiveBytes, receiveDescriptor } from '../etc/fd-passing.ts';
-import { descriptorOf, peerCredentials, stopReading } from '../etc/host.ts';
-import type { Log } from '../etc/log.ts';
+import { HAND_OVER_NAME } from '../etc/config/paths.ts';
+import { markSocket, receiveBytes, receiveDescriptor } from '../etc/host/fd-passing.ts';
+import type { Log } from '../etc/host/log.ts';
+import { descriptorOf, peerCredentials, stopReading } from '../etc/host/socket-handle.ts';
 import {
   LENGTH_SIZE,
   type LinkRole,

@@ -1,4 +1,4 @@
-import { CCAPIError, type ErrorName } from '../proto/error.ts';
+import { CCAPIError, type ErrorName } from '../proto/errors.ts';
 import type { Answer, Holder, Holding } from './holdings.ts';
 
 /** The lock types of the API. Once granted, an upgrade counts as a write lock and a downgrade as a read lock. */

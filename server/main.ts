@@ -1,12 +1,6 @@
 import { closeSync, mkdirSync, openSync, readSync, writeSync } from 'node:fs';
 import { parseArgs } from 'node:util';
-import { launcherBaseDirectory, sessionDirectory, userDirectory } from '../etc/base-directory.ts';
-import { escapeText } from '../etc/escape.ts';
-import { becomeUser, disableTracing } from '../etc/identity.ts';
-import { libc } from '../etc/libc.ts';
-import { openLog } from '../etc/log.ts';
-import { passedDescriptors } from '../etc/passed-descriptors.ts';
-import { checkPrivateDirectory } from '../etc/private-directory.ts';
+import { launcherBaseDirectory, sessionDirectory, userDirectory } from '../etc/config/paths.ts';
 import {
   settingOptions,
   settingsFromOptions,
@@ -14,8 +8,14 @@ import {
   settingsOf,
   settingsReport,
   settingsUsage,
-} from '../etc/settings.ts';
-import { CCAPIError } from '../proto/error.ts';
+} from '../etc/config/settings.ts';
+import { escapeText } from '../etc/host/escape.ts';
+import { becomeUser, disableTracing } from '../etc/host/identity.ts';
+import { libc } from '../etc/host/libc.ts';
+import { passedDescriptors } from '../etc/host/listen-fds.ts';
+import { openLog } from '../etc/host/log.ts';
+import { checkPrivateDirectory } from '../etc/host/private-directory.ts';
+import { CCAPIError } from '../proto/errors.ts';
 import { isSessionName } from '../proto/rendezvous.ts';
 import { checkLocal } from './persistence.ts';
 import { Worker } from './worker.ts';

@@ -10,9 +10,9 @@ import {
   statSync,
 } from 'node:fs';
 import { connect } from 'node:net';
-import { HAND_OVER_NAME, MAX_SOCKET_PATH, SOCKET_NAME } from '../etc/base-directory.ts';
-import { lockExclusively } from '../etc/host.ts';
-import { CCAPIError } from '../proto/error.ts';
+import { HAND_OVER_NAME, MAX_SOCKET_PATH, SOCKET_NAME } from '../etc/config/paths.ts';
+import { lockExclusively } from '../etc/host/socket-handle.ts';
+import { CCAPIError } from '../proto/errors.ts';
 import { sameFile } from './file-identity.ts';
 import { ownName } from './public-socket.ts';
 

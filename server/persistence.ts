@@ -1,7 +1,7 @@
 import { statfsSync } from 'node:fs';
-import type { Settings } from '../etc/settings.ts';
-import { sharedFileSystem } from '../etc/shared-file-systems.ts';
-import { CCAPIError } from '../proto/error.ts';
+import type { Settings } from '../etc/config/settings.ts';
+import { sharedFileSystem } from '../etc/host/shared-file-systems.ts';
+import { CCAPIError } from '../proto/errors.ts';
 
 /** File systems that are memory (statfs(2), `f_type`): tmpfs and ramfs. */
 const inMemory = new Set([0x01021994, 0x858458f6]);

@@ -1,10 +1,10 @@
 import type { Server } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
-import { SOCKET_NAME } from '../etc/base-directory.ts';
-import { isListening } from '../etc/is-listening.ts';
-import type { Log } from '../etc/log.ts';
-import { monotonic } from '../etc/monotonic.ts';
-import { CCAPIError } from '../proto/error.ts';
+import { SOCKET_NAME } from '../etc/config/paths.ts';
+import { isListening } from '../etc/host/is-listening.ts';
+import type { Log } from '../etc/host/log.ts';
+import { monotonic } from '../etc/host/monotonic.ts';
+import { CCAPIError } from '../proto/errors.ts';
 import { DirectoryWatch } from './directory-watch.ts';
 import { LinkPort, type Take } from './link.ts';
 import { Ownership } from './ownership.ts';

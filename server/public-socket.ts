@@ -1,7 +1,7 @@
 import { linkSync, lstatSync, renameSync, rmSync } from 'node:fs';
 import type { Server } from 'node:net';
-import { LISTEN_BACKLOG, MAX_SOCKET_PATH } from '../etc/base-directory.ts';
-import { CCAPIError } from '../proto/error.ts';
+import { LISTEN_BACKLOG, MAX_SOCKET_PATH } from '../etc/config/paths.ts';
+import { CCAPIError } from '../proto/errors.ts';
 import { type FileIdentity, sameFile } from './file-identity.ts';
 
 /**

@@ -1,5 +1,5 @@
 import { lstatSync, readdirSync, renameSync } from 'node:fs';
-import type { Log } from '../etc/log.ts';
+import type { Log } from '../etc/host/log.ts';
 import { unparsePrincipal } from '../proto/principal.ts';
 import { Identifiers } from './identifiers.ts';
 import { type ListOrigin, originOf, readHeading } from './kept-heading.ts';

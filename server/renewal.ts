@@ -1,8 +1,8 @@
-import type { Log } from '../etc/log.ts';
-import { monotonic } from '../etc/monotonic.ts';
-import type { CredentialV5 } from '../proto/credential-v5.ts';
+import type { Log } from '../etc/host/log.ts';
+import { monotonic } from '../etc/host/monotonic.ts';
+import type { CredentialV5 } from '../proto/credential.ts';
 import { splitRealm } from '../proto/principal.ts';
-import { isUnfinished } from '../proto/unfinished.ts';
+import { isUnfinished } from '../proto/staging.ts';
 import type { CCache } from './ccache.ts';
 import type { Clock } from './change-time.ts';
 import type { Collection } from './collection.ts';

@@ -1,4 +1,4 @@
-import type { CredentialV5 } from '../proto/credential-v5.ts';
+import type { CredentialV5 } from '../proto/credential.ts';
 import type { Data } from '../proto/fields.ts';
 import { isConfigServer } from '../proto/krb5-credential.ts';
 import { splitRealm } from '../proto/principal.ts';

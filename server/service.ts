@@ -1,8 +1,8 @@
-import { keptDirectoryIn, SOCKET_NAME } from '../etc/base-directory.ts';
-import type { Log } from '../etc/log.ts';
-import { monotonic } from '../etc/monotonic.ts';
-import type { Settings } from '../etc/settings.ts';
-import { version } from '../etc/version.ts';
+import { keptDirectoryIn, SOCKET_NAME } from '../etc/config/paths.ts';
+import type { Settings } from '../etc/config/settings.ts';
+import { version } from '../etc/config/version.ts';
+import type { Log } from '../etc/host/log.ts';
+import { monotonic } from '../etc/host/monotonic.ts';
 import { isConfigServer } from '../proto/krb5-credential.ts';
 import type { SettingsReport, WorkerStatus } from '../proto/status.ts';
 import type { CCache } from './ccache.ts';
@@ -40,7 +40,7 @@ export class Service {
   readonly #house: Housekeeping;
   readonly #renewal: Renewal;
   readonly #tidying = new Tidying();
-  readonly #started = Math.round((Date.now() - monotonic()) / 1000);
+  readonly #started = Math.round(Date.now() / 1000 - process.uptime());
   readonly #requests = new Map<string, { count: number }>();
 
   /**

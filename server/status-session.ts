@@ -1,4 +1,4 @@
-import { CCAPIError } from '../proto/error.ts';
+import { CCAPIError } from '../proto/errors.ts';
 import { STATUS_REQUEST, type WorkerStatus } from '../proto/status.ts';
 import { Writer } from '../proto/writer.ts';
 import type { Session } from './connection.ts';

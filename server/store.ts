@@ -1,7 +1,7 @@
 import { lstatSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
-import type { Log } from '../etc/log.ts';
-import { CCAPIError } from '../proto/error.ts';
+import type { Log } from '../etc/host/log.ts';
+import { CCAPIError } from '../proto/errors.ts';
 import type { CCache, Contents } from './ccache.ts';
 import type { Clock } from './change-time.ts';
 import type { Collection, KeptCollection } from './collection.ts';

@@ -1,5 +1,5 @@
 /** How long nobody must have asked before it is tidied up, in milliseconds. */
-import { monotonic } from '../etc/monotonic.ts';
+import { monotonic } from '../etc/host/monotonic.ts';
 
 const AT_REST = 6000;
 

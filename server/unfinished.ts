@@ -1,4 +1,4 @@
-import { isUnfinished } from '../proto/unfinished.ts';
+import { isUnfinished } from '../proto/staging.ts';
 import type { CCache } from './ccache.ts';
 import type { Collection } from './collection.ts';
 import type { Holder } from './holdings.ts';

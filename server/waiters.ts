@@ -1,4 +1,4 @@
-import { CCAPIError, type ErrorName } from '../proto/error.ts';
+import { CCAPIError, type ErrorName } from '../proto/errors.ts';
 import type { Answer, Holder, Holding } from './holdings.ts';
 
 interface Waiter extends Holding {

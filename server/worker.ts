@@ -1,9 +1,9 @@
 import { createServer, type Server, type Socket } from 'node:net';
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import { disableTracing } from '../etc/identity.ts';
-import type { Log } from '../etc/log.ts';
-import type { Settings } from '../etc/settings.ts';
-import { version } from '../etc/version.ts';
+import type { Settings } from '../etc/config/settings.ts';
+import { version } from '../etc/config/version.ts';
+import { disableTracing } from '../etc/host/identity.ts';
+import type { Log } from '../etc/host/log.ts';
 import { Admission } from './admission.ts';
 import { Connection } from './connection.ts';
 import { InputBudget } from './input-budget.ts';

@@ -1,6 +1,6 @@
 import type { Duplex } from 'node:stream';
 import { styleText } from 'node:util';
-import { escapedJSON, escapeText } from '../../etc/escape.ts';
+import { escapedJSON, escapeText } from '../../etc/host/escape.ts';
 
 /** A command of `ccapi`. */
 export interface Command {

@@ -1,7 +1,7 @@
 import { parseArgs } from 'node:util';
-import type { AccessRule } from '../../etc/access-rules.ts';
-import { NameService } from '../../etc/name-service.ts';
-import { loadSettings, settingsInForce, settingsReport } from '../../etc/settings.ts';
+import type { AccessRule } from '../../etc/config/access-rules.ts';
+import { loadSettings, settingsInForce, settingsReport } from '../../etc/config/settings.ts';
+import { NameService } from '../../etc/host/name-service.ts';
 import { type Command, print, printJSON } from './command.ts';
 import { type Difference, differences, runningSettings } from './running-settings.ts';
 

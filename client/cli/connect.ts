@@ -1,5 +1,5 @@
 import { parseArgs } from 'node:util';
-import { Locator } from '../locate.ts';
+import { Locator } from '../locator.ts';
 import { type Command, joinStreams } from './command.ts';
 
 export const connect: Command = {

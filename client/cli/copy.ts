@@ -1,9 +1,9 @@
 import { parseArgs } from 'node:util';
-import { parseServerURI } from '../../etc/server-uri.ts';
+import { parseServerURI } from '../../etc/config/server-uri.ts';
 import { type CCache, Context } from '../index.ts';
+import { contentsOf, takeIn, unlessGone } from './ccache-contents.ts';
 import { type Command, print, UsageError } from './command.ts';
-import { contentsOf, takeIn, unlessGone } from './contents.ts';
-import { finishedCCaches, openNamed } from './open-named.ts';
+import { finishedCCaches, openNamed } from './open-ccache.ts';
 
 export const copy: Command = {
   usage: `usage: ccapi copy [-c NAME | --all] FROM TO

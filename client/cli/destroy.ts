@@ -1,7 +1,7 @@
 import { parseArgs } from 'node:util';
 import { Context } from '../index.ts';
 import { type Command, UsageError } from './command.ts';
-import { finishedCCaches, openNamed } from './open-named.ts';
+import { finishedCCaches, openNamed } from './open-ccache.ts';
 import { endSession } from './sessions.ts';
 
 export const destroy: Command = {

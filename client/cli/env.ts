@@ -1,5 +1,5 @@
 import { parseArgs } from 'node:util';
-import { escapeText } from '../../etc/escape.ts';
+import { escapeText } from '../../etc/host/escape.ts';
 import { CCAPIError, Context } from '../index.ts';
 import { type Command, printLines, UsageError } from './command.ts';
 import { krb5ConfigFor } from './stock-programs.ts';

@@ -3,10 +3,10 @@ import { type CCacheFile, writeCCacheFile } from '../../proto/ccache-file.ts';
 import { fromCredentialV5 } from '../../proto/krb5-credential.ts';
 import { parsePrincipal } from '../../proto/principal.ts';
 import { Context } from '../index.ts';
+import { type Contents, contentsOf } from './ccache-contents.ts';
 import type { Command } from './command.ts';
-import { type Contents, contentsOf } from './contents.ts';
 import { filePath, residualArguments } from './file-ccaches.ts';
-import { openNamed } from './open-named.ts';
+import { openNamed } from './open-ccache.ts';
 
 export const exportTickets: Command = {
   usage: `usage: ccapi export [-c NAME] FILE:PATH

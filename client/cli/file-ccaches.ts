@@ -1,7 +1,7 @@
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { readRegularFile } from '../../etc/read-file.ts';
+import { readRegularFile } from '../../etc/host/read-file.ts';
 import { type ReadCCacheFile, readCCacheFile } from '../../proto/ccache-file.ts';
 import { CCAPIError } from '../index.ts';
 import { UsageError } from './command.ts';

@@ -2,8 +2,8 @@ import type { CCacheFile } from '../../proto/ccache-file.ts';
 import { toCredentialV5 } from '../../proto/krb5-credential.ts';
 import { type Principal, unparsePrincipal } from '../../proto/principal.ts';
 import { CCAPIError, Context } from '../index.ts';
+import { type Contents, takeIn } from './ccache-contents.ts';
 import { type Command, print, UsageError, warn } from './command.ts';
-import { type Contents, takeIn } from './contents.ts';
 import { ccacheFiles, readFileCCache, residualArguments } from './file-ccaches.ts';
 
 export const importTickets: Command = {

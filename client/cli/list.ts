@@ -1,11 +1,11 @@
 import { parseArgs } from 'node:util';
 import { isConfigServer } from '../../proto/krb5-credential.ts';
 import { CCAPIError, type CCache, Context, type CredentialV5 } from '../index.ts';
+import { contentsOf, unlessGone } from './ccache-contents.ts';
 import { type Coloured, type Command, coloured, print, printJSON, UsageError } from './command.ts';
-import { contentsOf, unlessGone } from './contents.ts';
-import { finishedCCaches, NO_CCACHE, openNamed } from './open-named.ts';
+import { addressesText, enctypeText, flagsText, fromNow } from './format.ts';
+import { finishedCCaches, NO_CCACHE, openNamed } from './open-ccache.ts';
 import { listSessions } from './sessions.ts';
-import { addressesText, enctypeText, flagsText, fromNow } from './ticket-text.ts';
 
 interface Listing {
   name: string;

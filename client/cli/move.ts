@@ -1,7 +1,7 @@
 import { parseArgs } from 'node:util';
 import { Context } from '../index.ts';
 import { type Command, UsageError } from './command.ts';
-import { nameOf, openIfThere, openNamed } from './open-named.ts';
+import { nameOf, openIfThere, openNamed } from './open-ccache.ts';
 
 export const move: Command = {
   usage: `usage: ccapi move FROM TO

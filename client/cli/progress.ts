@@ -1,4 +1,4 @@
-import { monotonic } from '../../etc/monotonic.ts';
+import { monotonic } from '../../etc/host/monotonic.ts';
 import { hasTerminal, overwriteLine } from './command.ts';
 
 /** How long something may take before its progress is shown, and how often it is shown then, in milliseconds. */

@@ -1,9 +1,9 @@
 import { parseArgs } from 'node:util';
 import { isConfigServer } from '../../proto/krb5-credential.ts';
 import { type CCache, Context, type Credentials } from '../index.ts';
+import { unlessGone } from './ccache-contents.ts';
 import { type Command, print } from './command.ts';
-import { unlessGone } from './contents.ts';
-import { finishedCCaches } from './open-named.ts';
+import { finishedCCaches } from './open-ccache.ts';
 
 export const purge: Command = {
   usage: `usage: ccapi purge

@@ -1,7 +1,7 @@
 import type { SettingsReport } from '../../proto/status.ts';
-import { askSettings } from '../ask-launcher.ts';
-import { Locator } from '../locate.ts';
-import { statusOf } from '../worker-process.ts';
+import { askSettings } from '../launcher-client.ts';
+import { Locator } from '../locator.ts';
+import { statusOf } from '../worker-status.ts';
 
 /** A running program of ours, and the settings that it goes by. */
 export interface RunningSettings {

@@ -1,8 +1,8 @@
 import { Context } from '../index.ts';
-import { Locator } from '../locate.ts';
-import { ended } from '../worker-process.ts';
+import { Locator } from '../locator.ts';
+import { ended } from '../worker-status.ts';
 import { print, printJSON, UsageError } from './command.ts';
-import { finishedCCaches } from './open-named.ts';
+import { finishedCCaches } from './open-ccache.ts';
 
 /** Prints what the login sessions hold that have anything. */
 export async function listSessions(json: boolean): Promise<void> {

@@ -1,10 +1,10 @@
 import { parseArgs } from 'node:util';
 import type { WorkerStatus } from '../../proto/status.ts';
-import { Locator } from '../locate.ts';
-import { statusOf } from '../worker-process.ts';
+import { Locator } from '../locator.ts';
+import { statusOf } from '../worker-status.ts';
 import { type Command, print, printJSON, printLines } from './command.ts';
-import { type RunningServer, runningServers } from './running-servers.ts';
-import { howLong } from './ticket-text.ts';
+import { howLong } from './format.ts';
+import { type RunningServer, runningServers } from './servers.ts';
 
 export const status: Command = {
   usage: `usage: ccapi status [--all-users] [--json]

@@ -1,4 +1,4 @@
-import { writeStockKrb5Conf } from '../../etc/stock-krb5-conf.ts';
+import { writeStockKrb5Conf } from '../../etc/config/client-krb5-conf.ts';
 import type { Context } from '../index.ts';
 
 /**

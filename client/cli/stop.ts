@@ -1,7 +1,7 @@
 import { parseArgs } from 'node:util';
 import { CCAPIError } from '../index.ts';
-import { Locator } from '../locate.ts';
-import { ended } from '../worker-process.ts';
+import { Locator } from '../locator.ts';
+import { ended } from '../worker-status.ts';
 import type { Command } from './command.ts';
 
 export const stop: Command = {

@@ -1,7 +1,7 @@
 import { parseArgs } from 'node:util';
 import { CCAPIError, Context } from '../index.ts';
 import { type Command, UsageError } from './command.ts';
-import { ofPrincipal, openNamed } from './open-named.ts';
+import { ofPrincipal, openNamed } from './open-ccache.ts';
 
 export const switchDefault: Command = {
   usage: `usage: ccapi switch -c NAME | -p PRINCIPAL

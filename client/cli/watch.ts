@@ -1,5 +1,5 @@
 import { parseArgs } from 'node:util';
-import { isUnfinished } from '../../proto/unfinished.ts';
+import { isUnfinished } from '../../proto/staging.ts';
 import { CCAPIError, type CCache, Context } from '../index.ts';
 import { type Command, print, printJSON } from './command.ts';
 

@@ -1,4 +1,4 @@
-import { isListening } from '../../etc/is-listening.ts';
+import { isListening } from '../../etc/host/is-listening.ts';
 import { eventually, start } from '../setup/cleanup.ts';
 import { cleanEnvironment } from '../setup/programs.ts';
 

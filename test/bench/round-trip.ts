@@ -1,8 +1,8 @@
 // What a call costs afterwards: one request and its reply, against a server that only echoes.
 import { connect, type Socket } from 'node:net';
-import { askPort } from '../../client/ask-launcher.ts';
 import { type CCache, Context, type CredentialV5 } from '../../client/index.ts';
-import { requestFrame } from '../../proto/exchange.ts';
+import { askPort } from '../../client/launcher-client.ts';
+import { requestFrame } from '../../proto/ccapi-codec.ts';
 import { uninitialised } from '../../proto/identifier.ts';
 import { temporaryDirectory } from '../setup/cleanup.ts';
 import { cleanEnvironment, programs, startLauncher } from '../setup/programs.ts';

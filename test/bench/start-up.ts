@@ -1,8 +1,8 @@
 // What a user waits for: programs that start, and the first reply, cold and warm.
 import { spawnSync } from 'node:child_process';
 import { connect } from 'node:net';
-import { askChild, askPort } from '../../client/ask-launcher.ts';
-import { requestFrame } from '../../proto/exchange.ts';
+import { askChild, askPort } from '../../client/launcher-client.ts';
+import { requestFrame } from '../../proto/ccapi-codec.ts';
 import { uninitialised } from '../../proto/identifier.ts';
 import { endProgramsBelow, endWorkersBelow, temporaryDirectory } from '../setup/cleanup.ts';
 import { isInstalled } from '../setup/debian-packages.ts';

@@ -5,7 +5,7 @@ import { Context } from '../../client/index.ts';
 import { type CCacheFile, readCCacheFile, writeCCacheFile } from '../../proto/ccache-file.ts';
 import { fromCredentialV5, type Krb5Credential } from '../../proto/krb5-credential.ts';
 import { parsePrincipal } from '../../proto/principal.ts';
-import { unfinishedName } from '../../proto/unfinished.ts';
+import { unfinishedName } from '../../proto/staging.ts';
 import { credentialFor } from '../server/model.ts';
 import { end, endWorkersBelow, eventually, start, temporaryDirectory, workersBelow } from '../setup/cleanup.ts';
 import { ccapi, cleanEnvironment, programs, run } from '../setup/programs.ts';

@@ -2,7 +2,7 @@
 import { chmodSync, chownSync, mkdirSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { beforeAll, expect, it } from 'vitest';
-import { requestFrame } from '../../proto/exchange.ts';
+import { requestFrame } from '../../proto/ccapi-codec.ts';
 import { uninitialised } from '../../proto/identifier.ts';
 import { afterwards, end, start, temporaryDirectory } from '../setup/cleanup.ts';
 import { ccapi, cleanEnvironment, programs, startLauncher } from '../setup/programs.ts';

@@ -107,7 +107,7 @@ TYPED
       expect(stdout).toContain('fine   KCM at /var/run/.heim_org.h5l.kcm-socket: leads to pid');
       expect(stdout).toContain('host/a.test.example@TEST.EXAMPLE: kvno = 1');
       expect(stdout).toMatch(/Ticket cache: API:\d+\nDefault principal: .*@TEST.EXAMPLE[\s\S]*host\/a.test.example/);
-      expect(stdout).toContain(`${prefix}/lib/node_modules/ccapi/etc/man/ccapi.conf.5`);
+      expect(stdout).toContain(`${prefix}/lib/node_modules/ccapi/etc/share/man/ccapi.conf.5`);
       expect(stdout).toContain(`\n/run/ccapi/${alice.uid}/S.ccapi\n`);
       expect(stdout).toMatch(/not found\nbob has nothing\n$/);
     });

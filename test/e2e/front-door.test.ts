@@ -3,7 +3,7 @@ import { existsSync, writeFileSync } from 'node:fs';
 import { connect, createServer, type Socket } from 'node:net';
 import koffi from 'koffi';
 import { beforeAll, expect, inject, it } from 'vitest';
-import { descriptorOf } from '../../etc/host.ts';
+import { descriptorOf } from '../../etc/host/socket-handle.ts';
 import { WorkerLink } from '../../launcher/worker-link.ts';
 import { eventually, processesOf, workersBelow } from '../setup/cleanup.ts';
 import { type FrontDoor, frontDoorRequirements, startFrontDoor } from '../setup/front-door.ts';

@@ -1,7 +1,7 @@
 // The whole walk under each of the real super-servers, for two ordinary users at once.
 import { readFileSync, statSync } from 'node:fs';
 import { beforeAll, describe, expect, inject, it } from 'vitest';
-import { isListening } from '../../etc/is-listening.ts';
+import { isListening } from '../../etc/host/is-listening.ts';
 import { eventually, processesOf, temporaryDirectory, workersBelow } from '../setup/cleanup.ts';
 import { ccapi, freePort, run, sendBytes, succeed } from '../setup/programs.ts';
 import { describeWith } from '../setup/requirements.ts';

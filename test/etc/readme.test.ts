@@ -2,8 +2,8 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import { expect, it } from 'vitest';
-import { settingsTable } from '../../etc/settings.ts';
-import { version } from '../../etc/version.ts';
+import { settingsTable } from '../../etc/config/settings.ts';
+import { version } from '../../etc/config/version.ts';
 import { operations } from '../../proto/kcm.ts';
 
 it('names every setting once, and no other', () => {
@@ -27,7 +27,7 @@ it('names every opcode of KCM that is served', () => {
 
 it('nothing that an admin installs is for PAM, which runs a program as root in an environment that the user sets', () => {
   const root = join(import.meta.dirname, '../..');
-  const offered = ['etc/man', 'etc/samples'].flatMap((directory) =>
+  const offered = ['etc/share/man', 'etc/share/samples'].flatMap((directory) =>
     readdirSync(join(root, directory), { recursive: true, withFileTypes: true })
       .filter((entry) => entry.isFile())
       .map((entry) => relative(root, join(entry.parentPath, entry.name))),

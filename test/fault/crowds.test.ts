@@ -2,7 +2,7 @@
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { beforeAll, describe, expect, inject, it } from 'vitest';
-import { requestFrame } from '../../proto/exchange.ts';
+import { requestFrame } from '../../proto/ccapi-codec.ts';
 import { uninitialised } from '../../proto/identifier.ts';
 import { afterwards, eventually, memory, start, temporaryDirectory, workersBelow } from '../setup/cleanup.ts';
 import { startInetd } from '../setup/inetd.ts';

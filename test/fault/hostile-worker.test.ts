@@ -66,9 +66,9 @@ const attacks: Record<string, string> = {
 const program = (directory: string, attack: string) => `
   import { createServer } from 'node:net';
   import { rmSync } from 'node:fs';
-  import fdPassing from '${join(import.meta.dirname, '../../etc/fd-passing.ts')}';
-  import host from '${join(import.meta.dirname, '../../etc/host.ts')}';
-  import libcModule from '${join(import.meta.dirname, '../../etc/libc.ts')}';
+  import fdPassing from '${join(import.meta.dirname, '../../etc/host/fd-passing.ts')}';
+  import host from '${join(import.meta.dirname, '../../etc/host/socket-handle.ts')}';
+  import libcModule from '${join(import.meta.dirname, '../../etc/host/libc.ts')}';
   const { receiveDescriptor } = fdPassing;
   const { descriptorOf, stopReading } = host;
   const { libc } = libcModule;

@@ -3,7 +3,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { expect, it } from 'vitest';
 import type { MessageName, Request } from '../../proto/ccapi.ts';
-import { CCAPIError } from '../../proto/error.ts';
+import { CCAPIError } from '../../proto/errors.ts';
 import { type Identifier, uninitialised } from '../../proto/identifier.ts';
 import { fromCredentialV5, marshalled } from '../../proto/krb5-credential.ts';
 import { parsePrincipal } from '../../proto/principal.ts';

@@ -4,7 +4,7 @@ import { readdirSync } from 'node:fs';
 import { connect } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import { beforeAll, describe, expect, inject, it } from 'vitest';
-import { isListening } from '../../etc/is-listening.ts';
+import { isListening } from '../../etc/host/is-listening.ts';
 import { greeting } from '../../proto/link.ts';
 import {
   end,

@@ -3,7 +3,7 @@
 import { readFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { expect, it } from 'vitest';
-import { requestFrame } from '../../proto/exchange.ts';
+import { requestFrame } from '../../proto/ccapi-codec.ts';
 import { uninitialised } from '../../proto/identifier.ts';
 import ccapiSession from '../proto/vectors/ccapi-session.json' with { type: 'json' };
 import kcmVectors from '../proto/vectors/kcm.json' with { type: 'json' };

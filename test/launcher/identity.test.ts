@@ -13,8 +13,8 @@ import {
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { expect, inject, it } from 'vitest';
-import { useBeneath } from '../../etc/beneath.ts';
-import { asUser } from '../../etc/identity.ts';
+import { useBeneath } from '../../etc/host/beneath.ts';
+import { asUser } from '../../etc/host/identity.ts';
 import { afterwards, eventually, memory, start, temporaryDirectory, workersBelow } from '../setup/cleanup.ts';
 import { cleanEnvironment, freePort, isPortOpen, programs, run, sendBytes, succeed } from '../setup/programs.ts';
 import { describeWith } from '../setup/requirements.ts';
@@ -47,7 +47,7 @@ describeWith(['root', 'Linux'], 'root that acts as a user', () => {
     expect(threads()).toEqual(before);
   });
 
-  const module = (name: string) => join(import.meta.dirname, `../../etc/${name}.ts`);
+  const module = (name: string) => join(import.meta.dirname, `../../etc/host/${name}.ts`);
   const nodeWith = (lines: string) => {
     const program = `import identity from '${module('identity')}'; ${lines}`;
     return [process.execPath, '--import', import.meta.resolve('tsx'), '--input-type=module', '-e', program];
@@ -181,7 +181,7 @@ describeWith(['root', 'Linux'], 'a worker that a root shell’s launcher starts'
 
 describeWith(['root', 'Linux', 'keyutils'], 'the session keyring of a root shell', () => {
   const [alice] = inject('users') as [TestUser, TestUser];
-  const module = join(import.meta.dirname, '../../etc/identity.ts');
+  const module = join(import.meta.dirname, '../../etc/host/identity.ts');
 
   /** What a child finds of a key of the shell's, after these lines of a program of ours. */
   const keyAfter = (lines: string) => {

@@ -1,6 +1,6 @@
 // Arbitrary values of the protocol, for the property tests.
 import fc from 'fast-check';
-import type { CredentialV5 } from '../../proto/credential-v5.ts';
+import type { CredentialV5 } from '../../proto/credential.ts';
 import type { Data } from '../../proto/fields.ts';
 import type { Krb5Credential } from '../../proto/krb5-credential.ts';
 import { inferredNameType, type Principal } from '../../proto/principal.ts';

@@ -1,7 +1,6 @@
 // A session and requests that must fail, as MIT's own client and server sent them.
 import { describe, expect, it } from 'vitest';
 import { type MessageName, messages } from '../../proto/ccapi.ts';
-import { CCAPIError } from '../../proto/error.ts';
 import {
   errorFrame,
   readArguments,
@@ -9,7 +8,8 @@ import {
   readRequestHeader,
   replyFrame,
   requestFrame,
-} from '../../proto/exchange.ts';
+} from '../../proto/ccapi-codec.ts';
+import { CCAPIError } from '../../proto/errors.ts';
 import mustFail from './vectors/ccapi-must-fail.json' with { type: 'json' };
 import session from './vectors/ccapi-session.json' with { type: 'json' };
 

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { credentialUnion } from '../../proto/credential-v5.ts';
+import { credentialUnion } from '../../proto/credential.ts';
 import { dataArray, type Field, string, time } from '../../proto/fields.ts';
 import { identifier } from '../../proto/identifier.ts';
 import {

@@ -2,11 +2,9 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { MAX_SOCKET_PATH } from '../../etc/base-directory.ts';
+import { MAX_SOCKET_PATH } from '../../etc/config/paths.ts';
 import { readCCacheFile, writeCCacheFile } from '../../proto/ccache-file.ts';
 import { type MessageName, messages } from '../../proto/ccapi.ts';
-import { CREDENTIALS_V5, credentialUnion } from '../../proto/credential-v5.ts';
-import { errorCodes } from '../../proto/error-codes.ts';
 import {
   errorFrame,
   readArguments,
@@ -14,9 +12,11 @@ import {
   readRequestHeader,
   replyFrame,
   requestFrame,
-} from '../../proto/exchange.ts';
+} from '../../proto/ccapi-codec.ts';
+import { CREDENTIALS_V5, credentialUnion } from '../../proto/credential.ts';
+import { errorCodes } from '../../proto/error-codes.ts';
 import type { Field, Layout } from '../../proto/fields.ts';
-import { MAX_FRAME } from '../../proto/frame.ts';
+import { MAX_FRAME } from '../../proto/framing.ts';
 import { uninitialised } from '../../proto/identifier.ts';
 import {
   MAX_REPLY,
@@ -47,8 +47,8 @@ import {
   replyLine,
   requestLine,
 } from '../../proto/rendezvous.ts';
+import { isUnfinished } from '../../proto/staging.ts';
 import { STATUS_REQUEST } from '../../proto/status.ts';
-import { isUnfinished } from '../../proto/unfinished.ts';
 import { Writer } from '../../proto/writer.ts';
 import { DEFAULT_NAME } from '../../server/collection.ts';
 import { MAX_NAME } from '../../server/limits.ts';

@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { beforeAll, expect, it } from 'vitest';
-import { requestFrame } from '../../proto/exchange.ts';
+import { requestFrame } from '../../proto/ccapi-codec.ts';
 import { uninitialised } from '../../proto/identifier.ts';
 import mustFail from '../proto/vectors/ccapi-must-fail.json' with { type: 'json' };
 import session from '../proto/vectors/ccapi-session.json' with { type: 'json' };

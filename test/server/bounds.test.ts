@@ -1,7 +1,7 @@
 // What one client can make a worker do for it: time and memory that grow with what is asked for, and no faster.
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { CCAPIError } from '../../proto/error.ts';
+import { CCAPIError } from '../../proto/errors.ts';
 import { matchFlags } from '../../proto/kcm.ts';
 import { credentialV5In, fromCredentialV5, marshalled } from '../../proto/krb5-credential.ts';
 import { bytesFromText, textFromBytes } from '../../proto/text.ts';

@@ -1,6 +1,6 @@
 // A session of MIT's own client and server, and requests that must fail, against the server's own side.
 import { describe, expect, it } from 'vitest';
-import { requestFrame } from '../../proto/exchange.ts';
+import { requestFrame } from '../../proto/ccapi-codec.ts';
 import { uninitialised } from '../../proto/identifier.ts';
 import { CCAPISession } from '../../server/ccapi-session.ts';
 import { Collection } from '../../server/collection.ts';

@@ -3,7 +3,7 @@
 import { randomBytes } from 'node:crypto';
 import { closeSync, openSync, readFileSync, readSync } from 'node:fs';
 import { beforeEach, expect, it } from 'vitest';
-import type { CredentialV5 } from '../../proto/credential-v5.ts';
+import type { CredentialV5 } from '../../proto/credential.ts';
 import { uninitialised } from '../../proto/identifier.ts';
 import { fromCredentialV5, marshalled } from '../../proto/krb5-credential.ts';
 import { parsePrincipal } from '../../proto/principal.ts';

@@ -1,7 +1,7 @@
 // What KCM's clients rely on, operation by operation (proto/KCM.md), and what the CCAPI sees of it.
 import fc from 'fast-check';
 import { beforeEach, describe, expect, it } from 'vitest';
-import { CCAPIError } from '../../proto/error.ts';
+import { CCAPIError } from '../../proto/errors.ts';
 import { type Field, type Layout, readFields } from '../../proto/fields.ts';
 import { matchFlags, type OperationName, type OperationReply, operations, VERSION } from '../../proto/kcm.ts';
 import {

@@ -1,7 +1,7 @@
 // What happens when a collection is as large as it may be, and what goes when it has expired.
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import type { CredentialV5 } from '../../proto/credential-v5.ts';
+import type { CredentialV5 } from '../../proto/credential.ts';
 import type { Collection } from '../../server/collection.ts';
 import { collectionAt, credentialFor } from './model.ts';
 

@@ -2,8 +2,8 @@
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
 import { type MessageName, messages } from '../../proto/ccapi.ts';
-import { CCAPIError } from '../../proto/error.ts';
-import { readReply, requestFrame } from '../../proto/exchange.ts';
+import { readReply, requestFrame } from '../../proto/ccapi-codec.ts';
+import { CCAPIError } from '../../proto/errors.ts';
 import { type Identifier, uninitialised } from '../../proto/identifier.ts';
 import { CCAPISession } from '../../server/ccapi-session.ts';
 import { Collection } from '../../server/collection.ts';

@@ -1,5 +1,5 @@
 // A collection whose identifiers and clock a test decides.
-import type { CredentialV5 } from '../../proto/credential-v5.ts';
+import type { CredentialV5 } from '../../proto/credential.ts';
 import type { Identifier } from '../../proto/identifier.ts';
 import { Collection } from '../../server/collection.ts';
 import type { IdentifierSource, ListIdentity } from '../../server/identifiers.ts';

@@ -9,8 +9,8 @@ import { afterwards, eventually, temporaryDirectory } from '../setup/cleanup.ts'
 
 const host = vi.hoisted(() => ({ hasLocks: true }));
 
-vi.mock('../../etc/host.ts', async (original) => {
-  const real = await original<typeof import('../../etc/host.ts')>();
+vi.mock('../../etc/host/socket-handle.ts', async (original) => {
+  const real = await original<typeof import('../../etc/host/socket-handle.ts')>();
   return {
     ...real,
     lockExclusively: (descriptor: number) => (host.hasLocks ? real.lockExclusively(descriptor) : undefined),

@@ -1,9 +1,9 @@
 // A connection to a worker on which a test sends requests as it likes, and sees what is answered and what is not.
 import { connect, type Socket } from 'node:net';
 import type { MessageName, Reply, Request } from '../../proto/ccapi.ts';
-import { CCAPIError } from '../../proto/error.ts';
-import { readReply, requestFrame } from '../../proto/exchange.ts';
-import { FrameReader } from '../../proto/frame.ts';
+import { readReply, requestFrame } from '../../proto/ccapi-codec.ts';
+import { CCAPIError } from '../../proto/errors.ts';
+import { FrameReader } from '../../proto/framing.ts';
 import { type Identifier, uninitialised } from '../../proto/identifier.ts';
 
 /** What became of a request: the reply, the error's code, or nothing yet. */

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, expect, it, vi } from 'vitest';
-import { unfinishedName } from '../../proto/unfinished.ts';
+import { unfinishedName } from '../../proto/staging.ts';
 import type { CCache } from '../../server/ccache.ts';
 import { Collection } from '../../server/collection.ts';
 import { Identifiers } from '../../server/identifiers.ts';

@@ -1,8 +1,8 @@
 // Each error in the tables of proto/CCAPI.md and KCM.md is provoked on the server's own sessions.
 import { describe, expect, it } from 'vitest';
 import { type MessageName, messages, type Request } from '../../proto/ccapi.ts';
+import { readReply, requestFrame } from '../../proto/ccapi-codec.ts';
 import { errorCodes } from '../../proto/error-codes.ts';
-import { readReply, requestFrame } from '../../proto/exchange.ts';
 import { type Identifier, uninitialised } from '../../proto/identifier.ts';
 import { type OperationName, operations, VERSION } from '../../proto/kcm.ts';
 import { Writer } from '../../proto/writer.ts';

@@ -16,7 +16,7 @@ import {
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { beforeEach, describe, expect, it } from 'vitest';
-import type { CredentialV5 } from '../../proto/credential-v5.ts';
+import type { CredentialV5 } from '../../proto/credential.ts';
 import type { CCache, Contents } from '../../server/ccache.ts';
 import { Collection } from '../../server/collection.ts';
 import { Store } from '../../server/store.ts';

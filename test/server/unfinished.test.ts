@@ -1,7 +1,7 @@
 // A ccache that is being filled goes with the connection that fills it.
 import { expect, it } from 'vitest';
 import { Context } from '../../client/index.ts';
-import { unfinishedName } from '../../proto/unfinished.ts';
+import { unfinishedName } from '../../proto/staging.ts';
 import { end, eventually, memory } from '../setup/cleanup.ts';
 import { startWorker, workerDirectory } from '../setup/worker.ts';
 import { credentialFor } from './model.ts';

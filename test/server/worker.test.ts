@@ -4,7 +4,7 @@ import { existsSync, mkdirSync, readdirSync, readFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { Context } from '../../client/index.ts';
-import { requestFrame } from '../../proto/exchange.ts';
+import { requestFrame } from '../../proto/ccapi-codec.ts';
 import { type Layout, type Values, writeFields } from '../../proto/fields.ts';
 import { uninitialised } from '../../proto/identifier.ts';
 import { type OperationName, type OperationRequest, operations, VERSION } from '../../proto/kcm.ts';

@@ -1,0 +1,69 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { SOCKET_NAME, sessionDirectory, userDirectory } from '../../etc/config/paths.ts';
+import { loadSettings } from '../../etc/config/settings.ts';
+import type { WorkerStatus } from '../../proto/status.ts';
+import { connected } from '../connect-to-path.ts';
+import { commandOf, statusOf } from '../worker-status.ts';
+
+/** A server that runs on this host. Memory is in bytes. */
+export interface RunningServer {
+  uid: number;
+  pid: number;
+  memory: number;
+  /** The path of its socket, as far as its command line tells. */
+  path: string | undefined;
+  /** What it says of itself, to its owner and to root. */
+  status: WorkerStatus | undefined;
+}
+
+/** All servers of this host, by what anybody can see of a process; the owner and root are told more. */
+export function runningServers(): Promise<RunningServer[]> {
+  const { pathTemplate } = loadSettings();
+  const found = readdirSync('/proc')
+    .filter((name) => /^[0-9]+$/.test(name))
+    .map(Number)
+    .flatMap((pid) => {
+      const words = commandOf(pid);
+      if (!words[0]?.endsWith('node') || !words.some((word) => word.endsWith('/ccapi-server.js'))) return [];
+      const process = inProc(pid);
+      return process ? [{ pid, ...process, path: socketOf(words, process.uid, pathTemplate) }] : [];
+    })
+    .sort((one, other) => one.uid - other.uid || one.pid - other.pid);
+  return Promise.all(found.map(async (server) => ({ ...server, status: await asked(server) })));
+}
+
+function inProc(pid: number): { uid: number; memory: number } | undefined {
+  try {
+    const fields = readFileSync(`/proc/${pid}/status`, 'latin1');
+    const number = (name: string) => Number(new RegExp(`^${name}:\\s+(\\d+)`, 'm').exec(fields)?.[1]);
+    return { uid: number('Uid'), memory: number('VmRSS') * 1024 };
+  } catch {
+    // It has ended meanwhile.
+    return undefined;
+  }
+}
+
+/** A launcher hands on all that leads there. Anybody may have started something that only looks like a server. */
+function socketOf(words: string[], uid: number, pathTemplate: string | undefined): string | undefined {
+  const given = (name: string) => words.find((word) => word.startsWith(`--${name}=`))?.slice(name.length + 3);
+  const base = given('directory');
+  if (base === undefined) return undefined;
+  const template = given('path-template') ?? pathTemplate;
+  try {
+    return `${sessionDirectory(userDirectory(template, base, uid), given('session'))}/${SOCKET_NAME}`;
+  } catch {
+    return undefined;
+  }
+}
+
+/** A server refuses root, and a user's directory is the user's to play with: root asks as the user. */
+async function asked({ uid, path, pid }: Omit<RunningServer, 'status'>): Promise<WorkerStatus | undefined> {
+  const own = process.geteuid?.() as number;
+  if (path === undefined || (own !== 0 && own !== uid)) return undefined;
+  try {
+    const status = await statusOf({ socket: await connected(path, uid), path });
+    return status.pid === pid ? status : undefined;
+  } catch {
+    return undefined;
+  }
+}

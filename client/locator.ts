@@ -1,0 +1,234 @@
+import { readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import {
+  clientDirectories,
+  KEPT_PREFIX,
+  keptDirectoryIn,
+  SOCKET_NAME,
+  sessionDirectory,
+  sessionNamed,
+} from '../etc/config/paths.ts';
+import type { ServerURI } from '../etc/config/server-uri.ts';
+import { loadSettings, type Settings } from '../etc/config/settings.ts';
+import { ownSession } from '../etc/host/login-session.ts';
+import { CCAPIError } from '../proto/errors.ts';
+import { isSessionName, RendezvousError, type WorkerKey } from '../proto/rendezvous.ts';
+import { destination } from './choose-server.ts';
+import { connectToPath } from './connect-to-path.ts';
+import { askAddress, UntrustedPort } from './launcher-client.ts';
+import { type Launcher, launchers } from './launchers.ts';
+import { Machine } from './machine.ts';
+import { askForWorker, connectToWorker, type Found, summary } from './worker-connection.ts';
+
+/** Where a client looks for its worker, and how far it may go. */
+export interface LocateOptions {
+  /** What stands in for the process's environment: KRB5_CONFIG, XDG_RUNTIME_DIR, CCAPI_… */
+  env?: NodeJS.ProcessEnv;
+  /** The launcher program and its arguments before `--inetd`, for autostart; else the one beside this program. */
+  launcher?: readonly [string, ...string[]];
+  /** Only a server of this host, whatever the setting `server` says. */
+  here?: boolean;
+  /** The login session whose server it is to be where each has its own (`scope = session`); else the one we are in. */
+  session?: string;
+  /** The service that this program is, for the rules of `redirect`; else what `CCAPI_SERVICE` says. */
+  service?: string;
+  /** Told, a line at a time, which way is taken and why. */
+  explain?: (line: string) => void;
+}
+
+/**
+ * Finds the worker of the calling uid: in the directory below root's base, else through root's launcher, and only where
+ * the machine has neither in a directory of the user's own, through the launcher on port 7789, or through one that is
+ * started (`autostart`). A place that is unsafe or silent is passed over; the error names each and why. Nothing that a
+ * launcher says is trusted: its path is resolved, the result is checked (proto/RENDEZVOUS.md#checking-the-path), and that
+ * result is used.
+ */
+export class Locator {
+  readonly #env: NodeJS.ProcessEnv;
+  readonly #here: boolean;
+  readonly #named: string | undefined;
+  readonly #launcher: readonly [string, ...string[]];
+  readonly #uid = process.geteuid?.() as number;
+  readonly #service: string | undefined;
+  readonly #explain: (line: string) => void;
+  #settings: Settings | undefined;
+  #destination: { uris: readonly ServerURI[] | undefined } | undefined;
+  #passedOver: CCAPIError[] = [];
+  #machineSeen: Machine | undefined;
+
+  constructor({ env = process.env, launcher, here = false, session, service, explain }: LocateOptions = {}) {
+    this.#env = env;
+    this.#service = service ?? env.CCAPI_SERVICE;
+    this.#explain = explain ?? (() => {});
+    this.#named = session;
+    this.#here = here;
+    this.#launcher = launcher ?? [process.execPath, join(__dirname, 'ccapi-launcher.js')];
+  }
+
+  /**
+   * A connection to a worker that runs; undefined where none does, or where it is not for this to say. Throws 224
+   * (`ccErrServerInsecure`) where the directory that the settings name is not safe, 202 where the settings are wrong.
+   */
+  async running(): Promise<Found | undefined> {
+    if (this.#uris) return undefined;
+    this.#passedOver = [];
+    this.#machineSeen = undefined;
+    for (const directory of this.#directories()) {
+      const path = `${directory}/${SOCKET_NAME}`;
+      try {
+        const found = await connectToWorker(path, this.#uid);
+        this.#explain(`${path}: ${found ? 'a server listens' : 'no server listens'}`);
+        if (found) return found;
+      } catch (error) {
+        // Where the settings name the place, there is no other.
+        if (!(error instanceof CCAPIError) || this.#isConfigured) throw error;
+        this.#explain(error.message);
+        this.#passedOver.push(error);
+      }
+    }
+    return undefined;
+  }
+
+  /** Whether a worker that is started now may have ccaches: one before it has left some, or only root's launcher can tell. */
+  mayHaveCCaches(): boolean {
+    if (this.#uris || this.#machine?.serves()) return true;
+    return [...this.#directories()].some((directory) =>
+      namesIn(keptDirectoryIn(directory)).some((name) => name.startsWith(KEPT_PREFIX)),
+    );
+  }
+
+  /** The login session whose server it is, where each has its own. Throws 202 where the settings or its name are wrong. */
+  get session(): string | undefined {
+    if (this.settings.scope === 'user') return undefined;
+    if (this.#named === undefined || isSessionName(this.#named)) return this.#named ?? ownSession(this.#env);
+    throw new CCAPIError('ccErrBadParam', `${JSON.stringify(this.#named)} is no name of a login session`);
+  }
+
+  /** The login sessions for which a worker runs, or has left something. */
+  sessions(): string[] {
+    const names = [...this.#userDirectories()].flatMap(namesIn);
+    return [...new Set(names.flatMap((name) => sessionNamed(name) ?? []))].sort();
+  }
+
+  *#directories(): Generator<string> {
+    for (const directory of this.#userDirectories()) yield sessionDirectory(directory, this.session);
+  }
+
+  /** The next one is looked for only where the one before has led to no worker. */
+  *#userDirectories(): Generator<string> {
+    const { first, own } = clientDirectories(this.settings, this.#uid, this.#env);
+    yield first;
+    if (own !== undefined && !this.#machine?.serves()) yield own;
+  }
+
+  get #isConfigured(): boolean {
+    return this.settings.directory !== undefined || this.settings.pathTemplate !== undefined;
+  }
+
+  /** What root has set up; undefined where that is all there is, since the settings name it or this is root. */
+  get #machine(): Machine | undefined {
+    if (this.#isConfigured || this.#uid === 0) return undefined;
+    this.#machineSeen ??= new Machine(clientDirectories(this.settings, this.#uid, this.#env).first, this.settings.port);
+    return this.#machineSeen;
+  }
+
+  get #key(): WorkerKey {
+    return { uid: this.#uid, session: this.session };
+  }
+
+  /**
+   * A connection to a worker, through a launcher, which starts it where none runs. Throws 223 (`ccErrServerUnavailable`)
+   * saying what each way came to, or 224 (`ccErrServerInsecure`) where one of them is not safe.
+   */
+  async launched(): Promise<Found> {
+    if (this.#uris) return this.#byURIs(this.#uris);
+    const failures = [...this.#passedOver];
+    const machine = this.#machine;
+    for (const launcher of launchers(this.settings, this.#key, this.#launcher, this.#env)) {
+      const outcome = await this.#outcomeOf(launcher);
+      if ('socket' in outcome) return outcome;
+      failures.push(outcome.failure);
+      this.#explain(outcome.failure.message);
+      if (outcome.isFinal) break;
+      if (machine?.hasDirectory()) {
+        failures.push(new CCAPIError('ccErrServerUnavailable', machine.unanswered));
+        break;
+      }
+    }
+    throw summary(failures);
+  }
+
+  /** A connection by way of a launcher, or why there is none, and whether that leaves no other way. */
+  async #outcomeOf({ name, decides, path: ask }: Launcher): Promise<Found | { failure: CCAPIError; isFinal: boolean }> {
+    try {
+      const { path, found } = await askForWorker(ask, this.#uid);
+      if (found) {
+        this.#explain(`${name}: answers ${path}`);
+        return found;
+      }
+      const why = path === undefined ? 'nothing listens there' : `no server listens at ${path}`;
+      const failure = new CCAPIError('ccErrServerUnavailable', `${name}: ${why}`);
+      return { failure, isFinal: decides && path !== undefined };
+    } catch (error) {
+      if (!(error instanceof RendezvousError) && !(error instanceof CCAPIError)) throw error;
+      const code = error instanceof CCAPIError ? error.code : 'ccErrServerUnavailable';
+      const failure = new CCAPIError(code, `${name}: ${error.message}`);
+      return { failure, isFinal: decides && !(error instanceof UntrustedPort) };
+    }
+  }
+
+  /** How often a lost connection may be made again with no answer in between; each time at a program is a login. */
+  get attempts(): number {
+    return this.#uris?.some(({ scheme }) => scheme === 'ssh' || scheme === 'exec') ? 1 : 10;
+  }
+
+  get #uris(): readonly ServerURI[] | undefined {
+    if (this.#here) return undefined;
+    const traveller = { uid: this.#uid, service: this.#service };
+    this.#destination ??= { uris: destination(this.settings, traveller, this.#explain) };
+    return this.#destination.uris;
+  }
+
+  /** The first of them that leads to a server. */
+  async #byURIs(uris: readonly ServerURI[]): Promise<Found> {
+    const tried: string[] = [];
+    for (const uri of uris) {
+      try {
+        const found = await this.#byURI(uri);
+        this.#explain(`${uri.text}: a server answers`);
+        return found;
+      } catch (error) {
+        this.#explain(`${uri.text}: ${(error as Error).message}`);
+        if (uris.length === 1 || !(error instanceof Error)) throw error;
+        tried.push(error.message);
+      }
+    }
+    throw new CCAPIError('ccErrServerUnavailable', `no credential-cache server: ${tried.join('; ')}`);
+  }
+
+  async #byURI(uri: ServerURI): Promise<Found> {
+    if (uri.scheme === 'unix') return connectToPath(uri.path, this.#uid);
+    const { openCommand, openSSH } = await import('./transports.ts');
+    if (uri.scheme === 'exec') return { socket: await openCommand(uri, this.#env), path: uri.text };
+    if (uri.scheme === 'ssh') return { socket: await openSSH(uri, this.settings.rsh, this.#env), path: uri.text };
+    const { host, port = this.settings.port ?? 789 } = uri;
+    const { path, found } = await askForWorker(() => askAddress(host, port, this.#key), this.#uid);
+    if (found) return found;
+    const why = path === undefined ? 'nothing listens there' : `no server listens at ${path}`;
+    throw new CCAPIError('ccErrServerUnavailable', `${uri.text}: ${why}`);
+  }
+
+  get settings(): Settings {
+    this.#settings ??= loadSettings({ env: this.#env });
+    return this.#settings;
+  }
+}
+
+/** What a directory has; nothing where there is none, or none of ours. */
+function namesIn(directory: string): string[] {
+  try {
+    return readdirSync(directory);
+  } catch {
+    return [];
+  }
+}

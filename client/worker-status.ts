@@ -1,0 +1,66 @@
+import { readFileSync } from 'node:fs';
+import { Socket } from 'node:net';
+import { descriptorOf, peerCredentials } from '../etc/host/socket-handle.ts';
+import { FrameReader } from '../proto/framing.ts';
+import { STATUS_REQUEST, type WorkerStatus } from '../proto/status.ts';
+import { Writer } from '../proto/writer.ts';
+import type { Found } from './worker-connection.ts';
+
+/** How long it may take to say so, in milliseconds. */
+const STATUS_DEADLINE = 5000;
+
+/** How the worker at the other end is; rejects where what is there does not say. The connection is gone then. */
+export function statusOf({ socket }: Found): Promise<WorkerStatus> {
+  return new Promise((resolve, reject) => {
+    const deadline = setTimeout(() => socket.destroy(), STATUS_DEADLINE);
+    const reader = new FrameReader();
+    socket.on('data', (chunk: Buffer) => {
+      const [frame] = reader.push(chunk);
+      if (!frame) return;
+      socket.destroy();
+      try {
+        resolve(JSON.parse(frame.toString()));
+      } catch {
+        reject(new Error('what answers is no server of ours'));
+      }
+    });
+    socket.once('error', reject);
+    socket.once('close', () => {
+      clearTimeout(deadline);
+      reject(new Error('the server does not say how it is; it may be an older one'));
+    });
+    socket.write(new Writer().u32(STATUS_REQUEST.length).bytes(Buffer.from(STATUS_REQUEST)).finish());
+    socket.resume();
+  });
+}
+
+/**
+ * Has the worker at the other end finish what it was asked and leave, and waits until it has; false where that is no
+ * process of ours on this host.
+ */
+export async function ended({ socket }: Found): Promise<boolean> {
+  const pid = socket instanceof Socket ? peerCredentials(descriptorOf(socket))?.pid : undefined;
+  if (pid === undefined || !isServer(pid)) {
+    socket.destroy();
+    return false;
+  }
+  const gone = new Promise((resolve) => socket.once('close', resolve));
+  process.kill(pid, 'SIGTERM');
+  socket.resume();
+  await gone;
+  return true;
+}
+
+/** The kernel names whoever made the socket, and that may be a service manager. */
+function isServer(pid: number): boolean {
+  return commandOf(pid).some((word) => word.endsWith('/ccapi-server.js'));
+}
+
+/** The words that a process was started with; none where it is not there. */
+export function commandOf(pid: number): string[] {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, 'latin1').split('\0');
+  } catch {
+    return [];
+  }
+}

@@ -1,0 +1,91 @@
+import { writeSync } from 'node:fs';
+import { isIP } from 'node:net';
+import { join } from 'node:path';
+import { canAskForPeers, withoutKoffi } from '../etc/host/socket-handle.ts';
+import { CCAPIError } from '../proto/errors.ts';
+import { type LauncherContext, serveAddress } from './launcher.ts';
+import { isLoopback } from './loopback.ts';
+import { listenAtPath } from './socket-path.ts';
+
+type ListenOptions = LauncherContext & { settings: { port: number | undefined }; base: string };
+
+/**
+ * Listens on loopback addresses and UNIX sockets until it is told to stop, and tells the person at the terminal what to
+ * type next.
+ */
+export async function listenByHand(context: ListenOptions, addresses: string[]): Promise<void> {
+  if (process.platform === 'linux' && !canAskForPeers()) context.log.warning(withoutKoffi);
+  const usual = String(context.settings.port ?? (context.launcherUid === 0 ? 789 : 7789));
+  const served = context.launcherUid === 0 ? 'every user' : `uid ${context.launcherUid}`;
+  const steps: string[] = [];
+  for (const address of addresses.length === 0 ? [usual] : addresses) {
+    const path = address.startsWith('/') ? address : undefined;
+    const port = path === undefined ? parseAddress(address) : undefined;
+    const listening = port ? await listenOnPort(port, context) : await listenAtPath(address, context);
+    context.log.info(`listening ${listening}, for ${served}; sockets are below ${context.base}`);
+    steps.push(port ? nextSteps(port.port) : nextStepsAtPath(address));
+  }
+  writeSync(1, `\nNow, in another terminal:\n\n${steps.join('\n')}\n`);
+}
+
+interface Address {
+  host: string | undefined;
+  port: number;
+}
+
+async function listenOnPort({ host, port }: Address, context: ListenOptions): Promise<string> {
+  const listening: string[] = [];
+  for (const at of host === undefined ? ['127.0.0.1', '::1'] : [host]) {
+    try {
+      await serveAddress({ host: at, port }, context);
+      listening.push(at);
+    } catch (error) {
+      const { code } = error as NodeJS.ErrnoException;
+      const hasNoIPv6 = at === '::1' && host === undefined && (code === 'EADDRNOTAVAIL' || code === 'EAFNOSUPPORT');
+      if (!hasNoIPv6)
+        throw new CCAPIError('ccErrServerUnavailable', `cannot listen on ${at} port ${port}: ${whyNot(code)}`);
+    }
+  }
+  return `on ${listening.join(' and ')}, port ${port}`;
+}
+
+function nextSteps(port: number): string {
+  const setting = process.env.CCAPI_PORT === undefined && port !== 789 && port !== 7789 ? `CCAPI_PORT=${port} ` : '';
+  const ccapi = `${setting}node ${join(__dirname, 'ccapi.js')}`;
+  return [
+    `  ${ccapi} list                        # what there is: nothing yet`,
+    `  ${ccapi} exec -- kinit you@YOUR.REALM   # stock programs, with their tickets there`,
+    `  ${ccapi} list`,
+    '',
+  ].join('\n');
+}
+
+function nextStepsAtPath(path: string): string {
+  return [
+    '  # in a krb5.conf, [libdefaults]:',
+    '  #   default_ccache_name = KCM:',
+    `  #   kcm_socket = ${path}`,
+    '  kinit you@YOUR.REALM',
+    '  klist',
+    '',
+  ].join('\n');
+}
+
+function parseAddress(text: string): Address {
+  const [, bracketed, host, portText] = /^(?:(?:\[(.+)\]|([^:]+)):)?([0-9]+)$/.exec(text) ?? [];
+  const port = Number(portText);
+  if (!(port >= 1 && port <= 65535)) {
+    throw new CCAPIError('ccErrBadParam', `--listen ${JSON.stringify(text)}: expected [ADDRESS:]PORT or /path`);
+  }
+  const named = bracketed ?? host;
+  if (named !== undefined && !(isIP(named) && isLoopback(named))) {
+    throw new CCAPIError('ccErrBadParam', `--listen ${JSON.stringify(text)}: only loopback addresses are served`);
+  }
+  return { host: named, port };
+}
+
+function whyNot(code: string | undefined): string {
+  if (code === 'EADDRINUSE') return 'something listens there already; perhaps another launcher. Choose a --port';
+  if (code === 'EACCES') return 'ports below 1024 are for root. Choose a --port';
+  return code ?? 'unknown error';
+}
