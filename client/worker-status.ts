@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { Socket } from 'node:net';
-import { descriptorOf, peerCredentials } from '../etc/host/socket-handle.ts';
+import { peerCredentials } from '../etc/host/peer-credentials.ts';
+import { descriptorOf } from '../etc/host/socket-handle.ts';
 import { FrameReader } from '../proto/framing.ts';
 import { STATUS_REQUEST, type WorkerStatus } from '../proto/status.ts';
 import { Writer } from '../proto/writer.ts';

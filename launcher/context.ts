@@ -4,12 +4,12 @@ import type { Settings, SettingTexts } from '../etc/config/settings.ts';
 import type { Log } from '../etc/host/log.ts';
 import { monotonic } from '../etc/host/monotonic.ts';
 import { NameService } from '../etc/host/name-service.ts';
-import { canAskForPeers } from '../etc/host/socket-handle.ts';
+import { canAskForPeers } from '../etc/host/peer-credentials.ts';
 import { CCAPIError } from '../proto/errors.ts';
 import { RendezvousError, type WorkerKey } from '../proto/rendezvous.ts';
+import type { SettingsReport } from '../proto/status.ts';
 import { type Base, chooseBase } from './base-directory.ts';
 import { ConnectionQuota } from './connection-quota.ts';
-import type { LauncherContext } from './launcher.ts';
 import { Refusals } from './refusals.ts';
 import type { WaitingWorker } from './spawn-worker.ts';
 import { WorkerLinks } from './worker-links.ts';
@@ -23,6 +23,27 @@ const RESERVE = 64;
 
 export const rootWithoutKoffi =
   'koffi is missing, or this is not Linux: a launcher of root serves no user; npm install -g --include=optional ccapi';
+
+/** What the parts of a launcher share. */
+export interface LauncherContext {
+  settings: Pick<Settings, 'verifyUid' | 'launcherIdle'>;
+  /** Has the settings in force be those of the files, where these have changed; looks at most once a second unless it is asked to. */
+  refresh(isAsked?: boolean): void;
+  /** Whether each login session has a worker of its own. */
+  isPerSession: boolean;
+  quota: ConnectionQuota;
+  refusals: Refusals;
+  launcherUid: number;
+  log: Log;
+  /** Whether the passwd database has a uid, as far as it is known at once. */
+  isKnown(uid: number): boolean;
+  socketOf(key: WorkerKey): Promise<string>;
+  /** The settings in force, for one who asks. Throws a {@link RendezvousError} where there are none. */
+  report(): SettingsReport;
+  links: WorkerLinks;
+  /** Whether the launcher has to stay although no peer is connected. */
+  isNeeded(): boolean;
+}
 
 /** How a launcher was started. */
 export interface ContextOptions {

@@ -5,7 +5,7 @@ import { meansNoListener } from '../etc/host/is-listening.ts';
 import { monotonic } from '../etc/host/monotonic.ts';
 import { descriptorOf, readOn, stopReading } from '../etc/host/socket-handle.ts';
 import type { WorkerKey } from '../proto/rendezvous.ts';
-import type { LauncherContext } from './launcher.ts';
+import type { LauncherContext } from './context.ts';
 import type { Peer } from './peer.ts';
 import { refusalKey } from './refusals.ts';
 import { LinkRefused, type Outcome } from './worker-link.ts';

@@ -1,16 +1,12 @@
 import { createServer, type Server, Socket } from 'node:net';
-import type { Settings } from '../etc/config/settings.ts';
-import type { Log } from '../etc/host/log.ts';
 import { descriptorOf } from '../etc/host/socket-handle.ts';
-import type { WorkerKey } from '../proto/rendezvous.ts';
-import type { SettingsReport } from '../proto/status.ts';
-import type { ConnectionQuota, QuotaKey } from './connection-quota.ts';
+import type { QuotaKey } from './connection-quota.ts';
+import type { LauncherContext } from './context.ts';
 import { enterFrontDoor } from './front-door.ts';
 import { stdoutIsApart } from './invocation.ts';
 import { ownPeer, type Peer, tcpPeer, unixPeer, unixPeerAtStdin, unixPeerOfPipes } from './peer.ts';
-import { type Refusals, refusalKey } from './refusals.ts';
+import { refusalKey } from './refusals.ts';
 import { rendezvous } from './rendezvous.ts';
-import type { WorkerLinks } from './worker-links.ts';
 
 /**
  * How many connections of all users together may wait to be accepted. On a UNIX socket a blocking connect(2) waits beyond
@@ -18,27 +14,6 @@ import type { WorkerLinks } from './worker-links.ts';
  * request is dropped comes again only after a second.
  */
 const BACKLOG = { unix: 64, tcp: 4096 };
-
-/** What the parts of a launcher share. */
-export interface LauncherContext {
-  settings: Pick<Settings, 'verifyUid' | 'launcherIdle'>;
-  /** Has the settings in force be those of the files, where these have changed; looks at most once a second unless it is asked to. */
-  refresh(isAsked?: boolean): void;
-  /** Whether each login session has a worker of its own. */
-  isPerSession: boolean;
-  quota: ConnectionQuota;
-  refusals: Refusals;
-  launcherUid: number;
-  log: Log;
-  /** Whether the passwd database has a uid, as far as it is known at once. */
-  isKnown(uid: number): boolean;
-  socketOf(key: WorkerKey): Promise<string>;
-  /** The settings in force, for one who asks. Throws a {@link RendezvousError} where there are none. */
-  report(): SettingsReport;
-  links: WorkerLinks;
-  /** Whether the launcher has to stay although no peer is connected. */
-  isNeeded(): boolean;
-}
 
 /** What `pauseOnConnect` of a server comes to for a socket that is made of a descriptor; Node has no type for it. */
 const paused: object = { pauseOnCreate: true };

@@ -12,11 +12,11 @@ import {
 } from '../etc/config/settings.ts';
 import { passedDescriptors } from '../etc/host/listen-fds.ts';
 import { openLog } from '../etc/host/log.ts';
-import { canAskForPeers, isListeningSocket } from '../etc/host/socket-handle.ts';
+import { canAskForPeers, isListeningSocket } from '../etc/host/peer-credentials.ts';
 import { CCAPIError } from '../proto/errors.ts';
-import { prepareContext, prepareOrRefuse, rootWithoutKoffi } from './context.ts';
+import { type LauncherContext, prepareContext, prepareOrRefuse, rootWithoutKoffi } from './context.ts';
 import { type Mode, startedAs, stdinIsSocket, stdoutIsApart } from './invocation.ts';
-import { type LauncherContext, serveConnection, serveListeners } from './launcher.ts';
+import { serveConnection, serveListeners } from './launcher.ts';
 import { listenByHand } from './listeners.ts';
 import { installationFaults, sample, sampleOptions } from './samples.ts';
 import type { WaitingWorker } from './spawn-worker.ts';

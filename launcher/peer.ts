@@ -1,11 +1,9 @@
 import { statSync } from 'node:fs';
 import type { Socket } from 'node:net';
 import { auditSession } from '../etc/host/login-session.ts';
+import { canAskForPeers, peerCredentials, whoIs } from '../etc/host/peer-credentials.ts';
 import { type Endpoint, socketOwner } from '../etc/host/socket-diag.ts';
-import { canAskForPeers, peerCredentials } from '../etc/host/socket-handle.ts';
-import { whoIs } from '../etc/host/who-is.ts';
 import { RendezvousError } from '../proto/rendezvous.ts';
-import { isLoopback } from './loopback.ts';
 import { ownerOfPeer } from './socket-table.ts';
 
 /** The other end of a connection, as far as the kernel tells of it. */
@@ -94,4 +92,9 @@ export function unixPeerAtStdin(env: NodeJS.ProcessEnv): Peer {
     if (said !== String(peer.uid)) return knownPeer(undefined, () => `${peer.describe()}, uid ${said} by ${server}`);
   }
   return peer;
+}
+
+/** Whether an address is this host's own: 127.0.0.0/8, ::1, or the former as an IPv6 address. */
+export function isLoopback(address: string | undefined): boolean {
+  return address !== undefined && /^(::1|(::ffff:)?127\.\d{1,3}\.\d{1,3}\.\d{1,3})$/i.test(address);
 }

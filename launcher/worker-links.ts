@@ -1,7 +1,8 @@
 import type { Socket } from 'node:net';
 import { HAND_OVER_NAME, SOCKET_NAME } from '../etc/config/paths.ts';
 import { canSendDescriptors } from '../etc/host/fd-passing.ts';
-import { descriptorOf, peerCredentials } from '../etc/host/socket-handle.ts';
+import { peerCredentials } from '../etc/host/peer-credentials.ts';
+import { descriptorOf } from '../etc/host/socket-handle.ts';
 import type { WorkerKey } from '../proto/rendezvous.ts';
 import { LinkRefused, WorkerLink } from './worker-link.ts';
 

@@ -1,4 +1,50 @@
-import { errorCodes } from './error-codes.ts';
+/**
+ * Every error that travels or is thrown: the CCAPI's own (201 to 229), the few errno values that MIT's server sends
+ * beside them, and those of libkrb5 that KCM carries, signed. Source: CCAPI.md#errors, KCM.md#errors;
+ * MIT's `CredentialsCache.h` and `krb5_err.et`.
+ */
+export const errorCodes = {
+  notSupported: { code: 11, meaning: 'the server does not support this request' },
+  outOfMemory: { code: 12, meaning: 'a received string could not be allocated' },
+  malformed: { code: 22, meaning: 'a message is short or malformed' },
+  ccIteratorEnd: { code: 201, meaning: 'nothing more to iterate' },
+  ccErrBadParam: { code: 202, meaning: 'an argument is missing or makes no sense' },
+  ccErrNoMem: { code: 203, meaning: 'out of memory' },
+  ccErrInvalidContext: { code: 204, meaning: 'the collection belongs to another server or is gone' },
+  ccErrInvalidCCache: { code: 205, meaning: 'the ccache is unknown or gone' },
+  ccErrInvalidString: { code: 206, meaning: 'the string is invalid' },
+  ccErrInvalidCredentials: { code: 207, meaning: 'the credential is not in this ccache' },
+  ccErrInvalidCCacheIterator: { code: 208, meaning: 'the ccache iterator belongs to another server' },
+  ccErrInvalidCredentialsIterator: { code: 209, meaning: 'the credentials iterator is unknown or gone' },
+  ccErrInvalidLock: { code: 210, meaning: 'the lock is invalid' },
+  ccErrBadName: { code: 211, meaning: 'the ccache name is not acceptable' },
+  ccErrBadCredentialsVersion: { code: 212, meaning: 'only version 5 credentials are supported' },
+  ccErrBadAPIVersion: { code: 213, meaning: 'the API version is not supported' },
+  ccErrContextLocked: { code: 214, meaning: 'the collection is locked' },
+  ccErrContextUnlocked: { code: 215, meaning: 'the caller holds no lock on the collection' },
+  ccErrCCacheLocked: { code: 216, meaning: 'the ccache is locked' },
+  ccErrCCacheUnlocked: { code: 217, meaning: 'the caller holds no lock on the ccache' },
+  ccErrBadLockType: { code: 218, meaning: 'the lock request makes no sense in this state' },
+  ccErrNeverDefault: { code: 219, meaning: 'the ccache was never the default' },
+  ccErrCredentialsNotFound: { code: 220, meaning: 'no credential matches' },
+  ccErrCCacheNotFound: { code: 221, meaning: 'there is no ccache of that name' },
+  ccErrContextNotFound: { code: 222, meaning: 'there is no such collection' },
+  ccErrServerUnavailable: { code: 223, meaning: 'no credential-cache server can be reached' },
+  ccErrServerInsecure: { code: 224, meaning: 'the place of the server is not safe' },
+  ccErrServerCantBecomeUID: { code: 225, meaning: 'the server cannot run as the user' },
+  ccErrTimeOffsetNotSet: { code: 226, meaning: 'no KDC offset is stored' },
+  ccErrBadInternalMessage: { code: 227, meaning: 'the message is unknown; the two ends do not match' },
+  ccErrNotImplemented: { code: 228, meaning: 'not implemented' },
+  ccErrClientNotFound: { code: 229, meaning: 'the server does not know the client' },
+  KRB5_CC_BADNAME: { code: -1765328245, meaning: 'the ccache name is not acceptable' },
+  KRB5_CC_NOTFOUND: { code: -1765328243, meaning: 'no credential matches' },
+  KRB5_CC_END: { code: -1765328242, meaning: 'there is nothing with this UUID any more' },
+  KRB5_FCC_NOFILE: { code: -1765328189, meaning: 'there is no such ccache' },
+  KRB5_FCC_INTERNAL: { code: -1765328188, meaning: 'the operation is not served' },
+  KRB5_CC_WRITE: { code: -1765328187, meaning: 'the ccache could not be written' },
+  KRB5_CC_FORMAT: { code: -1765328185, meaning: 'the arguments are malformed' },
+  KRB5_CC_NOSUPP: { code: -1765328137, meaning: 'the operation is not supported here; do it step by step' },
+} as const satisfies Record<string, { code: number; meaning: string }>;
 
 /** A code of the table in `error-codes.ts`, by its name. */
 export type ErrorName = keyof typeof errorCodes;

@@ -1,7 +1,7 @@
 import type { Socket } from 'node:net';
 import type { Log } from '../etc/host/log.ts';
-import { canAskForPeers, descriptorOf, peerCredentials } from '../etc/host/socket-handle.ts';
-import { whoIs } from '../etc/host/who-is.ts';
+import { canAskForPeers, peerCredentials, whoIs } from '../etc/host/peer-credentials.ts';
+import { descriptorOf } from '../etc/host/socket-handle.ts';
 
 /**
  * Who is served beside the directory's own word: the kernel is asked who connected, since a directory keeps everybody out

@@ -1,8 +1,7 @@
 import type { Log } from '../etc/host/log.ts';
 import { type MessageName, messages, type ObjectClass, type Reply, type Request } from '../proto/ccapi.ts';
 import { errorFrame, type RequestHeader, readArguments, readRequestHeader, replyFrame } from '../proto/ccapi-codec.ts';
-import { errorCodes } from '../proto/error-codes.ts';
-import { CCAPIError, type ErrorName } from '../proto/errors.ts';
+import { CCAPIError, type ErrorName, errorCodes } from '../proto/errors.ts';
 import { type Identifier, isInitialised } from '../proto/identifier.ts';
 import { type HandlerContext, handlers, Later, type Objects } from './ccapi-handlers.ts';
 import type { Collection } from './collection.ts';

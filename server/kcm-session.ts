@@ -1,6 +1,5 @@
 import type { Log } from '../etc/host/log.ts';
-import { errorCodes } from '../proto/error-codes.ts';
-import { CCAPIError } from '../proto/errors.ts';
+import { CCAPIError, errorCodes } from '../proto/errors.ts';
 import { type Layout, readFields } from '../proto/fields.ts';
 import {
   MAX_REPLY,

@@ -3,7 +3,8 @@ import { createServer, Socket } from 'node:net';
 import { HAND_OVER_NAME } from '../etc/config/paths.ts';
 import { markSocket, receiveBytes, receiveDescriptor } from '../etc/host/fd-passing.ts';
 import type { Log } from '../etc/host/log.ts';
-import { descriptorOf, peerCredentials, stopReading } from '../etc/host/socket-handle.ts';
+import { peerCredentials } from '../etc/host/peer-credentials.ts';
+import { descriptorOf, stopReading } from '../etc/host/socket-handle.ts';
 import {
   LENGTH_SIZE,
   type LinkRole,

@@ -11,7 +11,7 @@ import {
 } from 'node:fs';
 import { connect } from 'node:net';
 import { HAND_OVER_NAME, MAX_SOCKET_PATH, SOCKET_NAME } from '../etc/config/paths.ts';
-import { lockExclusively } from '../etc/host/socket-handle.ts';
+import { lockExclusively } from '../etc/host/libc.ts';
 import { CCAPIError } from '../proto/errors.ts';
 import { sameFile } from './file-identity.ts';
 import { ownName } from './public-socket.ts';

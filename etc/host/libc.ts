@@ -53,3 +53,18 @@ export function systemError(syscall: string, path?: string): NodeJS.ErrnoExcepti
   const message = `${code}: ${syscall}${path === undefined ? '' : ` '${path}'`}`;
   return Object.assign(new Error(message), { code, syscall, errno: -number });
 }
+
+const LOCK_EX = 2;
+const LOCK_NB = 4;
+const EAGAIN = 11;
+
+/**
+ * Locks an open file or directory until this process ends or closes it: true once it is locked, false while another
+ * process has it, undefined where the C library cannot be called or the file system has no such locks. Source: flock(2).
+ */
+export function lockExclusively(descriptor: number): boolean | undefined {
+  const calls = process.platform === 'linux' ? libc() : undefined;
+  if (!calls) return undefined;
+  if (calls.library.func('int flock(int, int)')(descriptor, LOCK_EX | LOCK_NB) === 0) return true;
+  return calls.koffi.errno() === EAGAIN ? false : undefined;
+}

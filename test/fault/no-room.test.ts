@@ -2,8 +2,7 @@
 import { execFileSync } from 'node:child_process';
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { afterEach, beforeEach, expect, it } from 'vitest';
-import { errorCodes } from '../../proto/error-codes.ts';
-import { CCAPIError } from '../../proto/errors.ts';
+import { CCAPIError, errorCodes } from '../../proto/errors.ts';
 import { uninitialised } from '../../proto/identifier.ts';
 import { fromCredentialV5, marshalled } from '../../proto/krb5-credential.ts';
 import { parsePrincipal } from '../../proto/principal.ts';

@@ -5,7 +5,7 @@ import { type AddressInfo, connect, createServer, type Server, type Socket } fro
 import { afterEach, beforeEach, describe, expect, inject, it } from 'vitest';
 import { libc } from '../../etc/host/libc.ts';
 import { socketOwner } from '../../etc/host/socket-diag.ts';
-import { isLoopback } from '../../launcher/loopback.ts';
+import { isLoopback } from '../../launcher/peer.ts';
 import { ownerOfPeer } from '../../launcher/socket-table.ts';
 import { afterwards, eventually, start } from '../setup/cleanup.ts';
 import { describeWith } from '../setup/requirements.ts';

@@ -14,7 +14,7 @@ import {
   requestFrame,
 } from '../../proto/ccapi-codec.ts';
 import { CREDENTIALS_V5, credentialUnion } from '../../proto/credential.ts';
-import { errorCodes } from '../../proto/error-codes.ts';
+import { errorCodes } from '../../proto/errors.ts';
 import type { Field, Layout } from '../../proto/fields.ts';
 import { MAX_FRAME } from '../../proto/framing.ts';
 import { uninitialised } from '../../proto/identifier.ts';

@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { errorCodes } from '../../proto/error-codes.ts';
+import { errorCodes } from '../../proto/errors.ts';
 import { operations, VERSION } from '../../proto/kcm.ts';
 import { parsePrincipal, writePrincipal } from '../../proto/principal.ts';
 import { Writer } from '../../proto/writer.ts';

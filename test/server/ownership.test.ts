@@ -9,8 +9,8 @@ import { afterwards, eventually, temporaryDirectory } from '../setup/cleanup.ts'
 
 const host = vi.hoisted(() => ({ hasLocks: true }));
 
-vi.mock('../../etc/host/socket-handle.ts', async (original) => {
-  const real = await original<typeof import('../../etc/host/socket-handle.ts')>();
+vi.mock('../../etc/host/libc.ts', async (original) => {
+  const real = await original<typeof import('../../etc/host/libc.ts')>();
   return {
     ...real,
     lockExclusively: (descriptor: number) => (host.hasLocks ? real.lockExclusively(descriptor) : undefined),

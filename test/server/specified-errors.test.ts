@@ -2,7 +2,7 @@
 import { describe, expect, it } from 'vitest';
 import { type MessageName, messages, type Request } from '../../proto/ccapi.ts';
 import { readReply, requestFrame } from '../../proto/ccapi-codec.ts';
-import { errorCodes } from '../../proto/error-codes.ts';
+import { errorCodes } from '../../proto/errors.ts';
 import { type Identifier, uninitialised } from '../../proto/identifier.ts';
 import { type OperationName, operations, VERSION } from '../../proto/kcm.ts';
 import { Writer } from '../../proto/writer.ts';

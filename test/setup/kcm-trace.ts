@@ -1,6 +1,6 @@
 import { chmodSync } from 'node:fs';
 import { connect, createServer, type Socket } from 'node:net';
-import { errorCodes } from '../../proto/error-codes.ts';
+import { errorCodes } from '../../proto/errors.ts';
 import { operationNumbered } from '../../proto/kcm.ts';
 import { afterwards, eventually } from './cleanup.ts';
 
