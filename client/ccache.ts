@@ -2,7 +2,7 @@ import type { MessagesOn, Reply, Request } from '../proto/ccapi.ts';
 import { CREDENTIALS_V5, type CredentialV5 } from '../proto/credential.ts';
 import { CCAPIError } from '../proto/errors.ts';
 import { type Identifier, sameIdentifier } from '../proto/identifier.ts';
-import type { Channels } from './connection-pool.ts';
+import type { ConnectionPool } from './connection-pool.ts';
 import { Credentials } from './credentials.ts';
 import { each, RemoteIterator } from './remote-iterator.ts';
 
@@ -14,12 +14,12 @@ import { each, RemoteIterator } from './remote-iterator.ts';
  */
 export class CCache {
   readonly identifier: Identifier;
-  readonly #channels: Channels;
+  readonly #channels: ConnectionPool;
   #gone = false;
   #lastWait = 0;
 
   /** Ccaches come from a context; nobody else makes them. */
-  constructor(channels: Channels, identifier: Identifier) {
+  constructor(channels: ConnectionPool, identifier: Identifier) {
     this.#channels = channels;
     this.identifier = identifier;
   }

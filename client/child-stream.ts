@@ -6,7 +6,7 @@ import { Duplex } from 'node:stream';
 export type ByteStream = Duplex & { ref(): unknown; unref(): unknown };
 
 /** How a program ended. */
-export interface Ended {
+export interface ChildExit {
   code: number | undefined;
   /** The last of what it said on standard error. */
   said: string;
@@ -21,7 +21,7 @@ export class ChildStream extends Duplex {
   readonly #input: Socket;
   readonly #output: Socket;
   /** Resolves when the program has ended, or could not be started. */
-  readonly ended: Promise<Ended>;
+  readonly ended: Promise<ChildExit>;
 
   constructor([program, ...args]: readonly [string, ...string[]], env: NodeJS.ProcessEnv) {
     super({ allowHalfOpen: true });

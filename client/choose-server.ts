@@ -1,10 +1,10 @@
-import { redirects } from '../etc/config/redirect.ts';
+import { matchesRedirect } from '../etc/config/redirect.ts';
 import type { ServerURI } from '../etc/config/server-uri.ts';
 import type { Settings } from '../etc/config/settings.ts';
 import { nameService } from '../etc/host/passwd.ts';
 
 /** The client that goes somewhere. */
-export interface Traveller {
+export interface ClientIdentity {
   uid: number;
   /** The service that its program says it is. */
   service: string | undefined;
@@ -14,9 +14,9 @@ export interface Traveller {
  * Where the settings send a client: `server`, or else the first rule of `redirect` that means it; undefined for the usual
  * way. `explain` is told what decided, and what did not.
  */
-export function destination(
+export function chooseServer(
   { server, redirect }: Pick<Settings, 'server' | 'redirect'>,
-  traveller: Traveller,
+  traveller: ClientIdentity,
   explain: (line: string) => void,
 ): readonly ServerURI[] | undefined {
   if (server) {
@@ -26,7 +26,7 @@ export function destination(
   const { uid, service } = traveller;
   const who = `uid ${uid}${service === undefined ? '' : `, service ${service}`}`;
   for (const rule of redirect) {
-    const decides = redirects(rule, traveller, nameService);
+    const decides = matchesRedirect(rule, traveller, nameService);
     explain(`redirect = ${rule.text}: ${decides ? 'means' : 'does not mean'} ${who}`);
     if (decides) return rule.uris;
   }

@@ -16,7 +16,7 @@ type WaitMessage = 'contextWaitForChange' | 'ccacheWaitForChange';
  * its connection's; so there is one connection for all that is answered at once, one for each object that this context
  * has locked or waits to lock, and one for each wait for a change.
  */
-export class Channels {
+export class ConnectionPool {
   /** The connection for everything that does not wait. */
   readonly main: Connection;
   readonly #locator: Locator;

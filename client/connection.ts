@@ -6,7 +6,7 @@ import { FrameReader } from '../proto/framing.ts';
 import type { Identifier } from '../proto/identifier.ts';
 import type { ByteStream } from './child-stream.ts';
 import type { Locator } from './locator.ts';
-import type { Found } from './worker-connection.ts';
+import type { WorkerConnection } from './worker-connection.ts';
 
 interface Pending {
   frame: Buffer;
@@ -125,7 +125,7 @@ export class Connection {
     return found !== undefined;
   }
 
-  #adopt({ socket, path }: Found): void {
+  #adopt({ socket, path }: WorkerConnection): void {
     if (this.#closed) {
       socket.destroy();
       return;

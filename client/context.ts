@@ -4,7 +4,7 @@ import { CCAPIError } from '../proto/errors.ts';
 import { type Identifier, isInitialised, sameIdentifier, uninitialised } from '../proto/identifier.ts';
 import { CCache } from './ccache.ts';
 import { processChangeTime } from './change-time.ts';
-import { Channels } from './connection-pool.ts';
+import { ConnectionPool } from './connection-pool.ts';
 import type { LocateOptions } from './locator.ts';
 import { each, RemoteIterator } from './remote-iterator.ts';
 
@@ -20,13 +20,13 @@ const DEFAULT_NAME = 'Initial default ccache';
  * its place is not safe; what else it may throw stands with it.
  */
 export class Context implements AsyncDisposable {
-  readonly #channels: Channels;
+  readonly #channels: ConnectionPool;
   #identifier: Identifier = uninitialised;
   #synced = false;
   #lastWait = { server: uninitialised.server, time: 0 };
 
   constructor(options: LocateOptions = {}) {
-    this.#channels = new Channels(options);
+    this.#channels = new ConnectionPool(options);
   }
 
   /** Seconds, unsigned 32 bits: grows with every change, and when the server appears, goes or is replaced. */

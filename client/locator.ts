@@ -4,21 +4,21 @@ import {
   clientDirectories,
   KEPT_PREFIX,
   keptDirectoryIn,
+  parseSessionDirectory,
   SOCKET_NAME,
   sessionDirectory,
-  sessionNamed,
 } from '../etc/config/paths.ts';
 import type { ServerURI } from '../etc/config/server-uri.ts';
 import { loadSettings, type Settings } from '../etc/config/settings.ts';
 import { ownSession } from '../etc/host/login-session.ts';
 import { CCAPIError } from '../proto/errors.ts';
 import { isSessionName, RendezvousError, type WorkerKey } from '../proto/rendezvous.ts';
-import { destination } from './choose-server.ts';
+import { chooseServer } from './choose-server.ts';
 import { connectToPath } from './connect-to-path.ts';
 import { askAddress, UntrustedPort } from './launcher-client.ts';
 import { type Launcher, launchers } from './launchers.ts';
 import { Machine } from './machine.ts';
-import { askForWorker, connectToWorker, type Found, summary } from './worker-connection.ts';
+import { askForWorker, connectToWorker, summary, type WorkerConnection } from './worker-connection.ts';
 
 /** Where a client looks for its worker, and how far it may go. */
 export interface LocateOptions {
@@ -69,7 +69,7 @@ export class Locator {
    * A connection to a worker that runs; undefined where none does, or where it is not for this to say. Throws 224
    * (`ccErrServerInsecure`) where the directory that the settings name is not safe, 202 where the settings are wrong.
    */
-  async running(): Promise<Found | undefined> {
+  async running(): Promise<WorkerConnection | undefined> {
     if (this.#uris) return undefined;
     this.#passedOver = [];
     this.#machineSeen = undefined;
@@ -107,7 +107,7 @@ export class Locator {
   /** The login sessions for which a worker runs, or has left something. */
   sessions(): string[] {
     const names = [...this.#userDirectories()].flatMap(namesIn);
-    return [...new Set(names.flatMap((name) => sessionNamed(name) ?? []))].sort();
+    return [...new Set(names.flatMap((name) => parseSessionDirectory(name) ?? []))].sort();
   }
 
   *#directories(): Generator<string> {
@@ -140,7 +140,7 @@ export class Locator {
    * A connection to a worker, through a launcher, which starts it where none runs. Throws 223 (`ccErrServerUnavailable`)
    * saying what each way came to, or 224 (`ccErrServerInsecure`) where one of them is not safe.
    */
-  async launched(): Promise<Found> {
+  async launched(): Promise<WorkerConnection> {
     if (this.#uris) return this.#byURIs(this.#uris);
     const failures = [...this.#passedOver];
     const machine = this.#machine;
@@ -159,7 +159,11 @@ export class Locator {
   }
 
   /** A connection by way of a launcher, or why there is none, and whether that leaves no other way. */
-  async #outcomeOf({ name, decides, path: ask }: Launcher): Promise<Found | { failure: CCAPIError; isFinal: boolean }> {
+  async #outcomeOf({
+    name,
+    decides,
+    path: ask,
+  }: Launcher): Promise<WorkerConnection | { failure: CCAPIError; isFinal: boolean }> {
     try {
       const { path, found } = await askForWorker(ask, this.#uid);
       if (found) {
@@ -185,12 +189,12 @@ export class Locator {
   get #uris(): readonly ServerURI[] | undefined {
     if (this.#here) return undefined;
     const traveller = { uid: this.#uid, service: this.#service };
-    this.#destination ??= { uris: destination(this.settings, traveller, this.#explain) };
+    this.#destination ??= { uris: chooseServer(this.settings, traveller, this.#explain) };
     return this.#destination.uris;
   }
 
   /** The first of them that leads to a server. */
-  async #byURIs(uris: readonly ServerURI[]): Promise<Found> {
+  async #byURIs(uris: readonly ServerURI[]): Promise<WorkerConnection> {
     const tried: string[] = [];
     for (const uri of uris) {
       try {
@@ -206,7 +210,7 @@ export class Locator {
     throw new CCAPIError('ccErrServerUnavailable', `no credential-cache server: ${tried.join('; ')}`);
   }
 
-  async #byURI(uri: ServerURI): Promise<Found> {
+  async #byURI(uri: ServerURI): Promise<WorkerConnection> {
     if (uri.scheme === 'unix') return connectToPath(uri.path, this.#uid);
     const { openCommand, openSSH } = await import('./transports.ts');
     if (uri.scheme === 'exec') return { socket: await openCommand(uri, this.#env), path: uri.text };

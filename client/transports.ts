@@ -3,7 +3,7 @@ import { requestFrame } from '../proto/ccapi-codec.ts';
 import { CCAPIError } from '../proto/errors.ts';
 import { FrameReader } from '../proto/framing.ts';
 import { uninitialised } from '../proto/identifier.ts';
-import { type ByteStream, ChildStream, type Ended } from './child-stream.ts';
+import { type ByteStream, type ChildExit, ChildStream } from './child-stream.ts';
 
 /** How long a server behind a program may take for its first answer, in milliseconds; a password may be asked for. */
 const FIRST_ANSWER = 120_000;
@@ -77,7 +77,7 @@ async function firstAnswer(
   stream: ChildStream,
   marker: Buffer | undefined,
   deadline: number,
-): Promise<Ended | undefined> {
+): Promise<ChildExit | undefined> {
   const fail = (why: string) => stream.destroy(new CCAPIError('ccErrServerUnavailable', `${uri.text}: ${why}`));
   const timer = setTimeout(fail, deadline, `no answer within ${deadline / 1000} s`);
   // That a program does not read any more is no news; how it ended is.
@@ -131,12 +131,12 @@ function upToFirstFrame(fail: (why: string) => void): (chunk: Buffer) => Buffer 
   };
 }
 
-function withCode({ code }: Ended): string {
+function withCode({ code }: ChildExit): string {
   return code === undefined ? '' : ` with ${code}`;
 }
 
 /** What the program said, as one line. */
-function what({ said }: Ended): string {
+function what({ said }: ChildExit): string {
   const lines = said.split(/\s*[\r\n]+\s*/).filter((line) => line !== '');
   return lines.length === 0 ? '' : `: ${lines.join(' | ')}`;
 }

@@ -13,7 +13,7 @@ const ATTEMPTS = 5;
 const PAUSE = 20;
 
 /** A connection to the user's worker, and the path it was made to. */
-export interface Found {
+export interface WorkerConnection {
   socket: ByteStream;
   path: string;
 }
@@ -22,7 +22,7 @@ export interface Found {
  * Connects to a worker's socket; undefined where none listens. Connecting is the proof of who we are, and the directory is
  * the proof of who they are. The path of what is found is the one that was checked, without links. Throws 223, 224.
  */
-export async function connectToWorker(given: string, uid: number): Promise<Found | undefined> {
+export async function connectToWorker(given: string, uid: number): Promise<WorkerConnection | undefined> {
   checkLength(given);
   try {
     const path = `${checkPrivateDirectory(dirname(given), uid)}/${basename(given)}`;
@@ -39,7 +39,7 @@ export async function connectToWorker(given: string, uid: number): Promise<Found
 export async function askForWorker(
   ask: () => Promise<string | undefined>,
   uid: number,
-): Promise<{ path?: string | undefined; found?: Found | undefined }> {
+): Promise<{ path?: string | undefined; found?: WorkerConnection | undefined }> {
   for (let attempt = 1; ; attempt++) {
     const path = await ask();
     const found = path === undefined ? undefined : await connectToWorker(path, uid);

@@ -5,13 +5,13 @@ import { descriptorOf } from '../etc/host/socket-handle.ts';
 import { FrameReader } from '../proto/framing.ts';
 import { STATUS_REQUEST, type WorkerStatus } from '../proto/status.ts';
 import { Writer } from '../proto/writer.ts';
-import type { Found } from './worker-connection.ts';
+import type { WorkerConnection } from './worker-connection.ts';
 
 /** How long it may take to say so, in milliseconds. */
 const STATUS_DEADLINE = 5000;
 
 /** How the worker at the other end is; rejects where what is there does not say. The connection is gone then. */
-export function statusOf({ socket }: Found): Promise<WorkerStatus> {
+export function readStatus({ socket }: WorkerConnection): Promise<WorkerStatus> {
   return new Promise((resolve, reject) => {
     const deadline = setTimeout(() => socket.destroy(), STATUS_DEADLINE);
     const reader = new FrameReader();
@@ -39,7 +39,7 @@ export function statusOf({ socket }: Found): Promise<WorkerStatus> {
  * Has the worker at the other end finish what it was asked and leave, and waits until it has; false where that is no
  * process of ours on this host.
  */
-export async function ended({ socket }: Found): Promise<boolean> {
+export async function waitForExit({ socket }: WorkerConnection): Promise<boolean> {
   const pid = socket instanceof Socket ? peerCredentials(descriptorOf(socket))?.pid : undefined;
   if (pid === undefined || !isServer(pid)) {
     socket.destroy();
@@ -54,11 +54,11 @@ export async function ended({ socket }: Found): Promise<boolean> {
 
 /** The kernel names whoever made the socket, and that may be a service manager. */
 function isServer(pid: number): boolean {
-  return commandOf(pid).some((word) => word.endsWith('/ccapi-server.js'));
+  return readCommandLine(pid).some((word) => word.endsWith('/ccapi-server.js'));
 }
 
 /** The words that a process was started with; none where it is not there. */
-export function commandOf(pid: number): string[] {
+export function readCommandLine(pid: number): string[] {
   try {
     return readFileSync(`/proc/${pid}/cmdline`, 'latin1').split('\0');
   } catch {

@@ -1,12 +1,12 @@
 import { accessSync, chmodSync, constants, mkdtempSync } from 'node:fs';
 import { dirname } from 'node:path';
-import { launcherBaseDirectory } from '../etc/config/paths.ts';
+import { baseDirectory } from '../etc/config/paths.ts';
 import type { Settings } from '../etc/config/settings.ts';
 import type { Log } from '../etc/host/log.ts';
 import { CCAPIError } from '../proto/errors.ts';
 
 /** Where the users' directories are made. */
-export interface Base {
+export interface BaseDirectory {
   path: string;
   /** Nobody but this process knows where it is, so it has to stay for as long as somebody is served there. */
   isHeld: boolean;
@@ -16,8 +16,8 @@ export interface Base {
  * Where nobody has configured a directory and root cannot write to /run, it is one of a random name in /tmp, as in the
  * proposal of 2007. A launcher that is there for one connection (`stays` is false) cannot remember it: 202 then.
  */
-export function chooseBase(settings: Settings, launcherUid: number, stays: boolean, log: Log): Base {
-  const path = launcherBaseDirectory(settings, launcherUid, process.env);
+export function chooseBaseDirectory(settings: Settings, launcherUid: number, stays: boolean, log: Log): BaseDirectory {
+  const path = baseDirectory(settings, launcherUid, process.env);
   const isSaid = settings.directory !== undefined || settings.pathTemplate !== undefined;
   if (isSaid || launcherUid !== 0 || isWritable(dirname(path))) return { path, isHeld: false };
   if (!stays) {

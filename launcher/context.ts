@@ -4,11 +4,11 @@ import type { Settings, SettingTexts } from '../etc/config/settings.ts';
 import type { Log } from '../etc/host/log.ts';
 import { monotonic } from '../etc/host/monotonic.ts';
 import { NameService } from '../etc/host/name-service.ts';
-import { canAskForPeers } from '../etc/host/peer-credentials.ts';
+import { hasPeerCredentials } from '../etc/host/peer-credentials.ts';
 import { CCAPIError } from '../proto/errors.ts';
 import { RendezvousError, type WorkerKey } from '../proto/rendezvous.ts';
 import type { SettingsReport } from '../proto/status.ts';
-import { type Base, chooseBase } from './base-directory.ts';
+import { type BaseDirectory, chooseBaseDirectory } from './base-directory.ts';
 import { ConnectionQuota } from './connection-quota.ts';
 import { Refusals } from './refusals.ts';
 import type { WaitingWorker } from './spawn-worker.ts';
@@ -74,9 +74,9 @@ export function prepareContext(
   current = new CurrentSettings(options.given),
 ): PreparedContext {
   const { given, launcherUid, stays, log, spare } = options;
-  if (launcherUid === 0 && !canAskForPeers()) throw new CCAPIError('ccErrBadParam', rootWithoutKoffi);
+  if (launcherUid === 0 && !hasPeerCredentials()) throw new CCAPIError('ccErrBadParam', rootWithoutKoffi);
   const settings = current.read();
-  let base = chooseBase(settings, launcherUid, stays, log);
+  let base = chooseBaseDirectory(settings, launcherUid, stays, log);
   const names = new NameService();
   const keepsSpare = stays && launcherUid === 0;
   const registry = new WorkerRegistry({ base: base.path, settings, given, launcherUid, names, keepsSpare, spare, log });
@@ -199,9 +199,13 @@ function descriptorLimit(): number {
 }
 
 /** A base of a random name stays, unless the settings name one by now. */
-function baseAfter(base: Base, settings: Settings, { launcherUid, stays, log }: ContextOptions): Base {
+function baseAfter(
+  base: BaseDirectory,
+  settings: Settings,
+  { launcherUid, stays, log }: ContextOptions,
+): BaseDirectory {
   const isNamed = settings.directory !== undefined || settings.pathTemplate !== undefined;
-  return base.isHeld && !isNamed ? base : chooseBase(settings, launcherUid, stays, log);
+  return base.isHeld && !isNamed ? base : chooseBaseDirectory(settings, launcherUid, stays, log);
 }
 
 /** A rule cannot mean what it says where no database has its name; the admin is told so, and the name service is not waited for. */

@@ -6,7 +6,7 @@ import type { Identity } from '../etc/host/identity.ts';
 import { checkUnreplaceable } from '../etc/host/private-directory.ts';
 import { CCAPIError } from '../proto/errors.ts';
 import { RendezvousError } from '../proto/rendezvous.ts';
-import type { Place } from './place.ts';
+import type { UserDirectory } from './user-directory.ts';
 import { mountUserSpace, type SpaceBounds } from './user-space.ts';
 
 /**
@@ -33,7 +33,7 @@ export function prepareBaseDirectory(base: string, launcherUid: number): void {
  * the error is returned and the directory is made without. Where others than root can put things beside it, as in a home, it is made with the user's rights.
  */
 export function prepareUserDirectory(
-  place: Place,
+  place: UserDirectory,
   owner: Identity,
   launcherUid: number,
   bounds?: SpaceBounds,
@@ -49,7 +49,7 @@ export function prepareUserDirectory(
 }
 
 /** Whether only root can put anything beside a user's directory, or replace anything on the way to it. */
-export function isRootsPlace({ root, relative, kind }: Place): boolean {
+export function isRootsPlace({ root, relative, kind }: UserDirectory): boolean {
   // What is in a home is the user's, and so may be a file system that never answers.
   if (kind === 'home' || relative.includes('/')) return false;
   for (let at = root; at !== '/'; at = dirname(at)) {
@@ -68,7 +68,7 @@ export function isRootsPlace({ root, relative, kind }: Place): boolean {
   }
 }
 
-function makeForUser(place: Place, owner: Identity, bounds: SpaceBounds | undefined): Error | undefined {
+function makeForUser(place: UserDirectory, owner: Identity, bounds: SpaceBounds | undefined): Error | undefined {
   const failed = bounds && makeSpace(place, owner, bounds);
   makeNamed(place, owner);
   return failed;
@@ -78,7 +78,7 @@ function makeForUser(place: Place, owner: Identity, bounds: SpaceBounds | undefi
  * Makes a directory that stays root's own and mounts the user's file system over it, so that the user never reaches the
  * one of the base. One that is the user's by now stays: a worker may be in it. Needs the start lock.
  */
-function makeSpace(place: Place, owner: Identity, bounds: SpaceBounds): Error | undefined {
+function makeSpace(place: UserDirectory, owner: Identity, bounds: SpaceBounds): Error | undefined {
   const { path } = place;
   const before = found(place);
   if (before && before.uid !== 0) return undefined;
@@ -98,7 +98,7 @@ function makeSpace(place: Place, owner: Identity, bounds: SpaceBounds): Error | 
  * Gives a new directory to its user before it gets its name: one that was there before, which may be root's own, is never
  * given away, and a launcher that is killed in between leaves none of that name.
  */
-function makeNamed(place: Place, { uid, gid }: Identity): void {
+function makeNamed(place: UserDirectory, { uid, gid }: Identity): void {
   const { root, relative, path } = place;
   if (!found(place)) {
     const unnamed = `${root}/.${relative}.${randomBytes(6).toString('hex')}`;
@@ -116,7 +116,7 @@ function makeNamed(place: Place, { uid, gid }: Identity): void {
 }
 
 /** What is there, without a question to the file system that a user may have mounted there. */
-function found(place: Place): Stats | undefined {
+function found(place: UserDirectory): Stats | undefined {
   try {
     return useBeneath({ ...place.way(), user: { uid: 0 } }, (_, descriptor) => fstatSync(descriptor));
   } catch (error) {
@@ -125,7 +125,7 @@ function found(place: Place): Stats | undefined {
   }
 }
 
-function makeAsUser(place: Place, { uid, gid }: Identity): void {
+function makeAsUser(place: UserDirectory, { uid, gid }: Identity): void {
   const { relative, path } = place;
   const make = (at: string) => makeDirectory(`${at}/${basename(relative)}`, 0o700);
   useBeneath(place.way(dirname(relative), gid), make);

@@ -3,7 +3,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { peekByte } from '../etc/host/fd-passing.ts';
 import { meansNoListener } from '../etc/host/is-listening.ts';
 import { monotonic } from '../etc/host/monotonic.ts';
-import { descriptorOf, readOn, stopReading } from '../etc/host/socket-handle.ts';
+import { descriptorOf, pauseHandle, resumeHandle } from '../etc/host/socket-handle.ts';
 import type { WorkerKey } from '../proto/rendezvous.ts';
 import type { LauncherContext } from './context.ts';
 import type { Peer } from './peer.ts';
@@ -126,7 +126,7 @@ function firstBytes(socket: Socket): Promise<Buffer | undefined> {
       socket.pause();
       // More may have been read already; the worker cannot read that again.
       const more: Buffer | null = socket.read();
-      stopReading(socket);
+      pauseHandle(socket);
       socket.setTimeout(0);
       socket.off('end', gone);
       resolve(more ? Buffer.concat([chunk, more]) : chunk);
@@ -137,14 +137,14 @@ function firstBytes(socket: Socket): Promise<Buffer | undefined> {
 
 function putBack(socket: Socket, read: Buffer): void {
   socket.unshift(read);
-  readOn(socket);
+  resumeHandle(socket);
 }
 
 /** Carries what either says to the other until one of them ends. */
 function join(peer: Socket, read: Buffer, worker: Socket): void {
   if (read.length > 0) {
     worker.write(read);
-    readOn(peer);
+    resumeHandle(peer);
   }
   peer.pipe(worker).pipe(peer);
   for (const [one, other] of [

@@ -7,7 +7,7 @@ import { fstatSync } from 'node:fs';
 export type Mode = 'listen' | 'wait' | 'inetd' | 'socket';
 
 /** The mode that the flags say, or else the one that the descriptors show that systemd has `passed`, or descriptor 0. */
-export function startedAs(flags: { listen?: boolean; wait?: boolean; inetd?: boolean }, passed: number[]): Mode {
+export function detectMode(flags: { listen?: boolean; wait?: boolean; inetd?: boolean }, passed: number[]): Mode {
   if (flags.listen) return 'listen';
   if (flags.wait) return 'wait';
   if (flags.inetd) return 'inetd';

@@ -4,12 +4,12 @@ import { dirname, join } from 'node:path';
 import { MAX_SOCKET_PATH } from '../etc/config/paths.ts';
 import { isListening } from '../etc/host/is-listening.ts';
 import { withoutKoffi } from '../etc/host/libc.ts';
-import { canAskForPeers } from '../etc/host/peer-credentials.ts';
+import { hasPeerCredentials } from '../etc/host/peer-credentials.ts';
 import { checkUnreplaceable } from '../etc/host/private-directory.ts';
 import { CCAPIError } from '../proto/errors.ts';
 import type { LauncherContext } from './context.ts';
-import { serveAddress } from './launcher.ts';
 import { isLoopback } from './peer.ts';
+import { serveAddress } from './serve.ts';
 
 type ListenOptions = LauncherContext & { settings: { port: number | undefined }; base: string };
 
@@ -18,7 +18,7 @@ type ListenOptions = LauncherContext & { settings: { port: number | undefined };
  * type next.
  */
 export async function listenByHand(context: ListenOptions, addresses: string[]): Promise<void> {
-  if (process.platform === 'linux' && !canAskForPeers()) context.log.warning(withoutKoffi);
+  if (process.platform === 'linux' && !hasPeerCredentials()) context.log.warning(withoutKoffi);
   const usual = String(context.settings.port ?? (context.launcherUid === 0 ? 789 : 7789));
   const served = context.launcherUid === 0 ? 'every user' : `uid ${context.launcherUid}`;
   const steps: string[] = [];

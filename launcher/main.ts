@@ -2,7 +2,7 @@ import { closeSync, openSync, writeSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { isatty } from 'node:tty';
 import { parseArgs } from 'node:util';
-import { launcherBaseDirectory } from '../etc/config/paths.ts';
+import { baseDirectory } from '../etc/config/paths.ts';
 import {
   type SettingTexts,
   settingArguments,
@@ -10,15 +10,15 @@ import {
   settingsFromOptions,
   settingsUsage,
 } from '../etc/config/settings.ts';
-import { passedDescriptors } from '../etc/host/listen-fds.ts';
+import { takeListenFds } from '../etc/host/listen-fds.ts';
 import { openLog } from '../etc/host/log.ts';
-import { canAskForPeers, isListeningSocket } from '../etc/host/peer-credentials.ts';
+import { hasPeerCredentials, isListeningSocket } from '../etc/host/peer-credentials.ts';
 import { CCAPIError } from '../proto/errors.ts';
 import { type LauncherContext, prepareContext, prepareOrRefuse, rootWithoutKoffi } from './context.ts';
-import { type Mode, startedAs, stdinIsSocket, stdoutIsApart } from './invocation.ts';
-import { serveConnection, serveListeners } from './launcher.ts';
+import { detectMode, type Mode, stdinIsSocket, stdoutIsApart } from './invocation.ts';
 import { listenByHand } from './listeners.ts';
-import { installationFaults, sample, sampleOptions } from './samples.ts';
+import { installationFaults, sampleOptions, sampleText } from './samples.ts';
+import { serveConnection, serveListeners } from './serve.ts';
 import type { WaitingWorker } from './spawn-worker.ts';
 import { startWatchdog } from './watchdog.ts';
 
@@ -63,7 +63,7 @@ function silence(): void {
 /** The sample that was asked for. */
 function askedSample(flags: Record<string, unknown>): string | undefined {
   const name = sampleOptions.find((option) => flags[option]);
-  return name && sample(name);
+  return name && sampleText(name);
 }
 
 function readArguments() {
@@ -90,11 +90,11 @@ async function main(): Promise<void> {
   // A group-writable umask or one that takes bits from 700 must not decide what the directories look like.
   process.umask(0o022);
   const { flags, addresses, given } = readArguments();
-  const passed = passedDescriptors();
-  const mode = startedAs(flags as { listen?: boolean; wait?: boolean; inetd?: boolean }, passed);
+  const passed = takeListenFds();
+  const mode = detectMode(flags as { listen?: boolean; wait?: boolean; inetd?: boolean }, passed);
   const printed = flags.help ? usage : askedSample(flags);
   if (printed !== undefined && !flags.help) {
-    if (!canAskForPeers()) log.warning(rootWithoutKoffi);
+    if (!hasPeerCredentials()) log.warning(rootWithoutKoffi);
     for (const fault of installationFaults()) log.warning(fault);
   }
   if (printed !== undefined) {
@@ -125,7 +125,7 @@ async function startFirstWorker(given: SettingTexts): Promise<WaitingWorker | un
   if (availableParallelism() < 2) return undefined;
   const { WaitingWorker } = await import('./spawn-worker.ts');
   return new WaitingWorker(
-    settingArguments({ ...given, directory: launcherBaseDirectory({ directory: given.directory }, 0, process.env) }),
+    settingArguments({ ...given, directory: baseDirectory({ directory: given.directory }, 0, process.env) }),
   );
 }
 

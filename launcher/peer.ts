@@ -1,10 +1,10 @@
 import { statSync } from 'node:fs';
 import type { Socket } from 'node:net';
 import { auditSession } from '../etc/host/login-session.ts';
-import { canAskForPeers, peerCredentials, whoIs } from '../etc/host/peer-credentials.ts';
+import { describePeer, hasPeerCredentials, peerCredentials } from '../etc/host/peer-credentials.ts';
 import { type Endpoint, socketOwner } from '../etc/host/socket-diag.ts';
 import { RendezvousError } from '../proto/rendezvous.ts';
-import { ownerOfPeer } from './socket-table.ts';
+import { findPeerOwner } from './socket-table.ts';
 
 /** The other end of a connection, as far as the kernel tells of it. */
 export interface Peer {
@@ -32,7 +32,7 @@ export function tcpPeer(socket: Socket): Peer | undefined {
     uid,
     identify: () => {
       // Where the kernel takes no question about one socket, its table of all of them is what is left.
-      if (answer === false) uid ??= ownerOfPeer(remote, own);
+      if (answer === false) uid ??= findPeerOwner(remote, own);
       return uid;
     },
     certain: false,
@@ -49,7 +49,7 @@ export function ownPeer(launcherUid: number): Peer {
 /** The peer of a UNIX socket, by the kernel's word. */
 export function unixPeer(descriptor: number): Peer {
   const credentials = peerCredentials(descriptor);
-  const describe = () => `a UNIX socket (${credentials ? whoIs(credentials) : 'unknown'})`;
+  const describe = () => `a UNIX socket (${credentials ? describePeer(credentials) : 'unknown'})`;
   return { ...knownPeer(credentials?.uid, describe), session: () => credentials && sessionOf(credentials.pid) };
 }
 
@@ -63,7 +63,7 @@ function sessionOf(pid: number): string {
 
 /** The maker of the two pipes that a launcher of root's has. Where the kernel cannot be asked, its parent stands for it. */
 export function unixPeerOfPipes(): Peer {
-  if (canAskForPeers()) return unixPeer(0);
+  if (hasPeerCredentials()) return unixPeer(0);
   const uid = statSync(`/proc/${process.ppid}`, { throwIfNoEntry: false })?.uid;
   return knownPeer(uid, () => `the parent, pid ${process.ppid} (uid ${uid ?? 'unknown'})`);
 }

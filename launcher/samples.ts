@@ -27,7 +27,7 @@ export const sampleOptions = Object.keys(files) as SampleOption[];
 const packageDirectory = join(__dirname, '..');
 
 /** What an admin installs, with the paths of this machine in the place of those that the files have. */
-export function sample(option: SampleOption): string {
+export function sampleText(option: SampleOption): string {
   return files[option]
     .map((name) => readFileSync(join(packageDirectory, 'etc/share/samples', name), 'utf8'))
     .map((text) => text.replaceAll('/usr/local/lib/node_modules/ccapi', packageDirectory))

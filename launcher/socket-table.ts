@@ -7,7 +7,7 @@ import type { Endpoint } from '../etc/host/socket-diag.ts';
  * it has none. Only a connection that still has its inode counts: once the peer has closed, the kernel shows uid 0 for
  * it, which does not mean root (measured on Linux 5 and 6).
  */
-export function ownerOfPeer(peer: Endpoint, own: Endpoint): number | undefined {
+export function findPeerOwner(peer: Endpoint, own: Endpoint): number | undefined {
   if (process.platform !== 'linux') return undefined;
   for (const [table, encode] of tablesFor(peer.address)) {
     const local = entry(encode, peer);

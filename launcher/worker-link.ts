@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import type { Socket } from 'node:net';
 import { isHungUp, isMarked, sendDescriptor } from '../etc/host/fd-passing.ts';
 import { monotonic } from '../etc/host/monotonic.ts';
-import { descriptorOf, stopReading } from '../etc/host/socket-handle.ts';
+import { descriptorOf, pauseHandle } from '../etc/host/socket-handle.ts';
 import { greeting, LENGTH_SIZE, type LinkRole, READY, REFUSED, TAKEN } from '../proto/link.ts';
 
 /** How many descriptors may be on their way at once. */
@@ -168,7 +168,7 @@ export class WorkerLink {
     clearTimeout(this.#timer);
     this.#lengths.destroy();
     // What more a worker sends is not read; whether it has let go is asked when it matters.
-    stopReading(this.#descriptors);
+    pauseHandle(this.#descriptors);
     for (const offer of this.#sent.splice(0)) offer.settle(isMarked(offer.descriptor) ? 'taken' : outcome);
     for (const offer of this.#waiting.splice(0)) offer.settle(outcome === 'silent' ? outcome : 'unsent');
     void this.isHeld;

@@ -1,5 +1,5 @@
 import type { Socket } from 'node:net';
-import { HAND_OVER_NAME, SOCKET_NAME } from '../etc/config/paths.ts';
+import { LINK_SOCKET_NAME, SOCKET_NAME } from '../etc/config/paths.ts';
 import { canSendDescriptors } from '../etc/host/fd-passing.ts';
 import { peerCredentials } from '../etc/host/peer-credentials.ts';
 import { descriptorOf } from '../etc/host/socket-handle.ts';
@@ -91,7 +91,7 @@ export class WorkerLinks {
     this.#retire(key.uid, name);
     let worker = -1;
     const connect = async () => {
-      const { socket, pid } = await this.#connect(key, HAND_OVER_NAME);
+      const { socket, pid } = await this.#connect(key, LINK_SOCKET_NAME);
       worker = pid;
       return socket;
     };

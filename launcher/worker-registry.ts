@@ -12,9 +12,9 @@ import type { User } from '../etc/host/passwd.ts';
 import { CCAPIError } from '../proto/errors.ts';
 import { RendezvousError, type WorkerKey } from '../proto/rendezvous.ts';
 import { isRootsPlace, prepareBaseDirectory, prepareUserDirectory } from './directories.ts';
-import { type Place, placeOfUser } from './place.ts';
 import type { WaitingWorker } from './spawn-worker.ts';
 import { acquireStartLock } from './start-lock.ts';
+import { locateUserDirectory, type UserDirectory } from './user-directory.ts';
 import { type SpaceBounds, spaceBounds } from './user-space.ts';
 
 /** How long a worker may take until it listens, in milliseconds. */
@@ -44,7 +44,7 @@ export class WorkerRegistry {
   #options: RegistryOptions;
   #arguments: string[] = [];
   readonly #starting = new Map<string, Promise<void>>();
-  readonly #places = new Map<number, Place>();
+  readonly #places = new Map<number, UserDirectory>();
   /** How many workers that this launcher has started a uid has; with `scope = session` one for each session. */
   readonly #sessions = new Map<number, number>();
   /** The bounds of a new user's file system, where users have their own and one can be mounted. */
@@ -103,21 +103,21 @@ export class WorkerRegistry {
     return this.#running;
   }
 
-  async #placeOf({ uid, session }: WorkerKey): Promise<Place> {
+  async #placeOf({ uid, session }: WorkerKey): Promise<UserDirectory> {
     const place = await this.#userPlace(uid);
     const own = this.#sessionFor(session);
     return own === undefined ? place : place.within(sessionDirectory('', own).slice(1));
   }
 
-  async #userPlace(uid: number): Promise<Place> {
+  async #userPlace(uid: number): Promise<UserDirectory> {
     const { base, settings, names } = this.#options;
     const { pathTemplate } = settings;
-    if (pathTemplate === undefined) return placeOfUser(base, undefined, uid, undefined);
+    if (pathTemplate === undefined) return locateUserDirectory(base, undefined, uid, undefined);
     const known = this.#places.get(uid);
     if (known) return known;
     const user = await names.user(uid);
     try {
-      const place = placeOfUser(base, pathTemplate, uid, user);
+      const place = locateUserDirectory(base, pathTemplate, uid, user);
       this.#places.set(uid, place);
       return place;
     } catch (error) {
@@ -140,7 +140,7 @@ export class WorkerRegistry {
     if (!allowed) throw new RendezvousError('denied', `uid ${uid} is not served: ${rule ?? 'no allow line names it'}`);
   }
 
-  async #start(key: WorkerKey, place: Place): Promise<void> {
+  async #start(key: WorkerKey, place: UserDirectory): Promise<void> {
     const { uid, session } = key;
     const { base, settings, launcherUid } = this.#options;
     const owner = await askNames(() => this.#identity(uid));
@@ -164,7 +164,7 @@ export class WorkerRegistry {
     }
   }
 
-  #prepareDirectory(place: Place, owner: Identity): void {
+  #prepareDirectory(place: UserDirectory, owner: Identity): void {
     const failed = prepareUserDirectory(place, owner, this.#options.launcherUid, this.#bounds);
     if (!failed) return;
     this.#options.log.warning(
@@ -246,7 +246,7 @@ export class WorkerRegistry {
   }
 
   /** Where others can put things, root makes no lock. */
-  #lock(place: Place): (() => void) | undefined {
+  #lock(place: UserDirectory): (() => void) | undefined {
     if (this.#options.launcherUid === 0 && !isRootsPlace(place)) return () => {};
     try {
       return acquireStartLock(`${place.path}.lock`);
@@ -257,7 +257,7 @@ export class WorkerRegistry {
   }
 }
 
-async function isServing(place: Place): Promise<boolean> {
+async function isServing(place: UserDirectory): Promise<boolean> {
   try {
     (await place.connect(SOCKET_NAME)).destroy();
     return true;

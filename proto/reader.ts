@@ -1,5 +1,5 @@
 import { CCAPIError } from './errors.ts';
-import { ownBytes } from './secret-slab.ts';
+import { allocateSecret } from './secret-slab.ts';
 import { textFromBytes } from './text.ts';
 
 /**
@@ -61,7 +61,7 @@ export class Reader {
   /** The next `length` bytes as a copy of their own, so that they can be overwritten when they are dropped. */
   copy(length: number): Buffer {
     if (this.#isOwn) return this.view(length);
-    const copy = ownBytes(this.#check(length));
+    const copy = allocateSecret(this.#check(length));
     this.view(length).copy(copy);
     this.#copies.push(copy);
     return copy;
@@ -69,7 +69,7 @@ export class Reader {
 
   /** The bytes from an offset up to the next read, as a copy of their own. */
   copySince(start: number): Buffer {
-    const copy = ownBytes(this.#at - start);
+    const copy = allocateSecret(this.#at - start);
     this.#bytes.copy(copy, 0, start, this.#at);
     this.#copies.push(copy);
     return copy;

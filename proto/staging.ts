@@ -5,11 +5,11 @@
 const PREFIX = 'unfinished ';
 
 /** A name that no other ccache has. */
-export function unfinishedName(): string {
+export function stagingName(): string {
   return PREFIX + crypto.randomUUID();
 }
 
 /** Whether a ccache of this name is still being filled. */
-export function isUnfinished(name: string): boolean {
+export function isStaging(name: string): boolean {
   return name.startsWith(PREFIX);
 }

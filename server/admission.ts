@@ -1,6 +1,6 @@
 import type { Socket } from 'node:net';
 import type { Log } from '../etc/host/log.ts';
-import { canAskForPeers, peerCredentials, whoIs } from '../etc/host/peer-credentials.ts';
+import { describePeer, hasPeerCredentials, peerCredentials } from '../etc/host/peer-credentials.ts';
 import { descriptorOf } from '../etc/host/socket-handle.ts';
 
 /**
@@ -19,15 +19,15 @@ export class Admission {
 
   /** Loads what asking needs; best when the worker already listens and nobody has come yet. */
   prepare(): void {
-    canAskForPeers();
+    hasPeerCredentials();
   }
 
   /** Whether whoever made a connection is served. Somebody else is logged. */
   admits(socket: Socket): boolean {
-    if (!canAskForPeers()) return true;
+    if (!hasPeerCredentials()) return true;
     const peer = peerCredentials(descriptorOf(socket));
     if (peer?.uid === this.#uid || (peer?.uid === 0 && this.rootAccess)) return true;
-    const who = peer ? whoIs(peer) : 'a peer that the kernel does not name';
+    const who = peer ? describePeer(peer) : 'a peer that the kernel does not name';
     const hint = peer?.uid === 0 ? '; root_access = yes in krb5.conf would serve root' : '';
     this.#log.refusal(`${who} may not use the worker of uid ${this.#uid}${hint}`);
     return false;

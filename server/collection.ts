@@ -2,7 +2,7 @@ import { type CredentialV5, requireV5 } from '../proto/credential.ts';
 import { CCAPIError } from '../proto/errors.ts';
 import type { Identifier } from '../proto/identifier.ts';
 import { isConfigServer } from '../proto/krb5-credential.ts';
-import { isUnfinished } from '../proto/staging.ts';
+import { isStaging } from '../proto/staging.ts';
 import { CCache, type Contents, emptyContents } from './ccache.ts';
 import { CCacheOrder } from './ccache-order.ts';
 import { bumped, type Clock } from './change-time.ts';
@@ -367,7 +367,7 @@ export class Collection {
   }
 
   #hasFinished(): boolean {
-    for (const { name } of this) if (!isUnfinished(name)) return true;
+    for (const { name } of this) if (!isStaging(name)) return true;
     return false;
   }
 

@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process';
-import { writeStockKrb5Conf } from '../etc/config/client-krb5-conf.ts';
+import { writeClientKrb5Conf } from '../etc/config/client-krb5-conf.ts';
 
 /** How long a KDC may take, in milliseconds. */
 const DEADLINE = 60_000;
@@ -11,7 +11,7 @@ const DEADLINE = 60_000;
 export function renewByKinit(socket: string, name: string, signal: AbortSignal): Promise<void> {
   const { PATH } = process.env;
   const options = {
-    env: { PATH, KRB5_CONFIG: writeStockKrb5Conf(socket, process.env), LC_ALL: 'C' },
+    env: { PATH, KRB5_CONFIG: writeClientKrb5Conf(socket, process.env), LC_ALL: 'C' },
     cwd: '/',
     timeout: DEADLINE,
     signal,

@@ -1,10 +1,10 @@
 import { closeSync } from 'node:fs';
 import { createServer, Socket } from 'node:net';
-import { HAND_OVER_NAME } from '../etc/config/paths.ts';
+import { LINK_SOCKET_NAME } from '../etc/config/paths.ts';
 import { markSocket, receiveBytes, receiveDescriptor } from '../etc/host/fd-passing.ts';
 import type { Log } from '../etc/host/log.ts';
 import { peerCredentials } from '../etc/host/peer-credentials.ts';
-import { descriptorOf, stopReading } from '../etc/host/socket-handle.ts';
+import { descriptorOf, pauseHandle } from '../etc/host/socket-handle.ts';
 import {
   LENGTH_SIZE,
   type LinkRole,
@@ -51,7 +51,7 @@ export class LinkPort {
   static async open(directory: string, id: string, take: Take, log: Log): Promise<LinkPort> {
     const port = new LinkPort(take, log);
     const newServer = () => createServer({ allowHalfOpen: true }, (socket) => port.#greet(socket));
-    port.#socket = await PublicSocket.listen(newServer, directory, HAND_OVER_NAME, id);
+    port.#socket = await PublicSocket.listen(newServer, directory, LINK_SOCKET_NAME, id);
     return port;
   }
 
@@ -131,7 +131,7 @@ class Link {
     this.#descriptors = descriptors;
     this.#lengths = lengths;
     this.#adopt = adopt;
-    stopReading(descriptors);
+    pauseHandle(descriptors);
     descriptors.once('close', () => lengths.destroy());
     lengths.once('close', () => this.close());
     lengths.once('end', () => this.close());

@@ -1,6 +1,6 @@
 import { closeSync, mkdirSync, openSync, readSync, writeSync } from 'node:fs';
 import { parseArgs } from 'node:util';
-import { launcherBaseDirectory, sessionDirectory, userDirectory } from '../etc/config/paths.ts';
+import { baseDirectory, sessionDirectory, userDirectory } from '../etc/config/paths.ts';
 import {
   settingOptions,
   settingsFromOptions,
@@ -12,7 +12,7 @@ import {
 import { escapeText } from '../etc/host/escape.ts';
 import { becomeUser, disableTracing } from '../etc/host/identity.ts';
 import { libc } from '../etc/host/libc.ts';
-import { passedDescriptors } from '../etc/host/listen-fds.ts';
+import { takeListenFds } from '../etc/host/listen-fds.ts';
 import { openLog } from '../etc/host/log.ts';
 import { checkPrivateDirectory } from '../etc/host/private-directory.ts';
 import { CCAPIError } from '../proto/errors.ts';
@@ -54,9 +54,9 @@ async function main(): Promise<void> {
   const settings = read();
   const session = values.session as string | undefined;
   const uid = process.getuid?.() as number;
-  const base = launcherBaseDirectory(settings, uid, process.env);
+  const base = baseDirectory(settings, uid, process.env);
   const directory = prepareDirectory(userDirectory(settings.pathTemplate, base, uid), uid, session);
-  const passed = passedDescriptors();
+  const passed = takeListenFds();
   const log = openLog('ccapi-server', passed.length > 0 ? 'systemd' : 'syslog');
   const worker = new Worker(settings, log);
   process.on('SIGHUP', () => {

@@ -10,7 +10,7 @@ import {
   statSync,
 } from 'node:fs';
 import { connect } from 'node:net';
-import { HAND_OVER_NAME, MAX_SOCKET_PATH, SOCKET_NAME } from '../etc/config/paths.ts';
+import { LINK_SOCKET_NAME, MAX_SOCKET_PATH, SOCKET_NAME } from '../etc/config/paths.ts';
 import { lockExclusively } from '../etc/host/libc.ts';
 import { CCAPIError } from '../proto/errors.ts';
 import { sameFile } from './file-identity.ts';
@@ -116,11 +116,11 @@ export class Ownership {
   async sweep(): Promise<void> {
     const entries = this.#names().filter((name) => LEGACY.includes(name) || name.startsWith(LEGACY_PREFIX));
     for (const name of entries) this.#remove(name);
-    const prefixes = [SOCKET_NAME, HAND_OVER_NAME].map((name) => ownName(name, ''));
+    const prefixes = [SOCKET_NAME, LINK_SOCKET_NAME].map((name) => ownName(name, ''));
     for (const name of this.#names()) {
       const prefix = prefixes.find((one) => name.startsWith(one));
       const id = name.slice(prefix?.length).replace(/\.p$/, '');
-      if (prefix === undefined || name === SOCKET_NAME || name === HAND_OVER_NAME || id === this.#id) continue;
+      if (prefix === undefined || name === SOCKET_NAME || name === LINK_SOCKET_NAME || id === this.#id) continue;
       const born = lstatSync(this.#path(name), { throwIfNoEntry: false })?.mtimeMs ?? Infinity;
       if (Date.now() - born > YOUNG && !(await this.#isAlive(id))) this.#remove(name);
     }
@@ -147,7 +147,7 @@ export class Ownership {
       if (!name.startsWith(TOKEN) || id === this.#id) continue;
       if (await this.#isAlive(id)) rivals.push(id);
       // It listened before it wrote its token, so that it is dead for certain.
-      else for (const left of [name, ownName(SOCKET_NAME, id), ownName(HAND_OVER_NAME, id)]) this.#remove(left);
+      else for (const left of [name, ownName(SOCKET_NAME, id), ownName(LINK_SOCKET_NAME, id)]) this.#remove(left);
     }
     return rivals;
   }

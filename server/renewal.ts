@@ -2,7 +2,7 @@ import type { Log } from '../etc/host/log.ts';
 import { monotonic } from '../etc/host/monotonic.ts';
 import type { CredentialV5 } from '../proto/credential.ts';
 import { splitRealm } from '../proto/principal.ts';
-import { isUnfinished } from '../proto/staging.ts';
+import { isStaging } from '../proto/staging.ts';
 import type { CCache } from './ccache.ts';
 import type { Clock } from './change-time.ts';
 import type { Collection } from './collection.ts';
@@ -129,7 +129,7 @@ export class Renewal implements Holder {
 
   /** When a ccache's ticket is to be renewed: at half its life, or after the pause of a failure. */
   #due(ccache: CCache): number | undefined {
-    const ticket = ccache.removed || isUnfinished(ccache.name) ? undefined : this.#renewable(ccache);
+    const ticket = ccache.removed || isStaging(ccache.name) ? undefined : this.#renewable(ccache);
     if (!ticket) return undefined;
     const from = ticket.starttime || ticket.authtime;
     const due = Math.ceil(from + (ticket.endtime - from) / 2);

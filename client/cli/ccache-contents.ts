@@ -1,7 +1,7 @@
 import { CREDENTIALS_V5, type CredentialV5 } from '../../proto/credential.ts';
-import { unfinishedName } from '../../proto/staging.ts';
+import { stagingName } from '../../proto/staging.ts';
 import { CCAPIError, type CCache, type Context, type Credentials } from '../index.ts';
-import { nameOf, ofPrincipal, openIfThere } from './open-ccache.ts';
+import { findByPrincipal, findCCache, parseCCacheName } from './open-ccache.ts';
 import { Progress } from './progress.ts';
 
 /** How many credentials are on their way to a server at a time. */
@@ -14,7 +14,7 @@ const ATTEMPTS = 3;
 const READINGS = 100;
 
 /** What a ccache holds, on its way from or to a server. */
-export interface Contents {
+export interface CCacheContents {
   principal: string;
   /** KDC clock minus client clock, in seconds. */
   kdcOffset: number | undefined;
@@ -22,8 +22,8 @@ export interface Contents {
 }
 
 /** Reads all of a ccache: the credentials are those of the principal, whoever begins it anew meanwhile. */
-export function contentsOf(ccache: CCache): Promise<Contents> {
-  return undisturbed(async () => {
+export function readCCache(ccache: CCache): Promise<CCacheContents> {
+  return retryIfReset(async () => {
     // The iteration is over the credentials of this principal: it fails where the ccache is begun anew before its end.
     await using iterator = await ccache.newCredentialsIterator();
     const [principal, kdcOffset, credentials] = await Promise.all([
@@ -42,7 +42,7 @@ async function credentialsOf(iterator: AsyncIterable<Credentials>): Promise<Cred
 }
 
 /** Does something with what a ccache holds, anew where the ccache itself is begun anew meanwhile, as kinit does. */
-export async function undisturbed<T>(act: () => Promise<T>): Promise<T> {
+export async function retryIfReset<T>(act: () => Promise<T>): Promise<T> {
   for (let attempt = 1; ; attempt++) {
     try {
       return await act();
@@ -56,9 +56,9 @@ export async function undisturbed<T>(act: () => Promise<T>): Promise<T> {
 }
 
 /** The same; undefined where the ccache is gone before that is done. */
-export async function unlessGone<T>(act: () => Promise<T>): Promise<T | undefined> {
+export async function skipIfGone<T>(act: () => Promise<T>): Promise<T | undefined> {
   try {
-    return await undisturbed(act);
+    return await retryIfReset(act);
   } catch (error) {
     if (CCAPIError.is(error, 'ccErrInvalidCCache')) return undefined;
     throw error;
@@ -69,7 +69,11 @@ export async function unlessGone<T>(act: () => Promise<T>): Promise<T | undefine
  * Has a ccache hold just these contents: the one that `-c` names, made where there is none, or else the one of the same
  * principal, or a new one. It happens in one step: nobody sees it half filled, and where it breaks off, nothing is left.
  */
-export async function takeIn(context: Context, contents: Contents, named: string | undefined): Promise<CCache> {
+export async function importCCache(
+  context: Context,
+  contents: CCacheContents,
+  named: string | undefined,
+): Promise<CCache> {
   for (let attempt = 1; ; attempt++) {
     try {
       return await takenIn(context, contents, named);
@@ -80,18 +84,18 @@ export async function takeIn(context: Context, contents: Contents, named: string
   }
 }
 
-async function takenIn(context: Context, contents: Contents, named: string | undefined): Promise<CCache> {
+async function takenIn(context: Context, contents: CCacheContents, named: string | undefined): Promise<CCache> {
   const { principal } = contents;
   const existing =
-    named === undefined ? await ofPrincipal(context, principal) : await openIfThere(context, nameOf(named));
-  const staging = await context.createCCache(unfinishedName(), principal);
+    named === undefined ? await findByPrincipal(context, principal) : await findCCache(context, parseCCacheName(named));
+  const staging = await context.createCCache(stagingName(), principal);
   try {
     await fill(staging, contents);
     const target =
       existing ??
       (await (named === undefined
         ? context.createNewCCache(principal)
-        : context.createCCache(nameOf(named), principal)));
+        : context.createCCache(parseCCacheName(named), principal)));
     await staging.move(target);
     return target;
   } catch (error) {
@@ -100,7 +104,7 @@ async function takenIn(context: Context, contents: Contents, named: string | und
   }
 }
 
-async function fill(ccache: CCache, { credentials, kdcOffset }: Contents): Promise<void> {
+async function fill(ccache: CCache, { credentials, kdcOffset }: CCacheContents): Promise<void> {
   const progress = new Progress('storing', credentials.length);
   for (let at = 0; at < credentials.length; at += BATCH) {
     await Promise.all(credentials.slice(at, at + BATCH).map((one) => ccache.storeCredentials(one)));

@@ -3,7 +3,7 @@ import type { AccessRule } from '../../etc/config/access-rules.ts';
 import { loadSettings, settingsInForce, settingsReport } from '../../etc/config/settings.ts';
 import { NameService } from '../../etc/host/name-service.ts';
 import { type Command, print, printJSON } from './command.ts';
-import { type Difference, differences, runningSettings } from './running-settings.ts';
+import { type Difference, differences, readRunningSettings } from './running-settings.ts';
 
 export const config: Command = {
   usage: `usage: ccapi config [--json | --check]
@@ -20,7 +20,7 @@ that run go by another value, which it is and where they have it from.
     const { values } = parseArgs({ args, options: { json: { type: 'boolean' }, check: { type: 'boolean' } } });
     if (values.check) return check();
     const here = settingsReport(settingsInForce());
-    const others = differences(await runningSettings(Number(here.port?.value) || 789), here);
+    const others = differences(await readRunningSettings(Number(here.port?.value) || 789), here);
     const settings = Object.entries(here).map(([key, setting]) => ({
       key,
       ...setting,

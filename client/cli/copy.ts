@@ -1,9 +1,9 @@
 import { parseArgs } from 'node:util';
 import { parseServerURI } from '../../etc/config/server-uri.ts';
 import { type CCache, Context } from '../index.ts';
-import { contentsOf, takeIn, unlessGone } from './ccache-contents.ts';
+import { importCCache, readCCache, skipIfGone } from './ccache-contents.ts';
 import { type Command, print, UsageError } from './command.ts';
-import { finishedCCaches, openNamed } from './open-ccache.ts';
+import { iterateFinished, openCCache } from './open-ccache.ts';
 
 export const copy: Command = {
   usage: `usage: ccapi copy [-c NAME | --all] FROM TO
@@ -26,9 +26,9 @@ of the ccache of the same principal, or with -c of the same name, in one step: w
     await using source = new Context(at(from));
     await using destination = new Context(at(to));
     for (const ccache of await chosen(source, values)) {
-      const contents = values.all ? await unlessGone(() => contentsOf(ccache)) : await contentsOf(ccache);
+      const contents = values.all ? await skipIfGone(() => readCCache(ccache)) : await readCCache(ccache);
       if (!contents) continue;
-      const arrived = await takeIn(destination, contents, values.cache);
+      const arrived = await importCCache(destination, contents, values.cache);
       const { principal, credentials } = contents;
       print(`${principal}: ${credentials.length} credentials are now in API:${await arrived.getName()}`);
     }
@@ -42,8 +42,8 @@ function at(text: string): { env?: NodeJS.ProcessEnv } {
 }
 
 async function chosen(context: Context, { all, cache }: { all?: boolean; cache?: string }): Promise<CCache[]> {
-  if (!all) return [await openNamed(context, cache)];
+  if (!all) return [await openCCache(context, cache)];
   const ccaches: CCache[] = [];
-  for await (const ccache of finishedCCaches(context)) ccaches.push(ccache);
+  for await (const ccache of iterateFinished(context)) ccaches.push(ccache);
   return ccaches;
 }

@@ -1,7 +1,7 @@
 import { parseArgs } from 'node:util';
 import { Context } from '../index.ts';
 import { type Command, UsageError } from './command.ts';
-import { finishedCCaches, openNamed } from './open-ccache.ts';
+import { iterateFinished, openCCache } from './open-ccache.ts';
 import { endSession } from './sessions.ts';
 
 export const destroy: Command = {
@@ -29,11 +29,11 @@ Destroys the default ccache and the tickets in it.
     if (values.session) return endSession(session);
     await using context = new Context();
     if (!values.all) {
-      await (await openNamed(context, values.cache)).destroy();
+      await (await openCCache(context, values.cache)).destroy();
       return;
     }
     const destroyed: Promise<void>[] = [];
-    for await (const ccache of finishedCCaches(context)) destroyed.push(ccache.destroy());
+    for await (const ccache of iterateFinished(context)) destroyed.push(ccache.destroy());
     await Promise.all(destroyed);
   },
 };

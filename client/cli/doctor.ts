@@ -7,7 +7,7 @@ import { clientDirectories, FRONT_DOOR } from '../../etc/config/paths.ts';
 import { loadSettings, type Settings, settingsInForce, settingsReport } from '../../etc/config/settings.ts';
 import { version } from '../../etc/config/version.ts';
 import { withoutKoffi } from '../../etc/host/libc.ts';
-import { canAskForPeers } from '../../etc/host/peer-credentials.ts';
+import { hasPeerCredentials } from '../../etc/host/peer-credentials.ts';
 import { checkPrivateDirectory } from '../../etc/host/private-directory.ts';
 import { CCAPIError } from '../../proto/errors.ts';
 import { NO_LAUNCHER, RendezvousError } from '../../proto/rendezvous.ts';
@@ -16,7 +16,7 @@ import { connectToPath } from '../connect-to-path.ts';
 import { askPort } from '../launcher-client.ts';
 import { Locator } from '../locator.ts';
 import { Machine } from '../machine.ts';
-import { statusOf } from '../worker-status.ts';
+import { readStatus } from '../worker-status.ts';
 import { type Command, coloured, print, printJSON } from './command.ts';
 
 /** What was looked at, and what it came to. */
@@ -74,7 +74,7 @@ async function examined(env: NodeJS.ProcessEnv): Promise<Finding[]> {
 }
 
 async function systemCalls(): Promise<Finding[]> {
-  if (process.platform !== 'linux' || canAskForPeers()) return [];
+  if (process.platform !== 'linux' || hasPeerCredentials()) return [];
   const todo = 'install it once more, with what is optional: npm install -g --include=optional ccapi-*.tgz';
   return [{ what: 'system calls', fine: false, says: withoutKoffi, todo }];
 }
@@ -135,7 +135,7 @@ async function server(patient: Patient): Promise<Finding[]> {
       socket.destroy();
       return [{ what, fine: true, says: `${path} answers` }];
     }
-    const status = await statusOf(found);
+    const status = await readStatus(found);
     patient.server = status;
     if (status.version === version)
       return [{ what, fine: true, says: `${path}, pid ${status.pid}, version ${version}` }];
@@ -148,10 +148,10 @@ async function server(patient: Patient): Promise<Finding[]> {
 
 /** What a program that runs has from files otherwise than they are now. Options and variables are meant to differ. */
 async function inForce({ env, settings }: Patient): Promise<Finding[]> {
-  const { differences, runningSettings } = await import('./running-settings.ts');
+  const { differences, readRunningSettings } = await import('./running-settings.ts');
   const isOfFiles = ({ where }: { where: string }) => where === 'default' || where.startsWith('/');
   const here = settingsReport(settingsInForce({ env }));
-  const found = differences(await runningSettings(settings.port ?? 789, env), here);
+  const found = differences(await readRunningSettings(settings.port ?? 789, env), here);
   return found
     .filter((other) => isOfFiles(other) && isOfFiles(here[other.key] as { where: string }))
     .map(({ program, key, value, where }) => ({
@@ -164,9 +164,9 @@ async function inForce({ env, settings }: Patient): Promise<Finding[]> {
 
 /** No fault of the user's: it does not count as wrong. */
 async function exposed({ env, uid, settings }: Patient): Promise<Finding[]> {
-  const { exposures } = await import('./exposure.ts');
+  const { findExposures } = await import('./exposure.ts');
   const { first } = clientDirectories(settings, uid, env);
-  return exposures(dirname(first)).map((exposure) => ({ ...exposure, fine: true }));
+  return findExposures(dirname(first)).map((exposure) => ({ ...exposure, fine: true }));
 }
 
 async function keeping({ server, settings }: Patient): Promise<Finding[]> {
@@ -196,7 +196,7 @@ async function door({ env, uid, server }: Patient): Promise<Finding[]> {
   const path = libdefault(env, 'kcm_socket') ?? FRONT_DOOR;
   const what = `KCM at ${path}`;
   try {
-    const answered = await statusOf(await connectToPath(path, uid));
+    const answered = await readStatus(await connectToPath(path, uid));
     if (!server || answered.pid === server.pid) return [{ what, fine: true, says: `leads to pid ${answered.pid}` }];
     return [{ what, fine: false, says: `leads to pid ${answered.pid}, which is another server`, todo: 'ccapi stop' }];
   } catch (error) {

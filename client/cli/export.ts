@@ -3,10 +3,10 @@ import { type CCacheFile, writeCCacheFile } from '../../proto/ccache-file.ts';
 import { fromCredentialV5 } from '../../proto/krb5-credential.ts';
 import { parsePrincipal } from '../../proto/principal.ts';
 import { Context } from '../index.ts';
-import { type Contents, contentsOf } from './ccache-contents.ts';
+import { type CCacheContents, readCCache } from './ccache-contents.ts';
 import type { Command } from './command.ts';
 import { filePath, residualArguments } from './file-ccaches.ts';
-import { openNamed } from './open-ccache.ts';
+import { openCCache } from './open-ccache.ts';
 
 export const exportTickets: Command = {
   usage: `usage: ccapi export [-c NAME] FILE:PATH
@@ -22,12 +22,12 @@ whole or not at all.
     const { cache, residual } = residualArguments(args, 'FILE:PATH');
     const path = filePath(residual);
     await using context = new Context();
-    const contents = await contentsOf(await openNamed(context, cache));
+    const contents = await readCCache(await openCCache(context, cache));
     replaceFile(path, writeCCacheFile(fileOf(contents)));
   },
 };
 
-function fileOf({ principal: text, kdcOffset, credentials: stored }: Contents): CCacheFile {
+function fileOf({ principal: text, kdcOffset, credentials: stored }: CCacheContents): CCacheFile {
   const credentials = stored.map(fromCredentialV5);
   // A ccache's own principal has lost its name type on the way; the tickets made for it have not.
   const own = stored.findIndex(({ client }) => client === text);

@@ -7,7 +7,7 @@ export interface Exposure {
 }
 
 /** What is open of the memory of servers, and of the directory in which the users' are. */
-export function exposures(base: string): Exposure[] {
+export function findExposures(base: string): Exposure[] {
   return [...swap(), ...sharedSpace(base)];
 }
 

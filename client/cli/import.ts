@@ -2,7 +2,7 @@ import type { CCacheFile } from '../../proto/ccache-file.ts';
 import { toCredentialV5 } from '../../proto/krb5-credential.ts';
 import { type Principal, unparsePrincipal } from '../../proto/principal.ts';
 import { CCAPIError, Context } from '../index.ts';
-import { type Contents, takeIn } from './ccache-contents.ts';
+import { type CCacheContents, importCCache } from './ccache-contents.ts';
 import { type Command, print, UsageError, warn } from './command.ts';
 import { ccacheFiles, readFileCCache, residualArguments } from './file-ccaches.ts';
 
@@ -28,7 +28,7 @@ holds, or make a new one. A ccache is replaced in one step: nobody sees it half 
         warn(`${path}: the last ${file.tornBytes} bytes are no whole credential; they are left out`);
       if (!file.principal) continue;
       const contents = contentsOfFile(file, file.principal);
-      const ccache = await takeIn(context, contents, cache);
+      const ccache = await importCCache(context, contents, cache);
       const { principal, credentials } = contents;
       print(`${path}: ${credentials.length} credentials for ${principal} are now in API:${await ccache.getName()}`);
       imported++;
@@ -37,7 +37,7 @@ holds, or make a new one. A ccache is replaced in one step: nobody sees it half 
   },
 };
 
-function contentsOfFile({ credentials, kdcOffset }: CCacheFile, principal: Principal): Contents {
+function contentsOfFile({ credentials, kdcOffset }: CCacheFile, principal: Principal): CCacheContents {
   return {
     principal: unparsePrincipal(principal),
     kdcOffset: kdcOffset?.seconds,

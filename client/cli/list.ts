@@ -1,10 +1,10 @@
 import { parseArgs } from 'node:util';
 import { isConfigServer } from '../../proto/krb5-credential.ts';
 import { CCAPIError, type CCache, Context, type CredentialV5 } from '../index.ts';
-import { contentsOf, unlessGone } from './ccache-contents.ts';
+import { readCCache, skipIfGone } from './ccache-contents.ts';
 import { type Coloured, type Command, coloured, print, printJSON, UsageError } from './command.ts';
 import { addressesText, enctypeText, flagsText, fromNow } from './format.ts';
-import { finishedCCaches, NO_CCACHE, openNamed } from './open-ccache.ts';
+import { iterateFinished, NO_CCACHE, openCCache } from './open-ccache.ts';
 import { listSessions } from './sessions.ts';
 
 interface Listing {
@@ -60,7 +60,7 @@ Shows the tickets of the default ccache as klist does.
     const read = (ccache: CCache) => listingOf(ccache, values.all ?? false);
     const ccaches = await chosen(context, { every, cache: values.cache });
     const listings = every
-      ? (await Promise.all(ccaches.map((ccache) => unlessGone(() => read(ccache))))).flatMap((found) => found ?? [])
+      ? (await Promise.all(ccaches.map((ccache) => skipIfGone(() => read(ccache))))).flatMap((found) => found ?? [])
       : await Promise.all(ccaches.map(read));
     if (values.short && !values.json) {
       for (const line of shortList(listings)) print(line);
@@ -82,8 +82,8 @@ async function chosen(
   { every, cache }: { every: boolean | undefined; cache: string | undefined },
 ): Promise<CCache[]> {
   const ccaches: CCache[] = [];
-  if (cache !== undefined) return [await openNamed(context, cache)];
-  for await (const ccache of finishedCCaches(context)) {
+  if (cache !== undefined) return [await openCCache(context, cache)];
+  for await (const ccache of iterateFinished(context)) {
     ccaches.push(ccache);
     if (!every) break;
   }
@@ -91,7 +91,7 @@ async function chosen(
 }
 
 async function listingOf(ccache: CCache, notesToo: boolean): Promise<Listing> {
-  const [name, { principal, credentials }] = await Promise.all([ccache.getName(), contentsOf(ccache)]);
+  const [name, { principal, credentials }] = await Promise.all([ccache.getName(), readCCache(ccache)]);
   return { name, principal, credentials: credentials.filter(({ server }) => notesToo || !isConfigServer(server)) };
 }
 
@@ -156,7 +156,7 @@ function isOver(endtime: number, now: number): boolean {
 /** Whether a ccache has a ticket that has not expired, as `klist -s` says it; there need not be one. */
 async function hasTicket(context: Context, cache: string | undefined): Promise<boolean> {
   try {
-    const { credentials } = await listingOf(await openNamed(context, cache), false);
+    const { credentials } = await listingOf(await openCCache(context, cache), false);
     return credentials.some(({ endtime }) => endtime > Date.now() / 1000);
   } catch (error) {
     if (CCAPIError.is(error, 'ccErrCCacheNotFound')) return false;

@@ -1,7 +1,7 @@
 import { parseArgs } from 'node:util';
 import { Context } from '../index.ts';
 import { type Command, UsageError } from './command.ts';
-import { nameOf, openIfThere, openNamed } from './open-ccache.ts';
+import { findCCache, openCCache, parseCCacheName } from './open-ccache.ts';
 
 export const move: Command = {
   usage: `usage: ccapi move FROM TO
@@ -15,10 +15,10 @@ made. FROM is gone then.
     const [from, to, ...more] = parseArgs({ args, options: {}, allowPositionals: true }).positionals;
     if (from === undefined || to === undefined || more.length > 0)
       throw new UsageError('expected the names FROM and TO');
-    if (nameOf(from) === nameOf(to)) throw new UsageError('FROM and TO are the same ccache');
+    if (parseCCacheName(from) === parseCCacheName(to)) throw new UsageError('FROM and TO are the same ccache');
     await using context = new Context();
-    const source = await openNamed(context, from);
-    const target = await openIfThere(context, nameOf(to));
-    await source.move(target ?? (await context.createCCache(nameOf(to), await source.getPrincipal())));
+    const source = await openCCache(context, from);
+    const target = await findCCache(context, parseCCacheName(to));
+    await source.move(target ?? (await context.createCCache(parseCCacheName(to), await source.getPrincipal())));
   },
 };

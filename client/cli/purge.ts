@@ -1,9 +1,9 @@
 import { parseArgs } from 'node:util';
 import { isConfigServer } from '../../proto/krb5-credential.ts';
 import { type CCache, Context, type Credentials } from '../index.ts';
-import { unlessGone } from './ccache-contents.ts';
+import { skipIfGone } from './ccache-contents.ts';
 import { type Command, print } from './command.ts';
-import { finishedCCaches } from './open-ccache.ts';
+import { iterateFinished } from './open-ccache.ts';
 
 export const purge: Command = {
   usage: `usage: ccapi purge
@@ -17,9 +17,9 @@ later: see purge_expired.
     parseArgs({ args, options: {} });
     await using context = new Context();
     const ccaches: CCache[] = [];
-    for await (const ccache of finishedCCaches(context)) ccaches.push(ccache);
+    for await (const ccache of iterateFinished(context)) ccaches.push(ccache);
     const now = Date.now() / 1000;
-    const counts = await Promise.all(ccaches.map((ccache) => unlessGone(() => purged(ccache, now))));
+    const counts = await Promise.all(ccaches.map((ccache) => skipIfGone(() => purged(ccache, now))));
     const removed = counts.reduce<number>((total, count) => total + (count ?? 0), 0);
     print(`${removed} expired ${removed === 1 ? 'ticket' : 'tickets'} removed`);
   },

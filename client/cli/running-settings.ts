@@ -1,7 +1,7 @@
 import type { SettingsReport } from '../../proto/status.ts';
 import { askSettings } from '../launcher-client.ts';
 import { Locator } from '../locator.ts';
-import { statusOf } from '../worker-status.ts';
+import { readStatus } from '../worker-status.ts';
 
 /** A running program of ours, and the settings that it goes by. */
 export interface RunningSettings {
@@ -18,7 +18,10 @@ export interface Difference {
 }
 
 /** What launcher and server go by, as far as they run here and say so; none is started. `env` says where they are. */
-export async function runningSettings(port: number, env: NodeJS.ProcessEnv = process.env): Promise<RunningSettings[]> {
+export async function readRunningSettings(
+  port: number,
+  env: NodeJS.ProcessEnv = process.env,
+): Promise<RunningSettings[]> {
   const [launcher, server] = await Promise.all([
     askSettings(port, process.geteuid?.() as number).catch(() => undefined),
     serverSettings(env).catch(() => undefined),
@@ -31,7 +34,7 @@ export async function runningSettings(port: number, env: NodeJS.ProcessEnv = pro
 
 async function serverSettings(env: NodeJS.ProcessEnv): Promise<SettingsReport | undefined> {
   const found = await new Locator({ env, here: true }).running();
-  return found && (await statusOf(found)).settings;
+  return found && (await readStatus(found)).settings;
 }
 
 /** Where running programs differ from what is in force here. A server of another version has other keys. */

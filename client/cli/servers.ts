@@ -3,7 +3,7 @@ import { SOCKET_NAME, sessionDirectory, userDirectory } from '../../etc/config/p
 import { loadSettings } from '../../etc/config/settings.ts';
 import type { WorkerStatus } from '../../proto/status.ts';
 import { connected } from '../connect-to-path.ts';
-import { commandOf, statusOf } from '../worker-status.ts';
+import { readCommandLine, readStatus } from '../worker-status.ts';
 
 /** A server that runs on this host. Memory is in bytes. */
 export interface RunningServer {
@@ -17,13 +17,13 @@ export interface RunningServer {
 }
 
 /** All servers of this host, by what anybody can see of a process; the owner and root are told more. */
-export function runningServers(): Promise<RunningServer[]> {
+export function findServers(): Promise<RunningServer[]> {
   const { pathTemplate } = loadSettings();
   const found = readdirSync('/proc')
     .filter((name) => /^[0-9]+$/.test(name))
     .map(Number)
     .flatMap((pid) => {
-      const words = commandOf(pid);
+      const words = readCommandLine(pid);
       if (!words[0]?.endsWith('node') || !words.some((word) => word.endsWith('/ccapi-server.js'))) return [];
       const process = inProc(pid);
       return process ? [{ pid, ...process, path: socketOf(words, process.uid, pathTemplate) }] : [];
@@ -61,7 +61,7 @@ async function asked({ uid, path, pid }: Omit<RunningServer, 'status'>): Promise
   const own = process.geteuid?.() as number;
   if (path === undefined || (own !== 0 && own !== uid)) return undefined;
   try {
-    const status = await statusOf({ socket: await connected(path, uid), path });
+    const status = await readStatus({ socket: await connected(path, uid), path });
     return status.pid === pid ? status : undefined;
   } catch {
     return undefined;

@@ -1,8 +1,8 @@
 import { Context } from '../index.ts';
 import { Locator } from '../locator.ts';
-import { ended } from '../worker-status.ts';
+import { waitForExit } from '../worker-status.ts';
 import { print, printJSON, UsageError } from './command.ts';
-import { finishedCCaches } from './open-ccache.ts';
+import { iterateFinished } from './open-ccache.ts';
 
 /** Prints what the login sessions hold that have anything. */
 export async function listSessions(json: boolean): Promise<void> {
@@ -12,7 +12,7 @@ export async function listSessions(json: boolean): Promise<void> {
   for (const session of locator.sessions()) {
     await using context = new Context({ session });
     const ccaches: { name: string; principal: string }[] = [];
-    for await (const ccache of finishedCCaches(context)) {
+    for await (const ccache of iterateFinished(context)) {
       ccaches.push({ name: await ccache.getName(), principal: await ccache.getPrincipal() });
     }
     listings.push({ session, current: session === own, ccaches });
@@ -39,7 +39,7 @@ export async function endSession(named: string | undefined): Promise<void> {
   // What a server left that was killed is cleared away by the next one.
   const isLeft = locator.sessions().includes(session);
   const found = (await locator.running()) ?? (isLeft ? await locator.launched() : undefined);
-  if (found) await ended(found);
+  if (found) await waitForExit(found);
 }
 
 function sessionOf(locator: Locator): string {

@@ -1,10 +1,10 @@
 import { parseArgs } from 'node:util';
 import type { WorkerStatus } from '../../proto/status.ts';
 import { Locator } from '../locator.ts';
-import { statusOf } from '../worker-status.ts';
+import { readStatus } from '../worker-status.ts';
 import { type Command, print, printJSON, printLines } from './command.ts';
 import { howLong } from './format.ts';
-import { type RunningServer, runningServers } from './servers.ts';
+import { findServers, type RunningServer } from './servers.ts';
 
 export const status: Command = {
   usage: `usage: ccapi status [--all-users] [--json]
@@ -28,7 +28,7 @@ Shows how your credential-cache server on this host is, if it runs; none is star
       return;
     }
     const { path } = found;
-    const known = await statusOf(found);
+    const known = await readStatus(found);
     if (values.json) printJSON({ path, ...known });
     else printLines(asLines(path, known));
   },
@@ -55,7 +55,7 @@ function asLines(
 }
 
 async function showAll(json: boolean): Promise<void> {
-  const servers = await runningServers();
+  const servers = await findServers();
   if (json) printJSON(servers);
   for (const server of json ? [] : servers) print(asLine(server));
 }

@@ -1,4 +1,4 @@
-import { writeStockKrb5Conf } from '../../etc/config/client-krb5-conf.ts';
+import { writeClientKrb5Conf } from '../../etc/config/client-krb5-conf.ts';
 import type { Context } from '../index.ts';
 
 /**
@@ -6,5 +6,5 @@ import type { Context } from '../index.ts';
  * if it does not run.
  */
 export async function krb5ConfigFor(context: Context, env: NodeJS.ProcessEnv = process.env): Promise<string> {
-  return writeStockKrb5Conf(await context.getServerPath(), env);
+  return writeClientKrb5Conf(await context.getServerPath(), env);
 }

@@ -1,7 +1,7 @@
 import { parseArgs } from 'node:util';
 import { CCAPIError } from '../index.ts';
 import { Locator } from '../locator.ts';
-import { ended } from '../worker-status.ts';
+import { waitForExit } from '../worker-status.ts';
 import type { Command } from './command.ts';
 
 export const stop: Command = {
@@ -15,7 +15,7 @@ persist = never, or where no files are kept, the tickets are gone. Nothing happe
   async run(args) {
     parseArgs({ args, options: {} });
     const found = await new Locator({ here: true }).running();
-    if (found && !(await ended(found))) {
+    if (found && !(await waitForExit(found))) {
       throw new CCAPIError('ccErrServerUnavailable', `${found.path}: not a server of this host that could be ended`);
     }
   },

@@ -1,7 +1,7 @@
 import { parseArgs } from 'node:util';
 import { CCAPIError, Context } from '../index.ts';
 import { type Command, UsageError } from './command.ts';
-import { ofPrincipal, openNamed } from './open-ccache.ts';
+import { findByPrincipal, openCCache } from './open-ccache.ts';
 
 export const switchDefault: Command = {
   usage: `usage: ccapi switch -c NAME | -p PRINCIPAL
@@ -18,7 +18,8 @@ Makes a ccache the default one.
     const { cache, principal } = parseArgs({ args, options }).values;
     if ((cache === undefined) === (principal === undefined)) throw new UsageError('expected -c NAME or -p PRINCIPAL');
     await using context = new Context();
-    const ccache = principal === undefined ? await openNamed(context, cache) : await ofPrincipal(context, principal);
+    const ccache =
+      principal === undefined ? await openCCache(context, cache) : await findByPrincipal(context, principal);
     if (!ccache)
       throw new CCAPIError(
         'ccErrCCacheNotFound',

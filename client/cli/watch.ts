@@ -1,5 +1,5 @@
 import { parseArgs } from 'node:util';
-import { isUnfinished } from '../../proto/staging.ts';
+import { isStaging } from '../../proto/staging.ts';
 import { CCAPIError, type CCache, Context } from '../index.ts';
 import { type Command, print, printJSON } from './command.ts';
 
@@ -85,7 +85,7 @@ async function stateOf(ccache: CCache): Promise<Seen | undefined> {
       ccache.getPrincipal(),
       ccache.getChangeTime(),
     ]);
-    return isUnfinished(name) ? undefined : { name, principal, changed };
+    return isStaging(name) ? undefined : { name, principal, changed };
   } catch (error) {
     // It went while it was looked at; the next change will say so.
     if (CCAPIError.is(error, 'ccErrInvalidCCache')) return undefined;

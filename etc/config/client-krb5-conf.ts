@@ -12,7 +12,7 @@ import { privateDirectory } from './paths.ts';
  * the user's own directory where others can write beside the socket. Throws 202 for a path that krb5.conf cannot hold, 224
  * where there is no safe directory.
  */
-export function writeStockKrb5Conf(
+export function writeClientKrb5Conf(
   socket: string,
   env: NodeJS.ProcessEnv,
   uid = process.geteuid?.() as number,

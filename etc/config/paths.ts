@@ -8,7 +8,7 @@ import type { Settings } from './settings.ts';
 export const SOCKET_NAME = 'S.ccapi';
 
 /** The name of the socket beside it through which a worker takes connections over from the front door. */
-export const HAND_OVER_NAME = 'H.ccapi';
+export const LINK_SOCKET_NAME = 'H.ccapi';
 
 /** Where stock Kerberos programs look for KCM unless krb5.conf says otherwise. */
 export const FRONT_DOOR = '/var/run/.heim_org.h5l.kcm-socket';
@@ -29,11 +29,7 @@ const ROOT_BASE = '/run/ccapi';
 const SESSION_PREFIX = 's.';
 
 /** The directory in which a launcher that runs as `uid` makes the users' directories. */
-export function launcherBaseDirectory(
-  settings: Pick<Settings, 'directory'>,
-  uid: number,
-  env: NodeJS.ProcessEnv,
-): string {
+export function baseDirectory(settings: Pick<Settings, 'directory'>, uid: number, env: NodeJS.ProcessEnv): string {
   return settings.directory ?? (uid === 0 ? ROOT_BASE : ownBaseDirectory(uid, env));
 }
 
@@ -79,7 +75,7 @@ export function sessionDirectory(directory: string, session: string | undefined)
 }
 
 /** The session whose directory has a name; undefined where it is none. */
-export function sessionNamed(name: string): string | undefined {
+export function parseSessionDirectory(name: string): string | undefined {
   const session = name.slice(SESSION_PREFIX.length);
   return name.startsWith(SESSION_PREFIX) && isSessionName(session) ? session : undefined;
 }

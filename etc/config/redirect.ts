@@ -29,7 +29,7 @@ export function parseRedirect(text: string): Redirect | undefined {
 }
 
 /** Whether a rule means a client: by its uid, or by the service that its program says it is. */
-export function redirects(
+export function matchesRedirect(
   { patterns, services }: Redirect,
   { uid, service }: { uid: number; service: string | undefined },
   names: NameService<Membership>,

@@ -10,7 +10,7 @@ const MOST = 64;
  * says so is taken out of the environment, so that no child believes it. Throws 202 where one is no socket.
  * Source: sd_listen_fds(3).
  */
-export function passedDescriptors(env: NodeJS.ProcessEnv = process.env): number[] {
+export function takeListenFds(env: NodeJS.ProcessEnv = process.env): number[] {
   const { LISTEN_PID: pid, LISTEN_FDS: count = '' } = env;
   for (const name of ['LISTEN_PID', 'LISTEN_FDS', 'LISTEN_FDNAMES']) delete env[name];
   if (pid !== String(process.pid) || !/^[0-9]{1,3}$/.test(count)) return [];

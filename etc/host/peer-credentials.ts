@@ -16,7 +16,7 @@ let getsockopt:
   | undefined;
 
 /** Whether {@link peerCredentials} can be asked here at all: this is Linux, and koffi is there. Loads it. */
-export function canAskForPeers(): boolean {
+export function hasPeerCredentials(): boolean {
   const calls = process.platform === 'linux' ? libc() : undefined;
   if (calls) getsockopt ??= calls.library.func('int getsockopt(int, int, int, void *, void *)');
   return calls !== undefined;
@@ -31,7 +31,7 @@ const credentialsLength = new Uint32Array(1);
  * descriptor is no UNIX socket, this is not Linux, or koffi is missing). Source: unix(7), SO_PEERCRED.
  */
 export function peerCredentials(descriptor: number): { pid: number; uid: number; gid: number } | undefined {
-  if (!canAskForPeers() || !getsockopt) return undefined;
+  if (!hasPeerCredentials() || !getsockopt) return undefined;
   credentialsLength[0] = credentials.byteLength;
   if (getsockopt(descriptor, SOL_SOCKET, SO_PEERCRED, credentials, credentialsLength) !== 0) return undefined;
   const [pid, uid, gid] = credentials as unknown as [number, number, number];
@@ -41,7 +41,7 @@ export function peerCredentials(descriptor: number): { pid: number; uid: number;
 
 /** Whether a socket listens; undefined where it cannot be asked. Source: socket(7), SO_ACCEPTCONN. */
 export function isListeningSocket(descriptor: number): boolean | undefined {
-  if (!canAskForPeers() || !getsockopt) return undefined;
+  if (!hasPeerCredentials() || !getsockopt) return undefined;
   const [value, length] = [Buffer.alloc(4), Buffer.alloc(4)];
   length.writeUInt32LE(value.length);
   if (getsockopt(descriptor, SOL_SOCKET, SO_ACCEPTCONN, value, length) !== 0) return undefined;
@@ -49,7 +49,7 @@ export function isListeningSocket(descriptor: number): boolean | undefined {
 }
 
 /** Who the kernel says is there, for the log: uid, pid and the name of the program, as far as it can be seen. */
-export function whoIs({ uid, pid }: { uid: number; pid: number }): string {
+export function describePeer({ uid, pid }: { uid: number; pid: number }): string {
   try {
     return `uid ${uid}, pid ${pid} (${readFileSync(`/proc/${pid}/comm`, 'latin1').trim()})`;
   } catch {

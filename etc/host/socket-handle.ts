@@ -18,7 +18,7 @@ export function descriptorOf(socket: Socket): number {
 }
 
 /** Has nothing more read from a socket, at once: `pause` alone reads on until its buffer is full. */
-export function stopReading(socket: Socket): void {
+export function pauseHandle(socket: Socket): void {
   const handle = handleOf(socket);
   socket.pause();
   if (!handle) return;
@@ -26,8 +26,8 @@ export function stopReading(socket: Socket): void {
   handle.readStop();
 }
 
-/** Undoes {@link stopReading}; `resume` does not, since the stream believes that it reads. */
-export function readOn(socket: Socket): void {
+/** Undoes {@link pauseHandle}; `resume` does not, since the stream believes that it reads. */
+export function resumeHandle(socket: Socket): void {
   const handle = handleOf(socket);
   if (!handle) return;
   handle.reading = true;

@@ -5,7 +5,7 @@ import { Context } from '../../client/index.ts';
 import { type CCacheFile, readCCacheFile, writeCCacheFile } from '../../proto/ccache-file.ts';
 import { fromCredentialV5, type Krb5Credential } from '../../proto/krb5-credential.ts';
 import { parsePrincipal } from '../../proto/principal.ts';
-import { unfinishedName } from '../../proto/staging.ts';
+import { stagingName } from '../../proto/staging.ts';
 import { credentialFor } from '../server/model.ts';
 import { end, endWorkersBelow, eventually, start, temporaryDirectory, workersBelow } from '../setup/cleanup.ts';
 import { ccapi, cleanEnvironment, programs, run } from '../setup/programs.ts';
@@ -78,7 +78,7 @@ describe('import and export', () => {
   it('leave what somebody else is still filling alone, and are not taken for it', async () => {
     await command('import', write('b', 'b@R', [ticket('s@R')]));
     const other = new Context({ env: cleanEnvironment(env()) });
-    await other.createCCache(unfinishedName(), 'a@R');
+    await other.createCCache(stagingName(), 'a@R');
     await command('import', write('a', 'a@R', [ticket('1@R')]));
     const names = async () => (await listed('-A')).map(({ principal }: { principal: string }) => principal);
     expect(await names()).toEqual(['b@R', 'a@R']);

@@ -51,7 +51,7 @@ const attacks: Record<string, string> = {
     listen('S.ccapi', (socket) => socket.on('error', () => {}).write(Buffer.alloc(8 << 20)));
     onLink(({ descriptors, lengths }) => {
       if (count++ > 0) return [descriptors, lengths].forEach((socket) => socket.destroy());
-      stopReading(descriptors);
+      pauseHandle(descriptors);
       descriptors.write(READY);
       lengths.once('data', () => {
         const F_SETFL = 4;
@@ -70,11 +70,11 @@ const program = (directory: string, attack: string) => `
   import host from '${join(import.meta.dirname, '../../etc/host/socket-handle.ts')}';
   import libcModule from '${join(import.meta.dirname, '../../etc/host/libc.ts')}';
   const { receiveDescriptor } = fdPassing;
-  const { descriptorOf, stopReading } = host;
+  const { descriptorOf, pauseHandle } = host;
   const { libc } = libcModule;
   const READY = 'CCAPI-LINK/1 ready\\n';
   const kept = [];
-  const keep = (socket) => { stopReading(socket); kept.push(socket); };
+  const keep = (socket) => { pauseHandle(socket); kept.push(socket); };
   process.on('uncaughtException', () => {});
   const listen = (name, serve) => {
     rmSync('${directory}/' + name, { force: true });

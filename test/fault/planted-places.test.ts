@@ -117,8 +117,8 @@ describeWith(['root', 'Linux'], 'the server of a user', () => {
       await machine.startNode(alice, ['-e', listening(`'/tmp/forwarded'`)]);
       await machine.sh(bob, 'touch /tmp/krb5.conf');
       const script = `
-        const { writeStockKrb5Conf } = require('/opt/ccapi/etc/stock-krb5-conf.ts');
-        console.log(writeStockKrb5Conf('/tmp/forwarded', process.env));`;
+        const { writeClientKrb5Conf } = require('/opt/ccapi/etc/config/client-krb5-conf.ts');
+        console.log(writeClientKrb5Conf('/tmp/forwarded', process.env));`;
       const tsx = ['--require', '/opt/ccapi/node_modules/tsx/dist/cjs/index.cjs', '-e', script];
       const asked = await machine.startNode(alice, tsx, withRuntime);
       expect(await asked.ended).toBe(`${runtime}/ccapi/${alice.uid}/krb5.conf:/nonexistent\n`);

@@ -13,7 +13,7 @@ import {
 } from 'node:fs';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { isRootsPlace, prepareBaseDirectory, prepareUserDirectory } from '../../launcher/directories.ts';
-import { Place } from '../../launcher/place.ts';
+import { UserDirectory } from '../../launcher/user-directory.ts';
 import { temporaryDirectory } from '../setup/cleanup.ts';
 import { describeWith } from '../setup/requirements.ts';
 
@@ -29,7 +29,7 @@ beforeEach(() => {
 });
 
 /** The place of a uid's directory below the base. */
-const placeOf = (owner: number) => new Place(base, String(owner), owner);
+const placeOf = (owner: number) => new UserDirectory(base, String(owner), owner);
 
 const mode = (path: string) => (lstatSync(path).mode & 0o7777).toString(8);
 
@@ -132,8 +132,8 @@ describeWith(['root'], "a place is root's", () => {
   it('where everything on the way is, links included', () => {
     const directory = place();
     symlinkSync(`${directory}/e`, `${directory}/link`);
-    expect(isRootsPlace(new Place(`${directory}/e`, 'x', 12345))).toBe(true);
-    expect(isRootsPlace(new Place(`${directory}/link`, 'x', 12345))).toBe(true);
+    expect(isRootsPlace(new UserDirectory(`${directory}/e`, 'x', 12345))).toBe(true);
+    expect(isRootsPlace(new UserDirectory(`${directory}/link`, 'x', 12345))).toBe(true);
   });
 
   it.each<[string, (directory: string) => void]>([
@@ -145,6 +145,6 @@ describeWith(['root'], "a place is root's", () => {
     const directory = place();
     symlinkSync(`${directory}/e`, `${directory}/link`);
     change(directory);
-    expect(isRootsPlace(new Place(`${directory}/link`, 'x', 12345))).toBe(false);
+    expect(isRootsPlace(new UserDirectory(`${directory}/link`, 'x', 12345))).toBe(false);
   });
 });

@@ -6,7 +6,7 @@ import { afterEach, beforeEach, describe, expect, inject, it } from 'vitest';
 import { libc } from '../../etc/host/libc.ts';
 import { socketOwner } from '../../etc/host/socket-diag.ts';
 import { isLoopback } from '../../launcher/peer.ts';
-import { ownerOfPeer } from '../../launcher/socket-table.ts';
+import { findPeerOwner } from '../../launcher/socket-table.ts';
 import { afterwards, eventually, start } from '../setup/cleanup.ts';
 import { describeWith } from '../setup/requirements.ts';
 
@@ -26,7 +26,7 @@ const listening = (host: string) =>
   new Promise<number>((resolve) => server.listen(0, host, () => resolve((server.address() as AddressInfo).port)));
 
 /** The two ways to ask the kernel; each is held against the same connections. */
-const ways = { 'its table': ownerOfPeer, 'a question about one socket': socketOwner };
+const ways = { 'its table': findPeerOwner, 'a question about one socket': socketOwner };
 
 describe.each(Object.entries(ways))('by %s', (_, ask) => {
   function owner({ remoteAddress, remotePort, localAddress, localPort }: Socket): number | undefined | false {

@@ -47,7 +47,7 @@ import {
   replyLine,
   requestLine,
 } from '../../proto/rendezvous.ts';
-import { isUnfinished } from '../../proto/staging.ts';
+import { isStaging } from '../../proto/staging.ts';
 import { STATUS_REQUEST } from '../../proto/status.ts';
 import { Writer } from '../../proto/writer.ts';
 import { DEFAULT_NAME } from '../../server/collection.ts';
@@ -182,7 +182,7 @@ describe('CCAPI.md', () => {
       'longest principal, characters': MAX_PRINCIPAL,
       'prefix of an unfinished ccache': 'unfinished ',
     });
-    expect(isUnfinished(constants['prefix of an unfinished ccache'] as string)).toBe(true);
+    expect(isStaging(constants['prefix of an unfinished ccache'] as string)).toBe(true);
   });
 
   it.each(ccapi.vectors().filter(({ title }) => title !== 'status'))(

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, expect, it, vi } from 'vitest';
-import { unfinishedName } from '../../proto/staging.ts';
+import { stagingName } from '../../proto/staging.ts';
 import type { CCache } from '../../server/ccache.ts';
 import { Collection } from '../../server/collection.ts';
 import { Identifiers } from '../../server/identifiers.ts';
@@ -114,7 +114,7 @@ it('begins with the first pause where another ticket fails', async () => {
 });
 
 it('leaves a ccache alone that is still being filled', async () => {
-  ccacheWith(unfinishedName());
+  ccacheWith(stagingName());
   await vi.advanceTimersByTimeAsync(3_600_000);
   expect([tried, renewal.next]).toEqual([[], undefined]);
 });

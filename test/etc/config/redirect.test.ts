@@ -1,6 +1,6 @@
 // Rules of where a client goes.
 import { describe, expect, it } from 'vitest';
-import { parseRedirect, redirects } from '../../../etc/config/redirect.ts';
+import { matchesRedirect, parseRedirect } from '../../../etc/config/redirect.ts';
 
 const names = { isUser: (uid: number, name: string) => uid === 1000 && name === 'alice', isInGroup: () => false };
 
@@ -27,5 +27,5 @@ it.each([
   ['service:imap .', { uid: 1000, service: 'smtp' }, false],
   ['0-999 service:imap .', { uid: 5, service: undefined }, true],
 ])('%s for %j: %s', (text, who, means) => {
-  expect(redirects(parseRedirect(text) as NonNullable<ReturnType<typeof parseRedirect>>, who, names)).toBe(means);
+  expect(matchesRedirect(parseRedirect(text) as NonNullable<ReturnType<typeof parseRedirect>>, who, names)).toBe(means);
 });

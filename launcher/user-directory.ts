@@ -9,14 +9,14 @@ import type { User } from '../etc/host/passwd.ts';
  * changed. Root goes there with the user's rights alone, follows no link beneath `root`, and enters no file system that
  * may not answer.
  */
-export class Place {
+export class UserDirectory {
   readonly root: string;
   readonly relative: string;
   readonly uid: number;
   /** `base`: the launcher's own directory; `template`: what path_template says; `home`: that, below a user's home. */
   readonly kind: 'base' | 'template' | 'home';
 
-  constructor(root: string, relative: string, uid: number, kind: Place['kind'] = 'base') {
+  constructor(root: string, relative: string, uid: number, kind: UserDirectory['kind'] = 'base') {
     this.root = root;
     this.relative = relative;
     this.uid = uid;
@@ -28,8 +28,8 @@ export class Place {
   }
 
   /** The place of a directory in it. */
-  within(name: string): Place {
-    return new Place(this.root, `${this.relative}/${name}`, this.uid, this.kind);
+  within(name: string): UserDirectory {
+    return new UserDirectory(this.root, `${this.relative}/${name}`, this.uid, this.kind);
   }
 
   /** The way to it, or to another name beneath its root. */
@@ -53,13 +53,18 @@ export class Place {
 }
 
 /** Where a user's directory is: below the base directory, or where the template leads. Throws 202 (`ccErrBadParam`). */
-export function placeOfUser(base: string, template: string | undefined, uid: number, user: User | undefined): Place {
-  if (template === undefined) return new Place(base, String(uid), uid);
+export function locateUserDirectory(
+  base: string,
+  template: string | undefined,
+  uid: number,
+  user: User | undefined,
+): UserDirectory {
+  if (template === undefined) return new UserDirectory(base, String(uid), uid);
   const path = expandPathTemplate(template, uid, () => user);
   const parts = template.split('/');
   // The way to a home is the admin's, and so is what stands before the first part that differs from user to user.
   const fixed = parts.findIndex((part) => part.replaceAll('%%', '').includes('%'));
   const isHome = template.startsWith('~');
   const root = isHome ? (user as User).home : parts.slice(0, fixed).join('/').replaceAll('%%', '%') || '/';
-  return new Place(root, path.slice(root === '/' ? 1 : root.length + 1), uid, isHome ? 'home' : 'template');
+  return new UserDirectory(root, path.slice(root === '/' ? 1 : root.length + 1), uid, isHome ? 'home' : 'template');
 }
