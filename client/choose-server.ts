@@ -16,17 +16,17 @@ export interface ClientIdentity {
  */
 export function chooseServer(
   { server, redirect }: Pick<Settings, 'server' | 'redirect'>,
-  traveller: ClientIdentity,
+  client: ClientIdentity,
   explain: (line: string) => void,
 ): readonly ServerURI[] | undefined {
   if (server) {
     explain(`server = ${server.map(({ text }) => text).join(', ')}`);
     return server;
   }
-  const { uid, service } = traveller;
+  const { uid, service } = client;
   const who = `uid ${uid}${service === undefined ? '' : `, service ${service}`}`;
   for (const rule of redirect) {
-    const decides = matchesRedirect(rule, traveller, nameService);
+    const decides = matchesRedirect(rule, client, nameService);
     explain(`redirect = ${rule.text}: ${decides ? 'means' : 'does not mean'} ${who}`);
     if (decides) return rule.uris;
   }

@@ -119,8 +119,7 @@ export class Connection {
   }
 
   async #find(launch: boolean): Promise<boolean> {
-    const running = await this.#locator.running();
-    const found = running ?? (launch || this.#locator.mayHaveCCaches() ? await this.#locator.launched() : undefined);
+    const found = await this.#locator.find({ launch: launch || 'forCCaches' });
     if (found) this.#adopt(found);
     return found !== undefined;
   }
@@ -194,7 +193,7 @@ export class Connection {
   async #again(): Promise<void> {
     try {
       if (this.#attempts > 1) await delay((this.#attempts - 1) * PAUSE);
-      const found = (await this.#locator.running()) ?? (await this.#locator.launched());
+      const found = await this.#locator.find({ launch: true });
       this.#opening = undefined;
       this.#adopt(found);
       for (const pending of this.#pending) this.#write(pending);

@@ -36,6 +36,9 @@ export interface LocateOptions {
   explain?: (line: string) => void;
 }
 
+/** Whether a worker may be started: always, never, or only to show ccaches that an earlier one has left. */
+export type Launch = boolean | 'forCCaches';
+
 /**
  * Finds the worker of the calling uid: in the directory below root's base, else through root's launcher, and only where
  * the machine has neither in a directory of the user's own, through the launcher on port 7789, or through one that is
@@ -52,7 +55,7 @@ export class Locator {
   readonly #service: string | undefined;
   readonly #explain: (line: string) => void;
   #settings: Settings | undefined;
-  #destination: { uris: readonly ServerURI[] | undefined } | undefined;
+  #chosen: { uris: readonly ServerURI[] | undefined } | undefined;
   #passedOver: CCAPIError[] = [];
   #machineSeen: Machine | undefined;
 
@@ -66,10 +69,20 @@ export class Locator {
   }
 
   /**
-   * A connection to a worker that runs; undefined where none does, or where it is not for this to say. Throws 224
-   * (`ccErrServerInsecure`) where the directory that the settings name is not safe, 202 where the settings are wrong.
+   * Connects to the worker; undefined where none runs and `launch` allows to start none: `false`, or `'forCCaches'` where
+   * an earlier worker has left no ccaches. Throws 202 (`ccErrBadParam`) where the settings are wrong, 223
+   * (`ccErrServerUnavailable`) with what each way came to, 224 (`ccErrServerInsecure`) where one of them is not safe.
    */
-  async running(): Promise<WorkerConnection | undefined> {
+  find(options: { launch: true }): Promise<WorkerConnection>;
+  find(options: { launch: Launch }): Promise<WorkerConnection | undefined>;
+  async find({ launch }: { launch: Launch }): Promise<WorkerConnection | undefined> {
+    const running = await this.#findRunning();
+    if (running || !launch || (launch === 'forCCaches' && !this.#mayHaveCCaches())) return running;
+    return this.#launch();
+  }
+
+  /** A connection to a worker that runs; undefined where none does, or where the URIs of the settings decide. */
+  async #findRunning(): Promise<WorkerConnection | undefined> {
     if (this.#uris) return undefined;
     this.#passedOver = [];
     this.#machineSeen = undefined;
@@ -90,7 +103,7 @@ export class Locator {
   }
 
   /** Whether a worker that is started now may have ccaches: one before it has left some, or only root's launcher can tell. */
-  mayHaveCCaches(): boolean {
+  #mayHaveCCaches(): boolean {
     if (this.#uris || this.#machine?.serves()) return true;
     return [...this.#directories()].some((directory) =>
       namesIn(keptDirectoryIn(directory)).some((name) => name.startsWith(KEPT_PREFIX)),
@@ -136,11 +149,8 @@ export class Locator {
     return { uid: this.#uid, session: this.session };
   }
 
-  /**
-   * A connection to a worker, through a launcher, which starts it where none runs. Throws 223 (`ccErrServerUnavailable`)
-   * saying what each way came to, or 224 (`ccErrServerInsecure`) where one of them is not safe.
-   */
-  async launched(): Promise<WorkerConnection> {
+  /** A connection to a worker, through a launcher, which starts it where none runs. */
+  async #launch(): Promise<WorkerConnection> {
     if (this.#uris) return this.#byURIs(this.#uris);
     const failures = [...this.#passedOver];
     const machine = this.#machine;
@@ -188,9 +198,9 @@ export class Locator {
 
   get #uris(): readonly ServerURI[] | undefined {
     if (this.#here) return undefined;
-    const traveller = { uid: this.#uid, service: this.#service };
-    this.#destination ??= { uris: chooseServer(this.settings, traveller, this.#explain) };
-    return this.#destination.uris;
+    const client = { uid: this.#uid, service: this.#service };
+    this.#chosen ??= { uris: chooseServer(this.settings, client, this.#explain) };
+    return this.#chosen.uris;
   }
 
   /** The first of them that leads to a server. */

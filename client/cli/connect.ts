@@ -13,7 +13,7 @@ ssh://. Nothing is added to what either says; it ends with either.
   async run(args) {
     parseArgs({ args, options: {} });
     const locator = new Locator({ here: true });
-    const { socket } = (await locator.running()) ?? (await locator.launched());
+    const { socket } = await locator.find({ launch: true });
     await joinStreams(socket);
   },
 };

@@ -128,7 +128,7 @@ async function server(patient: Patient): Promise<Finding[]> {
   const what = 'server';
   const locator = new Locator({ env: patient.env });
   try {
-    const found = (await locator.running()) ?? (await locator.launched());
+    const found = await locator.find({ launch: true });
     const { path, socket } = found;
     // A program in between has spoken CCAPI by now, and answers nothing else.
     if (!(socket instanceof Socket)) {

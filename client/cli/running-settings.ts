@@ -33,7 +33,7 @@ export async function readRunningSettings(
 }
 
 async function serverSettings(env: NodeJS.ProcessEnv): Promise<SettingsReport | undefined> {
-  const found = await new Locator({ env, here: true }).running();
+  const found = await new Locator({ env, here: true }).find({ launch: false });
   return found && (await readStatus(found)).settings;
 }
 

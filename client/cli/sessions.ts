@@ -38,7 +38,7 @@ export async function endSession(named: string | undefined): Promise<void> {
   await Promise.all(destroyed);
   // What a server left that was killed is cleared away by the next one.
   const isLeft = locator.sessions().includes(session);
-  const found = (await locator.running()) ?? (isLeft ? await locator.launched() : undefined);
+  const found = await locator.find({ launch: isLeft });
   if (found) await waitForExit(found);
 }
 

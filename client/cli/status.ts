@@ -20,7 +20,7 @@ Shows how your credential-cache server on this host is, if it runs; none is star
     const options = { 'all-users': { type: 'boolean' }, json: { type: 'boolean' } } as const;
     const { values } = parseArgs({ args, options });
     if (values['all-users']) return showAll(values.json ?? false);
-    const found = await new Locator({ here: true }).running();
+    const found = await new Locator({ here: true }).find({ launch: false });
     if (!found) {
       if (values.json) printJSON(null);
       else print('no server runs');

@@ -14,7 +14,7 @@ persist = never, or where no files are kept, the tickets are gone. Nothing happe
 
   async run(args) {
     parseArgs({ args, options: {} });
-    const found = await new Locator({ here: true }).running();
+    const found = await new Locator({ here: true }).find({ launch: false });
     if (found && !(await waitForExit(found))) {
       throw new CCAPIError('ccErrServerUnavailable', `${found.path}: not a server of this host that could be ended`);
     }
