@@ -18,7 +18,7 @@ export class CCache {
   #gone = false;
   #lastWait = 0;
 
-  /** Ccaches come from a context; nobody else makes them. */
+  /** Only a context makes ccaches. */
   constructor(channels: ConnectionPool, identifier: Identifier) {
     this.#channels = channels;
     this.identifier = identifier;

@@ -12,7 +12,7 @@ type UnlockMessage = 'contextUnlock' | 'ccacheUnlock';
 type WaitMessage = 'contextWaitForChange' | 'ccacheWaitForChange';
 
 /**
- * The connections of one context. A request that waits holds up what comes behind it on its connection, and a lock is
+ * The connections of one context. A request that waits holds up the later ones of its connection, and a lock is
  * its connection's; so there is one connection for all that is answered at once, one for each object that this context
  * has locked or waits to lock, and one for each wait for a change.
  */
@@ -90,7 +90,7 @@ export class ConnectionPool {
     return this.main.call(name, object, request);
   }
 
-  /** Ends every connection, and with them the locks; whoever waits is told so. */
+  /** Ends every connection, and with them the locks; calls that wait fail with 204. */
   close(): void {
     this.main.close();
     for (const key of [...this.#locks.keys()]) this.#drop(key);
@@ -137,7 +137,7 @@ async function withAbort<T>(
   signal.addEventListener('abort', abort);
   try {
     const asked = ask();
-    // Once the signal has decided, what becomes of the request is nobody's concern.
+    // Once the signal has decided, the outcome of the request no longer matters.
     asked.catch(() => {});
     return await Promise.race([asked, aborted]);
   } finally {

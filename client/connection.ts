@@ -142,7 +142,7 @@ export class Connection {
       reset = code === 'ECONNRESET';
     });
     socket.on('close', () => this.#lost(reset));
-    // It may stand still, after somebody else has looked at who is there.
+    // It may be paused since its owner was checked.
     socket.resume();
     // A connection that waits for nothing does not keep its program alive.
     socket.unref();

@@ -12,7 +12,7 @@ import { each, RemoteIterator } from './remote-iterator.ts';
 const DEFAULT_NAME = 'Initial default ccache';
 
 /**
- * The user's collection of ccaches. Making a context contacts nobody; the first call connects, and the calls that need a
+ * The user's collection of ccaches. Making a context connects to nothing; the first call connects, and the calls that need a
  * server start one where none runs. Calls that only look do so where one has left something to see, and else never: they
  * say that there is nothing (proto/CCAPI.md#writing-a-client). After a server was replaced the next call works on the new
  * one's collection. Every call may throw

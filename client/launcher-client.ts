@@ -137,7 +137,7 @@ async function ask<T>(
     check();
     return await exchange(socket, socket, question, Math.max(deadline - (monotonic() - started), 1));
   } catch (error) {
-    if (isNobodyThere(error)) return undefined;
+    if (meansNoLauncher(error)) return undefined;
     throw error;
   } finally {
     clearTimeout(timer);
@@ -173,7 +173,7 @@ function exchange<T>(input: Readable, output: Writable, question: Question<T>, d
   });
 }
 
-function isNobodyThere(error: unknown): boolean {
+function meansNoLauncher(error: unknown): boolean {
   const { code } = error as NodeJS.ErrnoException;
   return code === 'ECONNREFUSED' || code === 'EADDRNOTAVAIL' || code === 'EAFNOSUPPORT' || code === 'ENETUNREACH';
 }

@@ -28,7 +28,7 @@ export interface LocateOptions {
   launcher?: readonly [string, ...string[]];
   /** Only a server of this host, whatever the setting `server` says. */
   here?: boolean;
-  /** The login session whose server it is to be where each has its own (`scope = session`); else the one we are in. */
+  /** The login session to find the server of, where each has its own (`scope = session`); else this process's. */
   session?: string;
   /** The service that this program is, for the rules of `redirect`; else what `CCAPI_SERVICE` says. */
   service?: string;
@@ -110,7 +110,7 @@ export class Locator {
     );
   }
 
-  /** The login session whose server it is, where each has its own. Throws 202 where the settings or its name are wrong. */
+  /** The login session of the server, where each has its own. Throws 202 where the settings or its name are wrong. */
   get session(): string | undefined {
     if (this.settings.scope === 'user') return undefined;
     if (this.#named === undefined || isSessionName(this.#named)) return this.#named ?? ownSession(this.#env);

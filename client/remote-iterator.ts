@@ -137,7 +137,7 @@ export async function* each<T extends { identifier: Identifier }>(
   }
 }
 
-/** An element that is asked for ahead may fail before anybody waits for it, or when nobody ever does. */
+/** An element that is asked for ahead may fail before the caller waits for it, or without one that ever does. */
 function settledLater<T>(element: Promise<T>): Promise<T> {
   element.catch(() => {});
   return element;

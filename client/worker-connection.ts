@@ -6,7 +6,7 @@ import { CCAPIError } from '../proto/errors.ts';
 import type { ByteStream } from './child-stream.ts';
 import { checkLength, connected } from './connect-to-path.ts';
 
-/** How often a launcher is asked whose answer leads to no worker, in case that had just left. */
+/** How often a launcher is asked again when its answer leads to no worker: that may have just left. */
 const ATTEMPTS = 5;
 
 /** The pause before the second time, and how much longer it is each time, in milliseconds. */

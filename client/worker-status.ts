@@ -52,7 +52,7 @@ export async function waitForExit({ socket }: WorkerConnection): Promise<boolean
   return true;
 }
 
-/** The kernel names whoever made the socket, and that may be a service manager. */
+/** The kernel names the maker of the socket, which may be a service manager. */
 function isServer(pid: number): boolean {
   return readCommandLine(pid).some((word) => word.endsWith('/ccapi-server.js'));
 }

@@ -8,12 +8,12 @@ import { CCAPIError } from '../proto/errors.ts';
 /** Where the users' directories are made. */
 export interface BaseDirectory {
   path: string;
-  /** Nobody but this process knows where it is, so it has to stay for as long as somebody is served there. */
+  /** Only this process knows where it is, so it has to stay while a worker runs there. */
   isHeld: boolean;
 }
 
 /**
- * Where nobody has configured a directory and root cannot write to /run, it is one of a random name in /tmp, as in the
+ * Where no directory is configured and root cannot write to /run, it is one of a random name in /tmp, as in the
  * proposal of 2007. A launcher that is there for one connection (`stays` is false) cannot remember it: 202 then.
  */
 export function chooseBaseDirectory(settings: Settings, launcherUid: number, stays: boolean, log: Log): BaseDirectory {

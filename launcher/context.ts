@@ -38,7 +38,7 @@ export interface LauncherContext {
   /** Whether the passwd database has a uid, as far as it is known at once. */
   isKnown(uid: number): boolean;
   socketOf(key: WorkerKey): Promise<string>;
-  /** The settings in force, for one who asks. Throws a {@link RendezvousError} where there are none. */
+  /** The settings in force, as a report. Throws a {@link RendezvousError} where there are none. */
   report(): SettingsReport;
   links: WorkerLinks;
   /** Whether the launcher has to stay although no peer is connected. */

@@ -95,8 +95,8 @@ function whyNot(code: string | undefined): string {
 }
 
 /**
- * Listens on a UNIX socket of its own: everybody's where root listens, else the launcher's own uid's alone. A socket that
- * nobody listens on any more is taken away first; anything else that stands there is refused. The socket is removed when
+ * Listens on a UNIX socket of its own: mode 666 where root listens, else 600. A socket without a listener is removed
+ * first; anything else that stands there is refused. The socket is removed when
  * the launcher is told to end.
  */
 export async function listenAtPath(path: string, context: LauncherContext): Promise<string> {

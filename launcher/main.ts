@@ -39,7 +39,7 @@ ${sampleOptions.map((name) => `  --${name}`).join('\n')}
 
 const { argv } = process;
 const underSystemd = process.env.LISTEN_PID === String(process.pid);
-// sshd gives whoever asks for a sample a socket too.
+// Under sshd descriptor 0 is a socket too, and a sample may be asked for.
 const isAsked = argv.some((word) => word === '--listen' || word === '--help' || word.startsWith('--print-'));
 const underInetd =
   !underSystemd && (argv.includes('--wait') || argv.includes('--inetd') || (stdinIsSocket() && !isAsked));

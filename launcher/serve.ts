@@ -10,8 +10,8 @@ import { rendezvous } from './rendezvous.ts';
 
 /**
  * How many connections of all users together may wait to be accepted. On a UNIX socket a blocking connect(2) waits beyond
- * it, so that a short queue keeps one user's flood from standing before another's request; over TCP a client whose
- * request is dropped comes again only after a second.
+ * it, so that a short queue keeps one user's flood from standing before another's request; over TCP a client comes
+ * again only a second after its request was dropped.
  */
 const BACKLOG = { unix: 64, tcp: 4096 };
 

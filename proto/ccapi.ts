@@ -80,7 +80,7 @@ export type Request<Name extends MessageName> = Values<(typeof messages)[Name]['
 /** What a success carries back. */
 export type Reply<Name extends MessageName> = Values<(typeof messages)[Name]['reply']>;
 
-/** The messages whose header names an object of class `Class`. */
+/** The messages with an object of class `Class` in their header. */
 export type MessagesOn<Class extends ObjectClass> = {
   [Name in MessageName]: (typeof messages)[Name]['object'] extends Class ? Name : never;
 }[MessageName];

@@ -8,13 +8,13 @@ export const FRAME_HEADER = 4;
 
 const nothing = Buffer.alloc(0);
 
-/** The least that is allocated for a frame whose bytes come in several pieces. */
+/** The least that is allocated for a frame that arrives in several pieces. */
 const LEAST = 4096;
 
 /**
  * Cuts a byte stream into frames: a big-endian 32-bit count, then that many bytes (CCAPI.md#framing).
  * A count of 0 or above the limit loses the framing: `error` is set, what came before it is still returned, and
- * whatever follows is ignored. For a frame whose bytes are not all there at most twice as much is allocated as has come.
+ * later bytes are ignored. For an incomplete frame at most twice as much is allocated as has arrived.
  *
  * A frame may hold keys. What is returned is the only copy: a piece of the stream that had to be copied is overwritten
  * with zeros, and so is what {@link clear} drops. The owner of a frame overwrites it when it is not needed any more.
@@ -67,7 +67,7 @@ export class FrameReader {
     this.#drop();
   }
 
-  /** Most of what comes are whole frames; these are not copied. */
+  /** Most frames arrive whole; these are not copied. */
   #wholeFrame(chunk: Buffer, at: number): Buffer | undefined {
     if (chunk.length - at <= FRAME_HEADER) return undefined;
     const length = chunk.readUInt32BE(at);

@@ -22,7 +22,7 @@ export interface Krb5Credential extends Omit<CredentialV5, 'client' | 'server' |
 }
 
 /**
- * The server realm of a configuration entry: a pseudo-credential whose ticket holds a setting
+ * The server realm of a configuration entry: a pseudo-credential with a setting as its ticket
  * (FILE-CCACHE.md#configuration-entries).
  */
 export const CONFIG_REALM = 'X-CACHECONF:';
@@ -112,7 +112,7 @@ export function credentialV5In(bytes: Buffer): CredentialV5 {
   };
 }
 
-/** Reads a credential whose parts are parts of these bytes, and not copies. */
+/** Reads a credential; its parts are views of these bytes, and not copies. */
 export function unmarshalled(bytes: Buffer): Krb5Credential {
   return readKrb5Credential(new Reader(bytes, true));
 }
@@ -146,7 +146,7 @@ export function writeKrb5Credential(writer: Writer, credential: Krb5Credential):
 
 /**
  * A marshalled credential as the CCAPI has it. The CCAPI has no place for name types, but the tickets' type words,
- * "0 by convention", are carried as given and read by nobody: the server's name type travels in the ticket's word and
+ * "0 by convention", are carried as given and never read: the server's name type travels in the ticket's word and
  * the client's in the second ticket's, each as its difference (XOR) from what the text of the principal implies.
  */
 export function toCredentialV5(credential: Krb5Credential): CredentialV5 {

@@ -5,7 +5,7 @@
  *     <- CCAPI/1 ok path=/run/ccapi/1000/S.ccapi            /run/ccapi/1000/S.ccapi
  *     <- CCAPI/1 error code=NAME message=TEXT               error: TEXT
  *
- * Or, by one who wants to know which settings the launcher goes by:
+ * Or, to ask for the settings in force:
  *
  *     -> CCAPI/1 settings
  *     <- CCAPI/1 ok settings=JSON
@@ -13,7 +13,7 @@
 
 import type { SettingsReport } from './status.ts';
 
-/** What is asked of a launcher by one who wants to know which settings it goes by, without the newline. */
+/** The request for the settings in force, without its newline. */
 export const SETTINGS_REQUEST = 'CCAPI/1 settings';
 
 /** The longest answer to that, in bytes. */

@@ -23,7 +23,7 @@ export interface WorkerStatus {
   settings: SettingsReport;
   /** The directory in which ccaches are kept; without one they go with the worker. */
   keptIn?: string;
-  /** In how many seconds it leaves if nobody asks anything; not while somebody is connected or something would be lost. */
+  /** Seconds until it exits without a further request; absent while a client is connected or something would be lost. */
   leavesIn?: number;
   /** In how many seconds the next ticket is renewed, where `renew = yes` and there is one. */
   renewsIn?: number;

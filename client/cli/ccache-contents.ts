@@ -21,7 +21,7 @@ export interface CCacheContents {
   credentials: CredentialV5[];
 }
 
-/** Reads all of a ccache: the credentials are those of the principal, whoever begins it anew meanwhile. */
+/** Reads all of a ccache: the credentials are those of the principal, also while another program resets it. */
 export function readCCache(ccache: CCache): Promise<CCacheContents> {
   return retryIfReset(async () => {
     // The iteration is over the credentials of this principal: it fails where the ccache is begun anew before its end.
@@ -67,7 +67,7 @@ export async function skipIfGone<T>(act: () => Promise<T>): Promise<T | undefine
 
 /**
  * Has a ccache hold just these contents: the one that `-c` names, made where there is none, or else the one of the same
- * principal, or a new one. It happens in one step: nobody sees it half filled, and where it breaks off, nothing is left.
+ * principal, or a new one. It happens in one step: no program sees it half filled, and an import that breaks off leaves nothing.
  */
 export async function importCCache(
   context: Context,

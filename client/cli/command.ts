@@ -6,7 +6,7 @@ import { escapedJSON, escapeText } from '../../etc/host/escape.ts';
 export interface Command {
   /** What `--help` prints: the form of the command, what it does, an example. */
   usage: string;
-  /** Does it; throws an Error whose message is for the person, a {@link UsageError} where the arguments are wrong. */
+  /** Runs the command. Throws an Error with a message for the user, a {@link UsageError} where the arguments are wrong. */
   run(args: string[]): Promise<void>;
 }
 

@@ -8,7 +8,7 @@ export const env: Command = {
   usage: `usage: ccapi env [-s | -c]
 
 Prints shell commands after which kinit, klist, ssh and the like keep their tickets in your credential-cache server, on a
-machine whose administrator has set nothing up. The server is started, and stays while it holds a ticket that has not
+machine that no administrator has set up. The server is started, and stays while it holds a ticket that has not
 expired; ccapi exec keeps it for as long as a command runs.
 
   -s   for sh, bash and zsh

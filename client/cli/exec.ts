@@ -29,7 +29,7 @@ signal's number where one ended it, with 127 where there is no such command and 
   },
 };
 
-/** While somebody is connected the server does not leave; should it be ended, another is started. */
+/** A server with a connection does not leave; where it is killed, another is started. */
 async function keepServer(context: Context, signal: AbortSignal): Promise<void> {
   while (!signal.aborted) {
     try {

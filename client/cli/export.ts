@@ -39,7 +39,7 @@ function fileOf({ principal: text, kdcOffset, credentials: stored }: CCacheConte
   };
 }
 
-/** Whoever reads the path meanwhile finds the old file or the new one. */
+/** A reader of the path finds the old file or the new one. */
 function replaceFile(path: string, bytes: Buffer): void {
   const temporary = `${path}.${process.pid}.${process.hrtime.bigint() % 1_000_000n}`;
   const descriptor = openSync(temporary, 'wx', 0o600);

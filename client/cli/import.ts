@@ -10,7 +10,7 @@ export const importTickets: Command = {
   usage: `usage: ccapi import [-c NAME] FILE:PATH | DIR:PATH
 
 Takes in the tickets of a FILE ccache, or of all those of a DIR. They replace what the ccache of the same principal
-holds, or make a new one. A ccache is replaced in one step: nobody sees it half filled.
+holds, or make a new one. A ccache is replaced in one step: no program sees it half filled.
 
   -c NAME   into this ccache
 

@@ -185,7 +185,7 @@ function forJSON({ name, principal, credentials }: Listing) {
   };
 }
 
-/** The time of day here, in an order that nobody reads the other way round. */
+/** The local time of day, year first: no reader takes the day for the month. */
 function time(seconds: number): string {
   if (seconds === 0) return ' '.repeat(19);
   const date = new Date(seconds * 1000);

@@ -20,7 +20,7 @@ export async function openCCache(context: Context, text: string | undefined): Pr
   }
 }
 
-/** The ccaches, the default one first, without those that somebody is still filling: they are nobody's yet. */
+/** The ccaches, the default one first, without staging ones, which a client is still filling. */
 export async function* iterateFinished(context: Context): AsyncGenerator<CCache, void, undefined> {
   for await (const ccache of context.ccaches()) if (await isFinished(ccache)) yield ccache;
 }

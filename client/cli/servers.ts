@@ -16,7 +16,7 @@ export interface RunningServer {
   status: WorkerStatus | undefined;
 }
 
-/** All servers of this host, by what anybody can see of a process; the owner and root are told more. */
+/** All servers of this host, by what every user can see of a process; the owner and root are told more. */
 export function findServers(): Promise<RunningServer[]> {
   const { pathTemplate } = loadSettings();
   const found = readdirSync('/proc')
@@ -43,7 +43,7 @@ function inProc(pid: number): { uid: number; memory: number } | undefined {
   }
 }
 
-/** A launcher hands on all that leads there. Anybody may have started something that only looks like a server. */
+/** A launcher passes on the arguments that lead there. Any user may have started something that only looks like a server. */
 function socketOf(words: string[], uid: number, pathTemplate: string | undefined): string | undefined {
   const given = (name: string) => words.find((word) => word.startsWith(`--${name}=`))?.slice(name.length + 3);
   const base = given('directory');

@@ -11,7 +11,7 @@ export const status: Command = {
 
 Shows how your credential-cache server on this host is, if it runs; none is started. Exits with 1 where none does.
 
-  --all-users  which servers run on this host, whosever they are; root is told how each of them is
+  --all-users  which servers run on this host, of all users; root is told the state of each
   --json       as JSON; times are seconds, memory is bytes
 
   ccapi status`,
@@ -48,7 +48,7 @@ function asLines(
     `holds        ${counts.ccaches} ccaches, ${counts.credentials} credentials`,
     `connections  ${counts.connections}`,
     `keeps        ${keptIn === undefined ? 'in memory alone' : `in ${keptIn}`}`,
-    `leaves       ${leavesIn === undefined ? 'not now' : `in ${howLong(leavesIn)} if nobody asks`}`,
+    `leaves       ${leavesIn === undefined ? 'not now' : `in ${howLong(leavesIn)} without a request`}`,
     ...(renewsIn === undefined ? [] : [`renews       a ticket in ${howLong(renewsIn)}`]),
     ...(asked.length > 0 ? ['requests', ...asked] : []),
   ];

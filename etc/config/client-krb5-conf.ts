@@ -7,8 +7,8 @@ import { krb5ConfPaths } from './krb5-conf.ts';
 import { privateDirectory } from './paths.ts';
 
 /**
- * The value of KRB5_CONFIG with which stock Kerberos programs of `uid` keep their tickets in the worker whose socket this
- * is: a krb5.conf that names it, ahead of those that the environment names. The file is written beside the socket, or into
+ * The value of KRB5_CONFIG with which stock Kerberos programs of `uid` keep their tickets in the worker behind this
+ * socket: a krb5.conf that names it, ahead of those that the environment names. The file is written beside the socket, or into
  * the user's own directory where others can write beside the socket. Throws 202 for a path that krb5.conf cannot hold, 224
  * where there is no safe directory.
  */

@@ -34,7 +34,7 @@ export class CurrentSettings {
     return settingsOf(inForce);
   }
 
-  /** What was read last without a fault, for one who asks. */
+  /** The settings that were last read without a fault, as a report. */
   get report(): SettingsReport {
     return this.#report;
   }

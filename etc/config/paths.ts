@@ -62,7 +62,7 @@ export function privateDirectory(uid: number, env: NodeJS.ProcessEnv): string {
 }
 
 /**
- * The directory of a uid: what the template says, or else the one of its number below a base directory. Whom it belongs to
+ * The directory of a uid: what the template says, or else the one of its number below a base directory. Its owner
  * is checked where it is used. Throws 202 where the template needs what the passwd database does not say.
  */
 export function userDirectory(pathTemplate: string | undefined, base: string, uid: number): string {
@@ -74,7 +74,7 @@ export function sessionDirectory(directory: string, session: string | undefined)
   return session === undefined ? directory : `${directory}/${SESSION_PREFIX}${session}`;
 }
 
-/** The session whose directory has a name; undefined where it is none. */
+/** The session that a directory's name stands for; undefined for any other name. */
 export function parseSessionDirectory(name: string): string | undefined {
   const session = name.slice(SESSION_PREFIX.length);
   return name.startsWith(SESSION_PREFIX) && isSessionName(session) ? session : undefined;

@@ -83,7 +83,7 @@ export const settingsTable = {
     32,
     'login sessions of a user that have a worker at once, with scope = session',
   ),
-  maxFrame: setting(bytes(65_536, 2 ** 28), 2 ** 24, 'bytes of one request; whoever sends a longer one is cut off'),
+  maxFrame: setting(bytes(65_536, 2 ** 28), 2 ** 24, 'bytes of one request; a connection with a longer one is closed'),
   maxOutput: setting(
     bytes(65_536, 2 ** 30),
     2 ** 20,
@@ -113,7 +113,7 @@ export const settingsTable = {
   redirect: setting(
     redirectRules,
     [],
-    'whom a client has to be for which server, where "." is the usual one; the first rule that means it decides',
+    'which clients use which server, "." for the usual one; the first matching rule wins',
   ),
   rsh: setting(command, ['ssh'], 'the program that logs in for ssh://'),
   autostart: setting(boolean, true, 'whether a client starts a launcher of its own where none answers'),
@@ -122,7 +122,7 @@ export const settingsTable = {
 /** The name of a setting in the code. */
 export type SettingName = keyof typeof settingsTable;
 
-/** Every setting with its value. Durations are seconds; `port` and `directory` are undefined where nobody set them. */
+/** Every setting with its value. Durations are seconds; `port` and `directory` are undefined where they are not set. */
 export type Settings = { [Name in SettingName]: (typeof settingsTable)[Name]['default'] };
 
 /** Text given for settings, by their names: what a command line gave, to be read or to be handed on. */
@@ -190,7 +190,7 @@ export function settingsReport(inForce: ReadonlyMap<SettingName, SettingInForce>
   );
 }
 
-/** What the file says. A bad line is an error even where something else outranks it: it would bite somebody else later. */
+/** What the file says. A bad line is an error even where something else outranks it: it would stop another program later. */
 function valuesInFile(env: NodeJS.ProcessEnv, looked?: (path: string) => void): Map<SettingName, SettingInForce> {
   const found = new Map<SettingName, { value: unknown; where: string }[]>();
   for (const [order, { key, value, file, line }] of readSection(krb5ConfPaths(env), 'ccapi', looked).entries()) {
@@ -237,7 +237,7 @@ export function settingsUsage(): string {
 
 const names = Object.keys(settingsTable) as SettingName[];
 
-/** What no file puts into an order stands in this: whom to deny is asked first. */
+/** The order of rules that do not come from a file: `deny` goes first. */
 const precedence = [...names].sort((a, b) => Number(b === 'deny') - Number(a === 'deny'));
 
 /** A value as a person would write it. */

@@ -4,7 +4,7 @@ import { escapeText } from './escape.ts';
 
 /**
  * Where a program's log goes: under inetd descriptors 0 to 2 are the peer's, so only the system log is left; systemd takes
- * what comes on standard error, each line with its level (sd-daemon(3)).
+ * the lines of standard error, each with its level (sd-daemon(3)).
  */
 export type LogDestination = 'syslog' | 'stderr' | 'systemd';
 
@@ -13,7 +13,7 @@ export interface Log {
   info(message: string): void;
   warning(message: string): void;
   error(message: string): void;
-  /** Somebody was turned away: kept where only admins read. */
+  /** A client was refused: kept where only admins read. */
   refusal(message: string): void;
 }
 

@@ -4,7 +4,7 @@ import { isSessionName } from '../../proto/rendezvous.ts';
 /** What the kernel calls the session of a process that belongs to none. */
 const NONE = '4294967295';
 
-/** The session of those who belong to none, and of those of whom nobody knows. */
+/** The session of processes that belong to none, or to one that is not known. */
 export const NO_SESSION = '0';
 
 /**

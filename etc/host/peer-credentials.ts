@@ -27,7 +27,7 @@ const credentials = new Uint32Array(3);
 const credentialsLength = new Uint32Array(1);
 
 /**
- * Whom the kernel saw connect to a UNIX socket, or make a socket pair; undefined where it cannot be asked (the
+ * The process that connected to a UNIX socket or made a socket pair, by the kernel's word; undefined where it cannot be asked (the
  * descriptor is no UNIX socket, this is not Linux, or koffi is missing). Source: unix(7), SO_PEERCRED.
  */
 export function peerCredentials(descriptor: number): { pid: number; uid: number; gid: number } | undefined {

@@ -1,6 +1,6 @@
 import type { Socket } from 'node:net';
 
-/** What Node keeps of a socket, and shows to nobody. */
+/** Node's internal handle of a socket, which its types do not have. */
 interface Handle {
   fd: number;
   reading: boolean;

@@ -64,7 +64,7 @@ describe('status', () => {
     expect(alone.leavesIn).toBeLessThanOrEqual(300);
     const { stdout } = await command('status');
     expect(stdout).toMatch(/^holds {8}1 ccaches, 2 credentials$/m);
-    expect(stdout).toMatch(/^leaves {7}in [45] min if nobody asks$/m);
+    expect(stdout).toMatch(/^leaves {7}in [45] min without a request$/m);
     expect(stdout).toMatch(/^ {9}2 {2}ccacheStoreCredentials$/m);
   });
 
