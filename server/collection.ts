@@ -8,10 +8,10 @@ import { CCacheOrder } from './ccache-order.ts';
 import { bumped, type Clock } from './change-time.ts';
 import type { CredentialList, StoredCredential } from './credential-list.ts';
 import type { IdentifierSource } from './identifiers.ts';
-import { type Keeper, nothingKept } from './keeper.ts';
 import { type Amounts, amountsOf, Limits, requireName, requirePrincipal, sizeOf } from './limits.ts';
 import { LinkedList } from './linked-list.ts';
 import { LockState } from './lock-state.ts';
+import { type Keeper, nothingKept } from './storage/storage.ts';
 import { Waiters } from './waiters.ts';
 import type { Walk } from './walk.ts';
 

@@ -1,5 +1,5 @@
 import { closeSync, openSync, readFileSync, statSync, truncateSync } from 'node:fs';
-import { putInPlace, writeWhole } from './whole-writes.ts';
+import { putInPlace, writeWhole } from './storage/atomic-file.ts';
 
 /** The sum over no lines (FNV-1a, 32 bits). */
 const NO_SUM = 0x811c9dc5;

@@ -3,9 +3,9 @@ import type { Log } from '../etc/log.ts';
 import { unparsePrincipal } from '../proto/principal.ts';
 import { Identifiers } from './identifiers.ts';
 import { type ListOrigin, originOf, readHeading } from './kept-heading.ts';
-import { listNamed, nameOfList, pathOfList } from './kept-list.ts';
 import type { KeptEntry, KeptState } from './kept-state.ts';
-import { overwriteAndRemove } from './whole-writes.ts';
+import { overwriteAndRemove } from './storage/atomic-file.ts';
+import { listNamed, nameOfList, pathOfList } from './storage/ccache-log.ts';
 
 /** Where something is kept. */
 export interface KeptDirectory {

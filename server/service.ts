@@ -19,7 +19,7 @@ import type { Lifetime } from './lifetime.ts';
 import { keepsIn } from './persistence.ts';
 import { Renewal } from './renewal.ts';
 import { StatusSession } from './status-session.ts';
-import { Store } from './store.ts';
+import { Store } from './storage/file-storage.ts';
 import { Tidying } from './tidying.ts';
 import { dropUnfinished } from './unfinished.ts';
 

@@ -22,6 +22,11 @@ const probes = [
   ),
   { file: 'client/cli/server.ts', module: '../../server/thing.ts', may: false },
   { file: 'client/cli/proto.ts', module: '../../proto/thing.ts', may: true },
+  { file: 'server/storage/proto.ts', module: '../../proto/thing.ts', may: true },
+  { file: 'server/storage/etc.ts', module: '../../etc/thing.ts', may: true },
+  { file: 'server/storage/model.ts', module: '../collection.ts', may: true },
+  { file: 'server/storage/protocol.ts', module: '../ccapi-session.ts', may: false },
+  { file: 'server/storage/launcher.ts', module: '../../launcher/thing.ts', may: false },
   { file: 'proto/host.ts', module: 'node:fs', may: false },
   ...rooms.map((room) => ({ file: `${room}/neighbour.ts`, module: './thing.ts', may: true })),
 ].map((probe) => ({ ...probe, verdict: probe.may ? 'may' : 'may not' }));

@@ -9,7 +9,7 @@ import { Writer } from '../../proto/writer.ts';
 import { Collection } from '../../server/collection.ts';
 import { KCMNames } from '../../server/kcm-names.ts';
 import { KCMSession } from '../../server/kcm-session.ts';
-import { Store } from '../../server/store.ts';
+import { Store } from '../../server/storage/file-storage.ts';
 import { credentialFor } from '../server/model.ts';
 import { memory, temporaryDirectory } from '../setup/cleanup.ts';
 import { sized } from './size.ts';

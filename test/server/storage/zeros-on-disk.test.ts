@@ -1,11 +1,11 @@
 // Destroyed is destroyed on the medium: whatever overwrites a file has the zeros written there before the name or the blocks go.
 import { existsSync, readdirSync, readFileSync, truncateSync, writeFileSync } from 'node:fs';
 import { beforeEach, expect, it, vi } from 'vitest';
-import type { CCache } from '../../server/ccache.ts';
-import { Collection } from '../../server/collection.ts';
-import { Store } from '../../server/store.ts';
-import { temporaryDirectory } from '../setup/cleanup.ts';
-import { credentialFor } from './model.ts';
+import type { CCache } from '../../../server/ccache.ts';
+import { Collection } from '../../../server/collection.ts';
+import { Store } from '../../../server/storage/file-storage.ts';
+import { temporaryDirectory } from '../../setup/cleanup.ts';
+import { credentialFor } from '../model.ts';
 
 const calls = vi.hoisted(() => [] as [name: string, ...rest: unknown[]][]);
 

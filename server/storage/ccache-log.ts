@@ -9,15 +9,13 @@ import {
   writeSync,
 } from 'node:fs';
 import { dirname } from 'node:path';
-import { KEPT_PREFIX } from '../etc/base-directory.ts';
-import { CCAPIError } from '../proto/error.ts';
-import type { Reader } from '../proto/reader.ts';
-import type { Contents } from './ccache.ts';
-import { CredentialList, type StoredCredential } from './credential-list.ts';
-import type { ListIdentity } from './identifiers.ts';
-import type { NewCredential } from './keeper.ts';
-import { headerFor, type ListOrigin, OFFSET_AT, readerBehindHeader } from './kept-heading.ts';
-import { credentialRecord, erasedRecord, goneRecord, readRecord, skippedRecord } from './kept-records.ts';
+import { KEPT_PREFIX } from '../../etc/base-directory.ts';
+import { CCAPIError } from '../../proto/error.ts';
+import type { Reader } from '../../proto/reader.ts';
+import type { Contents } from '../ccache.ts';
+import { CredentialList, type StoredCredential } from '../credential-list.ts';
+import type { ListIdentity } from '../identifiers.ts';
+import { headerFor, type ListOrigin, OFFSET_AT, readerBehindHeader } from '../kept-heading.ts';
 import {
   openIfThere,
   overwrite,
@@ -25,7 +23,9 @@ import {
   overwriteAndRemove,
   putInPlace,
   writeWhole,
-} from './whole-writes.ts';
+} from './atomic-file.ts';
+import { credentialRecord, erasedRecord, goneRecord, readRecord, skippedRecord } from './records.ts';
+import type { NewCredential } from './storage.ts';
 
 /** What was found in a list's file. */
 export interface FoundList {

@@ -1,6 +1,6 @@
-import type { Identifier } from '../proto/identifier.ts';
-import type { CCache, Contents } from './ccache.ts';
-import type { StoredCredential } from './credential-list.ts';
+import type { Identifier } from '../../proto/identifier.ts';
+import type { CCache, Contents } from '../ccache.ts';
+import type { StoredCredential } from '../credential-list.ts';
 
 /** A credential that is about to be stored, and the bytes that it came as where KCM brought it. */
 export type NewCredential = Pick<StoredCredential, 'value' | 'marshalled'>;

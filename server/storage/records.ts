@@ -1,5 +1,5 @@
-import { type CredentialV5, credentialUnion } from '../proto/credential-v5.ts';
-import { CCAPIError } from '../proto/error.ts';
+import { type CredentialV5, credentialUnion } from '../../proto/credential-v5.ts';
+import { CCAPIError } from '../../proto/error.ts';
 import {
   credentialV5In,
   fromCredentialV5,
@@ -9,11 +9,11 @@ import {
   takeMarshalled,
   unmarshalled,
   writeKrb5Credential,
-} from '../proto/krb5-credential.ts';
-import { unparsePrincipal } from '../proto/principal.ts';
-import { Reader } from '../proto/reader.ts';
-import { Writer } from '../proto/writer.ts';
-import type { NewCredential } from './keeper.ts';
+} from '../../proto/krb5-credential.ts';
+import { unparsePrincipal } from '../../proto/principal.ts';
+import { Reader } from '../../proto/reader.ts';
+import { Writer } from '../../proto/writer.ts';
+import type { NewCredential } from './storage.ts';
 
 /**
  * What a kept list consists of, one entry of a FILE ccache each. Those that a FILE ccache has no form for are entries that

@@ -1,15 +1,15 @@
 import { existsSync } from 'node:fs';
-import type { Log } from '../etc/log.ts';
-import { CCache } from './ccache.ts';
-import { bumped, type Clock } from './change-time.ts';
-import type { KeptCollection } from './collection.ts';
-import { CredentialList } from './credential-list.ts';
-import { Identifiers, type ListIdentity } from './identifiers.ts';
-import type { Journal } from './journal.ts';
-import { KeptList, pathOfList, UNFINISHED } from './kept-list.ts';
-import { type KeptState, stateFrom } from './kept-state.ts';
-import { listNumbers, reconcile, setAside, setAsideOdd, stateFromFiles } from './recovery.ts';
-import { overwriteAndRemove } from './whole-writes.ts';
+import type { Log } from '../../etc/log.ts';
+import { CCache } from '../ccache.ts';
+import { bumped, type Clock } from '../change-time.ts';
+import type { KeptCollection } from '../collection.ts';
+import { CredentialList } from '../credential-list.ts';
+import { Identifiers, type ListIdentity } from '../identifiers.ts';
+import type { Journal } from '../journal.ts';
+import { type KeptState, stateFrom } from '../kept-state.ts';
+import { listNumbers, reconcile, setAside, setAsideOdd, stateFromFiles } from '../recovery.ts';
+import { overwriteAndRemove } from './atomic-file.ts';
+import { KeptList, pathOfList, UNFINISHED } from './ccache-log.ts';
 
 /** The place of what is kept. */
 export interface KeptPlace {

@@ -1,18 +1,18 @@
 import { lstatSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
-import type { Log } from '../etc/log.ts';
-import { CCAPIError } from '../proto/error.ts';
-import type { CCache, Contents } from './ccache.ts';
-import type { Clock } from './change-time.ts';
-import type { Collection, KeptCollection } from './collection.ts';
-import type { StoredCredential } from './credential-list.ts';
-import { type Identifiers, numberOfCCache } from './identifiers.ts';
-import { Journal } from './journal.ts';
-import type { Keeper, NewCCache, NewCredential } from './keeper.ts';
-import { loadCollection } from './kept-collection.ts';
-import { KeptList, nameOfList, pathOfList } from './kept-list.ts';
-import type { KeptContents, KeptLine } from './kept-state.ts';
-import { putInPlace, syncDirectory } from './whole-writes.ts';
+import type { Log } from '../../etc/log.ts';
+import { CCAPIError } from '../../proto/error.ts';
+import type { CCache, Contents } from '../ccache.ts';
+import type { Clock } from '../change-time.ts';
+import type { Collection, KeptCollection } from '../collection.ts';
+import type { StoredCredential } from '../credential-list.ts';
+import { type Identifiers, numberOfCCache } from '../identifiers.ts';
+import { Journal } from '../journal.ts';
+import type { KeptContents, KeptLine } from '../kept-state.ts';
+import { putInPlace, syncDirectory } from './atomic-file.ts';
+import { KeptList, nameOfList, pathOfList } from './ccache-log.ts';
+import { loadCollection } from './load.ts';
+import type { Keeper, NewCCache, NewCredential } from './storage.ts';
 
 /** How many files are kept open, for those that are written to again and again. */
 const MOST_OPEN = 32;

@@ -2,10 +2,10 @@
 // and every ticket is in its collection, but for those of the one damaged file.
 import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { Collection } from '../../server/collection.ts';
-import { Store } from '../../server/store.ts';
-import { memory, temporaryDirectory } from '../setup/cleanup.ts';
-import { credentialFor } from './model.ts';
+import { Collection } from '../../../server/collection.ts';
+import { Store } from '../../../server/storage/file-storage.ts';
+import { memory, temporaryDirectory } from '../../setup/cleanup.ts';
+import { credentialFor } from '../model.ts';
 
 const names = ['x', 'y', 'z'];
 let root: string;

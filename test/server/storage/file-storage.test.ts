@@ -16,15 +16,15 @@ import {
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { beforeEach, describe, expect, it } from 'vitest';
-import type { CredentialV5 } from '../../proto/credential-v5.ts';
-import type { CCache, Contents } from '../../server/ccache.ts';
-import { Collection } from '../../server/collection.ts';
-import { Store } from '../../server/store.ts';
-import { credentialV5 } from '../proto/arbitrary.ts';
-import { temporaryDirectory } from '../setup/cleanup.ts';
-import { run } from '../setup/programs.ts';
-import { describeWith } from '../setup/requirements.ts';
-import { credentialFor } from './model.ts';
+import type { CredentialV5 } from '../../../proto/credential-v5.ts';
+import type { CCache, Contents } from '../../../server/ccache.ts';
+import { Collection } from '../../../server/collection.ts';
+import { Store } from '../../../server/storage/file-storage.ts';
+import { credentialV5 } from '../../proto/arbitrary.ts';
+import { temporaryDirectory } from '../../setup/cleanup.ts';
+import { run } from '../../setup/programs.ts';
+import { describeWith } from '../../setup/requirements.ts';
+import { credentialFor } from '../model.ts';
 
 let directory: string;
 let said: string[];
