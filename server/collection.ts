@@ -11,14 +11,14 @@ import type { IdentifierSource } from './identifiers.ts';
 import { type Amounts, amountsOf, Limits, requireName, requirePrincipal, sizeOf } from './limits.ts';
 import { LinkedList } from './linked-list.ts';
 import { LockState } from './lock-state.ts';
-import { type Keeper, nothingKept } from './storage/storage.ts';
+import { noStorage, type Storage } from './storage/storage.ts';
 import { Waiters } from './waiters.ts';
 import type { Walk } from './walk.ts';
 
 /** The name of the first ccache, as MIT has it. */
 export const DEFAULT_NAME = 'Initial default ccache';
 
-/** What a keeper has of a collection: its ccaches, the default one first. */
+/** What a storage has of a collection: its ccaches, the default one first. */
 export interface KeptCollection {
   ccaches: CCache[];
   changed: number;
@@ -58,7 +58,7 @@ export class Collection {
   #purged = 0;
   #nextUnique = 0;
   #awaitedDefault: string | undefined;
-  #keeper = nothingKept;
+  #storage: Storage = noStorage;
 
   constructor(identifiers: IdentifierSource, now: Clock) {
     this.#identifiers = identifiers;
@@ -67,13 +67,13 @@ export class Collection {
     this.#collectionChanged();
   }
 
-  /** Goes on where another collection left off, of which this is what was kept; from here on `keeper` keeps it. */
-  resume(keeper: Keeper, kept: KeptCollection): void {
+  /** Goes on where another collection left off, of which this is what was kept; from here on `storage` keeps it. */
+  resume(storage: Storage, kept: KeptCollection): void {
     for (const ccache of kept.ccaches) this.#add(ccache);
     this.#changed = kept.changed;
     this.#nextUnique = kept.nextUnique;
     this.#awaitedDefault = kept.awaitedDefault;
-    this.#keeper = keeper;
+    this.#storage = storage;
   }
 
   /** When the collection last changed. */
@@ -147,7 +147,7 @@ export class Collection {
   }
 
   destroy(ccache: CCache): void {
-    this.#keeper.destroyed(ccache);
+    this.#storage.destroy(ccache);
     this.#ccacheChanged(ccache);
     this.#drop(ccache);
     this.#collectionChanged();
@@ -166,20 +166,20 @@ export class Collection {
       return;
     }
     if (name !== undefined) requireName(name);
-    this.#keeper.awaited(name);
+    this.#storage.setAwaitedDefault(name);
     this.#awaitedDefault = name;
   }
 
   setDefault(ccache: CCache): void {
     const at = bumped(ccache.lastDefault, this.#now());
-    if (ccache !== this.default || this.#awaitedDefault !== undefined) this.#keeper.madeDefault(ccache, at);
+    if (ccache !== this.default || this.#awaitedDefault !== undefined) this.#storage.makeDefault(ccache, at);
     this.#becomesDefault(ccache, at);
   }
 
   /** Moves the contents of one ccache into another, whose own are dropped, and destroys the empty shell. */
   move(source: CCache, destination: CCache): void {
     if (source === destination) throw new CCAPIError('ccErrBadParam', 'a ccache cannot be moved onto itself');
-    this.#keeper.moved(source, destination, { isNew: false });
+    this.#storage.move(source, destination, { isNew: false });
     this.#handContentsOver(source, destination);
   }
 
@@ -195,7 +195,7 @@ export class Collection {
       existing ?? new CCache(this.#identifiers.ccache(), requireName(name), this.emptyContents(''), now, 0);
     const becomesDefault = source === this.default || (!existing && name === this.#awaitedDefault);
     const at = becomesDefault ? bumped(destination.lastDefault, now) : undefined;
-    this.#keeper.moved(source, destination, { isNew: !existing, at });
+    this.#storage.move(source, destination, { isNew: !existing, at });
     if (!existing) this.#add(destination);
     this.#handContentsOver(source, destination);
     if (at === undefined) return;
@@ -206,7 +206,7 @@ export class Collection {
   setPrincipal(ccache: CCache, version: number, principal: string): void {
     requireV5(version);
     requirePrincipal(principal);
-    this.#keeper.principalSet(ccache, principal);
+    this.#storage.setPrincipal(ccache, principal);
     ccache.setPrincipal(principal);
     this.#ccacheChanged(ccache);
   }
@@ -216,7 +216,7 @@ export class Collection {
     requirePrincipals(value);
     const bytes = replaced.reduce((more, old) => more - sizeOf(old.value), sizeOf(value));
     this.#makeRoom({ credentials: 1 - replaced.length, bytes }, { ccache, credentials: replaced });
-    const kept = this.#keeper.stored(ccache, { value, marshalled }, replaced);
+    const kept = this.#storage.store(ccache, { value, marshalled }, replaced);
     this.#change(ccache.contents.credentials, (list) => {
       for (const old of replaced) list.remove(old);
       list.append(value, kept, marshalled);
@@ -234,7 +234,7 @@ export class Collection {
 
   /** Sets the KDC offset, or with undefined forgets it. */
   setKDCOffset(ccache: CCache, offset: number | undefined): void {
-    this.#keeper.offsetSet(ccache, offset);
+    this.#storage.setOffset(ccache, offset);
     ccache.contents.kdcOffset = offset;
     this.#ccacheChanged(ccache);
   }
@@ -293,7 +293,7 @@ export class Collection {
   }
 
   #remove(ccache: CCache, credentials: readonly StoredCredential[]): void {
-    this.#keeper.removed(ccache, credentials);
+    this.#storage.remove(ccache, credentials);
     this.#change(ccache.contents.credentials, (list) => {
       for (const credential of credentials) list.remove(credential);
     });
@@ -313,7 +313,7 @@ export class Collection {
     const awaited = name === this.#awaitedDefault;
     const lastDefault = this.#order.size === 0 ? now : 0;
     const identifier = this.#identifiers.ccache();
-    this.#keeper.made({ identifier, name, contents, lastDefault: awaited ? now : lastDefault, first: awaited });
+    this.#storage.create({ identifier, name, contents, lastDefault: awaited ? now : lastDefault, first: awaited });
     const ccache = new CCache(identifier, name, contents, now, lastDefault);
     this.#add(ccache);
     if (awaited) this.#becomesDefault(ccache, now);
@@ -332,7 +332,7 @@ export class Collection {
     const [old, come] = [ccache.contents.credentials, contents.credentials];
     const more = { credentials: come.size - old.size, bytes: come.bytes - old.bytes };
     this.#makeRoom(more, { ccache, credentials: old });
-    this.#keeper.replaced(ccache, contents);
+    this.#storage.replace(ccache, contents);
     this.limits.gone(old);
     this.limits.come(come);
     ccache.replaceContents(contents);

@@ -12,7 +12,7 @@ export interface StoredCredential extends Walkable {
   readonly value: CredentialV5;
   /** Its number in the list. */
   readonly index: number;
-  /** Where the keeper has it. */
+  /** Where the storage has it. */
   kept: number;
   /** The bytes that KCM and FILE have it as, where it came so or was asked for so; its value may be parts of them. */
   marshalled: Buffer | undefined;
@@ -61,13 +61,6 @@ export class CredentialList {
     this.identity = identity;
   }
 
-  /** A list in the place of one that is lost: nobody knows how far its numbers went, but not as far as this. */
-  static afterLoss(identity: ListIdentity): CredentialList {
-    const list = new CredentialList(identity);
-    list.skip(2 ** 24);
-    return list;
-  }
-
   get size(): number {
     return this.#births.size;
   }
@@ -80,11 +73,6 @@ export class CredentialList {
   /** How many credentials it has numbered, those included that are gone. */
   get numbered(): number {
     return this.#next;
-  }
-
-  /** A number that grows with everything that happens to the list. */
-  get changes(): number {
-    return 2 * this.#next - this.size;
   }
 
   /** Leaves numbers out, as of credentials that were removed. */

@@ -62,11 +62,6 @@ export class Identifiers implements IdentifierSource {
     return { server: this.server, seed: this.#seed, ccaches: this.#ccaches, lists: this.#lists };
   }
 
-  /** Gives no list a number up to this one from here on: there are files of that number. */
-  reserveLists(upTo: number): void {
-    if (upTo < PASSING) this.#lists = Math.max(this.#lists, upTo);
-  }
-
   collection(): Identifier {
     return this.ccacheNumbered(0);
   }

@@ -19,7 +19,7 @@ import type { Lifetime } from './lifetime.ts';
 import { keepsIn } from './persistence.ts';
 import { Renewal } from './renewal.ts';
 import { StatusSession } from './status-session.ts';
-import { Store } from './storage/file-storage.ts';
+import { FileStorage } from './storage/file-storage.ts';
 import { Tidying } from './tidying.ts';
 import { dropUnfinished } from './unfinished.ts';
 
@@ -30,7 +30,7 @@ export type ServiceSettings = HouseSettings & Pick<Settings, 'persist' | 'renew'
 export class Service {
   readonly #log: Log;
   readonly #lifetime: Lifetime;
-  readonly #store: Store | undefined;
+  readonly #store: FileStorage | undefined;
   readonly #keptIn: string | undefined;
   #report: SettingsReport = {};
   readonly #collection: Collection;
@@ -51,7 +51,7 @@ export class Service {
     this.#keptIn = keepsIn(directory, settings.persist) ? keptDirectoryIn(directory) : undefined;
     if (this.#keptIn !== undefined) {
       const sync = settings.persist === 'always';
-      this.#store = new Store(keptDirectoryIn(path), sync, replacingLog(log, path, directory));
+      this.#store = new FileStorage(keptDirectoryIn(path), sync, replacingLog(log, path, directory));
     }
     const loaded = this.#store?.load(hostClock);
     const collection = new Collection(loaded?.identifiers ?? new Identifiers(), hostClock);
@@ -119,7 +119,7 @@ export class Service {
   /** The directory is another's from here on; with `forGood` nothing is left in it that was kept. */
   close(forGood: boolean): void {
     this.#store?.close();
-    if (forGood) this.#store?.remove();
+    if (forGood) this.#store?.removeDirectory();
   }
 
   #requested = (name: string): void => {

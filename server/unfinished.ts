@@ -19,6 +19,6 @@ function drop(ccache: CCache, collection: Collection): void {
   try {
     collection.destroy(ccache);
   } catch {
-    // The keeper has logged why; the next server drops it.
+    // The storage has logged why; the next server drops it.
   }
 }

@@ -5,37 +5,123 @@ import {
   fstatSync,
   fsyncSync,
   ftruncateSync,
+  linkSync,
+  lstatSync,
   openSync,
   renameSync,
+  rmSync,
   unlinkSync,
   writeSync,
 } from 'node:fs';
 import { dirname } from 'node:path';
 
+/** The name of the file that is being written, beside the one that it replaces. */
+export const TEMPORARY = 'new';
+
+/** The name of the file that was destroyed or replaced, until it is overwritten. */
+export const TRASH = 'gone';
+
 /**
- * Writes all of it at a place, behind which the file is to end; or nothing, and throws why. `sync` has it reach the disk
- * before this returns.
+ * Writes all bytes at an offset, which becomes the end of the file before them. On an error the file ends there, and the
+ * system's error is thrown. `sync` has the bytes on the medium before this returns.
  */
-export function writeWhole(descriptor: number, bytes: Buffer, at: number, sync: boolean): void {
+export function writeFully(descriptor: number, bytes: Buffer, at: number, sync: boolean): void {
   try {
     for (let written = 0; written < bytes.length; ) {
       written += writeSync(descriptor, bytes, written, bytes.length - written, at + written);
     }
     if (sync) fsyncSync(descriptor);
   } catch (error) {
-    // Taking away needs no room, also where there was none to add.
+    // Truncating needs no room, also where there was none to write.
     ftruncateSync(descriptor, at);
     throw error;
   }
 }
 
-/** Has a file take the place of another in the same directory; `sync` has that reach the disk. */
-export function putInPlace(unfinished: string, path: string, sync: boolean): void {
-  renameSync(unfinished, path);
+/**
+ * Writes pieces to a file and returns its descriptor, open for reading and writing. The file is then renamed to the path
+ * that it is for. On an error it is left empty, and the system's error is thrown.
+ */
+export function writeTemporary(path: string, pieces: Iterable<Buffer>, sync: boolean): number {
+  const descriptor = openSync(path, 'w+', 0o600);
+  try {
+    let length = 0;
+    for (const bytes of pieces) {
+      writeFully(descriptor, bytes, length, false);
+      length += bytes.length;
+    }
+    if (sync) fsyncSync(descriptor);
+    return descriptor;
+  } catch (error) {
+    ftruncateSync(descriptor, 0);
+    closeSync(descriptor);
+    throw error;
+  }
+}
+
+/**
+ * Renames a file over another in the same directory, in one step, and overwrites the other's former contents. A link keeps
+ * these reachable until then, so that {@link shred} overwrites them after a crash in between.
+ */
+export function renameInto(from: string, to: string, sync: boolean): void {
+  const former = openIfPresent(to);
+  const trash = `${dirname(to)}/${TRASH}`;
+  const isLinked = former !== undefined && link(to, trash);
+  try {
+    renameSync(from, to);
+    if (sync) syncDirectory(dirname(to));
+    if (former !== undefined) overwriteBestEffort(former);
+  } finally {
+    if (former !== undefined) closeSync(former);
+    if (isLinked) rmSync(trash, { force: true });
+  }
+}
+
+/** Replaces a file that holds nothing secret by one of these bytes, in one step. */
+export function replaceFile(path: string, bytes: Buffer, sync: boolean): void {
+  const temporary = `${dirname(path)}/${TEMPORARY}`;
+  closeSync(writeTemporary(temporary, [bytes], sync));
+  renameSync(temporary, path);
   if (sync) syncDirectory(dirname(path));
 }
 
-/** Has the names in a directory reach the disk. */
+/** Removes a file in one step, and then overwrites it. Only the first step throws. */
+export function destroyFile(path: string, sync: boolean): void {
+  const trash = `${dirname(path)}/${TRASH}`;
+  renameSync(path, trash);
+  if (sync) syncDirectory(dirname(path));
+  try {
+    shred(trash);
+  } catch {
+    // The next worker tries again.
+  }
+}
+
+/** Overwrites a file and unlinks it; a file that has a further name is only unlinked. Throws the system's error. */
+export function shred(path: string): void {
+  if (lstatSync(path).nlink === 1) {
+    const descriptor = openSync(path, constants.O_RDWR | constants.O_NOFOLLOW);
+    try {
+      overwrite(descriptor);
+    } finally {
+      closeSync(descriptor);
+    }
+  }
+  unlinkSync(path);
+}
+
+/**
+ * Overwrites a file from an offset on, and returns once the zeros are on the medium: otherwise they never get there where
+ * the file is unlinked next. In memory it costs nothing.
+ */
+export function overwrite(descriptor: number, from = 0): void {
+  const { size } = fstatSync(descriptor);
+  const zeros = Buffer.alloc(Math.min(Math.max(size - from, 0), 1 << 20));
+  for (let at = from; at < size; ) at += writeSync(descriptor, zeros, 0, Math.min(zeros.length, size - at), at);
+  fdatasyncSync(descriptor);
+}
+
+/** Has the names in a directory on the medium. */
 export function syncDirectory(path: string): void {
   const descriptor = openSync(path, constants.O_RDONLY | constants.O_DIRECTORY);
   try {
@@ -45,30 +131,7 @@ export function syncDirectory(path: string): void {
   }
 }
 
-/** Overwrites a file and takes it away. Throws the system's error, as where there is none. */
-export function overwriteAndRemove(path: string): void {
-  const descriptor = openSync(path, constants.O_RDWR | constants.O_NOFOLLOW);
-  try {
-    overwrite(descriptor);
-  } finally {
-    closeSync(descriptor);
-  }
-  unlinkSync(path);
-}
-
-/**
- * Overwrites a file from a place on, and returns once the zeros are on the medium: without that they never come there
- * where the file is removed next. In memory it costs nothing.
- */
-export function overwrite(descriptor: number, from = 0): void {
-  const { size } = fstatSync(descriptor);
-  const zeros = Buffer.alloc(Math.min(Math.max(size - from, 0), 1 << 20));
-  for (let at = from; at < size; ) at += writeSync(descriptor, zeros, 0, Math.min(zeros.length, size - at), at);
-  fdatasyncSync(descriptor);
-}
-
-/** Opens the file that another is about to take the place of, for {@link overwriteAndClose}; undefined where it cannot. */
-export function openIfThere(path: string): number | undefined {
+function openIfPresent(path: string): number | undefined {
   try {
     return openSync(path, constants.O_RDWR | constants.O_NOFOLLOW);
   } catch {
@@ -76,12 +139,20 @@ export function openIfThere(path: string): number | undefined {
   }
 }
 
-/** Overwrites a file that has no name any more. Where that fails there is nothing else to be done about it. */
-export function overwriteAndClose(descriptor: number): void {
+/** Some file systems have no hard links; there the descriptor alone leads to the former contents. */
+function link(path: string, name: string): boolean {
+  try {
+    linkSync(path, name);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+function overwriteBestEffort(descriptor: number): void {
   try {
     overwrite(descriptor);
   } catch {
-    // The system frees its blocks as they are.
+    // The system frees the blocks as they are.
   }
-  closeSync(descriptor);
 }

@@ -1,59 +1,41 @@
-import {
-  closeSync,
-  fdatasyncSync,
-  fsyncSync,
-  ftruncateSync,
-  openSync,
-  readFileSync,
-  statSync,
-  writeSync,
-} from 'node:fs';
+import { closeSync, fdatasyncSync, fstatSync, ftruncateSync, openSync, statSync, writeSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { KEPT_PREFIX } from '../../etc/base-directory.ts';
-import { CCAPIError } from '../../proto/error.ts';
-import type { Reader } from '../../proto/reader.ts';
-import type { Contents } from '../ccache.ts';
-import { CredentialList, type StoredCredential } from '../credential-list.ts';
-import type { ListIdentity } from '../identifiers.ts';
-import { headerFor, type ListOrigin, OFFSET_AT, readerBehindHeader } from '../kept-heading.ts';
-import {
-  openIfThere,
-  overwrite,
-  overwriteAndClose,
-  overwriteAndRemove,
-  putInPlace,
-  writeWhole,
-} from './atomic-file.ts';
-import { credentialRecord, erasedRecord, goneRecord, readRecord, skippedRecord } from './records.ts';
+import type { CredentialList, StoredCredential } from '../credential-list.ts';
+import { destroyFile, overwrite, renameInto, TEMPORARY, writeFully, writeTemporary } from './atomic-file.ts';
+import { fileHeader, type Heading, OFFSET_AT } from './heading.ts';
+import { credentialRecord, erasedRecord, headingRecord, removalRecord, skippedRecord } from './records.ts';
 import type { NewCredential } from './storage.ts';
 
-/** What was found in a list's file. */
-export interface FoundList {
-  list: CredentialList;
-  /** How many bytes of a half-written last record were dropped. */
-  tornBytes: number;
-}
-
-/** The name of a list's file that is being written. */
-export const UNFINISHED = 'new';
-
-/** What is removed is taken out of a file once it is more than this, in bytes, and more than what is not removed. */
-const MOST_DEAD = 65_536;
+/** Dead bytes are taken out of a file once they are more than this, and more than the others. */
+const MAX_DEAD = 65_536;
 
 /**
- * The file of one list of credentials: a FILE ccache, which libkrb5 can read. Credentials are added to it; what is
- * removed is said at its end, and then overwritten in its place.
+ * The file of one ccache: a FILE ccache, which libkrb5 can read. A change is one append, or the rename of a whole new file.
+ * What is removed is said at the end of the file, and then overwritten in its place.
  */
-export class KeptList {
-  readonly path: string;
+export class CCacheLog {
+  readonly #directory: string;
   readonly #sync: boolean;
+  #heading: Heading;
   #descriptor: number | undefined;
   #length = 0;
   #dead = 0;
+  #headingLength = 0;
 
-  constructor(path: string, sync: boolean) {
-    this.path = path;
+  /** `sync` has each change on the medium before its method returns. */
+  constructor(directory: string, heading: Heading, sync: boolean) {
+    this.#directory = directory;
+    this.#heading = heading;
     this.#sync = sync;
+  }
+
+  get heading(): Heading {
+    return this.#heading;
+  }
+
+  get path(): string {
+    return pathOfCCache(this.#directory, this.#heading.ccache);
   }
 
   /** Whether the file is there, as long as it was left. */
@@ -61,48 +43,64 @@ export class KeptList {
     return statSync(this.path, { throwIfNoEntry: false })?.size === this.#length;
   }
 
-  /** Bytes that are of no use any more outweigh those that are. */
+  /** Whether dead bytes outweigh the others. */
   get isMostlyDead(): boolean {
-    return this.#dead > MOST_DEAD && this.#dead > this.#length / 2;
+    return this.#dead > MAX_DEAD && this.#dead > this.#length / 2;
   }
 
-  /**
-   * Writes the whole file anew: with what the list has, under the header of the contents that it is for. There is no
-   * moment at which the file is not whole. Throws the system's error, and has changed nothing then.
-   */
-  write(contents: Contents, list: CredentialList, origin: Omit<ListOrigin, 'list'>): void {
-    const unfinished = `${dirname(this.path)}/${UNFINISHED}`;
-    const descriptor = openSync(unfinished, 'w+', 0o600);
-    const former = openIfThere(this.path);
-    const places: [StoredCredential, number][] = [];
-    let length = 0;
+  /** Goes on with a file that was read: so many bytes of it stand, of which so many are dead. Cuts off the others. */
+  resume(length: number, dead: number): void {
+    this.#length = length;
+    this.#dead = dead;
+    if (this.isIntact) return;
+    overwrite(this.#open(), length);
+    ftruncateSync(this.#open(), length);
+  }
+
+  /** Writes the whole file anew, in one step. Throws the system's error, and has changed nothing then. */
+  write(heading: Heading, list: CredentialList): void {
+    const temporary = `${dirname(this.path)}/${TEMPORARY}`;
+    const offsets: [StoredCredential, number][] = [];
+    const descriptor = writeTemporary(temporary, pieces(heading, list, offsets), this.#sync);
     try {
-      for (const { bytes, credential } of pieces(contents, list, { ...origin, list: list.identity.serial })) {
-        if (credential) places.push([credential, length]);
-        writeWhole(descriptor, bytes, length, false);
-        length += bytes.length;
-        if (credential && bytes !== credential.marshalled) bytes.fill(0);
-      }
-      if (this.#sync) fsyncSync(descriptor);
-      putInPlace(unfinished, this.path, this.#sync);
+      renameInto(temporary, this.path, this.#sync);
     } catch (error) {
       ftruncateSync(descriptor, 0);
       closeSync(descriptor);
-      if (former !== undefined) closeSync(former);
       throw error;
     }
-    // What it holds may be destroyed later, and nothing would lead to this copy of it then.
-    if (former !== undefined) overwriteAndClose(former);
-    for (const [credential, at] of places) credential.kept = at;
+    for (const [credential, offset] of offsets) credential.kept = offset;
     this.close();
     this.#descriptor = descriptor;
-    [this.#length, this.#dead] = [length, 0];
+    this.#heading = heading;
+    [this.#length, this.#dead, this.#headingLength] = [fstatSync(descriptor).size, 0, headingRecord(heading).length];
   }
 
-  /** Adds a credential in one step with the removal of those that it replaces; returns where it is. */
+  /** Says something else of the ccache, whose number stays. */
+  setHeading(heading: Heading): void {
+    this.#appendHeading(heading);
+    this.#heading = heading;
+  }
+
+  /** Makes this the file of the ccache of a heading, in the place of that ccache's own. */
+  moveTo(heading: Heading): void {
+    // It tells of a file of another name, and so of nothing until the file has that.
+    this.#appendHeading(heading);
+    renameInto(this.path, pathOfCCache(this.#directory, heading.ccache), this.#sync);
+    this.#heading = heading;
+  }
+
+  /** Shows libkrb5 the offset of the heading. */
+  showOffset(): void {
+    const word = Buffer.alloc(4);
+    word.writeUInt32BE(this.#heading.offset ?? 0);
+    writeSync(this.#open(), word, 0, 4, OFFSET_AT);
+  }
+
+  /** Adds a credential in one step with the removal of those that it replaces; returns its offset. */
   add(credential: NewCredential, replaced: readonly StoredCredential[]): number {
     const record = credentialRecord(credential);
-    const removal = replaced.length === 0 ? undefined : goneRecord('replaced', indexesOf(replaced));
+    const removal = replaced.length === 0 ? undefined : removalRecord('replaced', replaced);
     const bytes = removal ? Buffer.concat([removal, record]) : record;
     try {
       this.#append(bytes);
@@ -110,86 +108,52 @@ export class KeptList {
       if (bytes !== credential.marshalled) bytes.fill(0);
       if (record !== credential.marshalled) record.fill(0);
     }
-    this.#erase(replaced, removal?.length ?? 0);
+    if (removal) this.#erase(replaced, removal);
     return this.#length - record.length;
   }
 
   remove(credentials: readonly StoredCredential[]): void {
-    const removal = goneRecord('gone', indexesOf(credentials));
+    const removal = removalRecord('removed', credentials);
     this.#append(removal);
-    this.#erase(credentials, removal.length);
+    this.#erase(credentials, removal);
   }
 
-  /** Has libkrb5 see an offset of the KDC's clock, in seconds. */
-  setOffset(seconds: number): void {
-    const word = Buffer.alloc(4);
-    word.writeUInt32BE(seconds >>> 0);
-    writeSync(this.#open(), word, 0, 4, OFFSET_AT);
-  }
-
-  /** Overwrites the file and takes it away. */
-  discard(): void {
+  /** Removes the file in one step, and overwrites it. */
+  destroy(): void {
+    destroyFile(this.path, this.#sync);
     this.close();
-    overwriteAndRemove(this.path);
   }
 
-  /** Gives its descriptor back; the next use takes another. */
+  /** Closes the file; its next use opens it again. */
   close(): void {
     if (this.#descriptor !== undefined) closeSync(this.#descriptor);
     this.#descriptor = undefined;
   }
 
-  /**
-   * Reads the list. A last record that is not whole was never acknowledged, and is cut off. Throws 22 where the file is
-   * none of ours, the system's error where it cannot be read.
-   */
-  read(identity: ListIdentity): FoundList {
-    const bytes = readFileSync(this.path);
-    const { reader } = readerBehindHeader(bytes);
-    let live = reader.offset;
-    const { values, numbered, end } = readValues(reader);
-    const list = new CredentialList(identity);
-    for (const [index, { value, marshalled, at, length }] of values) {
-      list.skip(index - list.numbered);
-      list.append(value, at, marshalled);
-      live += length;
-    }
-    list.skip(numbered - list.numbered);
-    this.#length = end;
-    this.#dead = end - live;
-    if (end < bytes.length) {
-      overwrite(this.#open(), end);
-      ftruncateSync(this.#open(), end);
-    }
-    bytes.fill(0);
-    return { list, tornBytes: bytes.length - end };
-  }
-
   #append(bytes: Buffer): void {
-    writeWhole(this.#open(), bytes, this.#length, this.#sync);
+    writeFully(this.#open(), bytes, this.#length, this.#sync);
     this.#length += bytes.length;
   }
 
-  /** What is removed is removed by now; this is so that it cannot be read any more, by libkrb5 or by anybody. */
-  #erase(credentials: readonly StoredCredential[], more: number): void {
-    for (const credential of credentials) {
-      const bytes = erasedRecord(credential);
-      this.#dead += bytes.length;
-      try {
-        writeSync(this.#open(), bytes, 0, bytes.length, credential.kept);
-      } catch {
-        // That it is gone has been said, and stands.
-      }
-    }
-    if (credentials.length > 0) this.#syncErased();
-    this.#dead += more;
+  #appendHeading(heading: Heading): void {
+    const record = headingRecord(heading);
+    this.#append(record);
+    this.#dead += this.#headingLength;
+    this.#headingLength = record.length;
   }
 
-  #syncErased(): void {
+  /** They are removed by now; this keeps them from being read any more, by libkrb5 or from the medium. */
+  #erase(credentials: readonly StoredCredential[], removal: Buffer): void {
+    this.#dead += removal.length;
     try {
+      for (const credential of credentials) {
+        const bytes = erasedRecord(credential);
+        this.#dead += bytes.length;
+        writeSync(this.#open(), bytes, 0, bytes.length, credential.kept);
+      }
       fdatasyncSync(this.#open());
     } catch {
-      // As above.
+      // The removal has been said, and stands.
     }
   }
 
@@ -199,71 +163,43 @@ export class KeptList {
   }
 }
 
-/** The name of a list's file. */
-export function nameOfList(serial: number): string {
-  return `${KEPT_PREFIX}${serial.toString(36)}`;
+/** The name of a ccache's file. */
+export function fileName(ccache: number): string {
+  return `${KEPT_PREFIX}${ccache.toString(36)}`;
 }
 
-/** The number of the list whose file has a name; undefined where it is none of ours. */
-export function listNamed(name: string): number | undefined {
+/** The number of the ccache whose file has a name; undefined for a name that this program does not give. */
+export function ccacheOfFile(name: string): number | undefined {
   if (!name.startsWith(KEPT_PREFIX)) return undefined;
-  const serial = Number.parseInt(name.slice(KEPT_PREFIX.length), 36);
-  return Number.isSafeInteger(serial) && nameOfList(serial) === name ? serial : undefined;
+  const ccache = Number.parseInt(name.slice(KEPT_PREFIX.length), 36);
+  return Number.isSafeInteger(ccache) && ccache > 0 && fileName(ccache) === name ? ccache : undefined;
 }
 
-/** Where a list is kept. */
-export function pathOfList(directory: string, serial: number): string {
-  return `${directory}/${nameOfList(serial)}`;
+/** The path of a ccache's file. */
+export function pathOfCCache(directory: string, ccache: number): string {
+  return `${directory}/${fileName(ccache)}`;
 }
 
-/** The credentials by their numbers, with where each stands; how many numbers there are, and where the last record ends. */
-interface Values {
-  values: Map<number, NewCredential & { at: number; length: number }>;
-  numbered: number;
-  end: number;
-}
-
-function readValues(reader: Reader): Values {
-  const found: Values = { values: new Map(), numbered: 0, end: reader.offset };
-  let replaced: number[] = [];
-  try {
-    while (reader.remaining > 0) {
-      const at = reader.offset;
-      const record = readRecord(reader);
-      if (record.kind === 'skipped') found.numbered += record.count;
-      else if (record.kind === 'replaced') replaced = record.indexes;
-      else if (record.kind === 'gone') for (const index of record.indexes) found.values.delete(index);
-      else {
-        if (record.kind === 'credential')
-          found.values.set(found.numbered, { ...record, at, length: reader.offset - at });
-        found.numbered++;
-        for (const index of replaced.splice(0)) found.values.delete(index);
-      }
-      // What says that something is replaced counts for nothing without what replaces it.
-      if (replaced.length === 0) found.end = reader.offset;
-    }
-  } catch (error) {
-    if (!(error instanceof CCAPIError)) throw error;
-  }
-  return found;
-}
-
-function* pieces(
-  contents: Contents,
-  list: CredentialList,
-  origin: ListOrigin,
-): Generator<{ bytes: Buffer; credential?: StoredCredential }> {
-  yield { bytes: headerFor(contents, origin) };
+/** The pieces of a file, each of which may be overwritten when the next is asked for. */
+function* pieces(heading: Heading, list: CredentialList, offsets: [StoredCredential, number][]): Generator<Buffer> {
+  const beginning = Buffer.concat([fileHeader(heading), headingRecord(heading)]);
+  let length = beginning.length;
+  yield beginning;
   let next = 0;
+  const skipTo = (index: number) => {
+    const skipped = index > next ? skippedRecord(index - next) : Buffer.alloc(0);
+    length += skipped.length;
+    return skipped;
+  };
   for (const credential of list) {
-    if (credential.index > next) yield { bytes: skippedRecord(credential.index - next) };
-    yield { bytes: credentialRecord(credential), credential };
+    yield skipTo(credential.index);
+    const record = credentialRecord(credential);
+    offsets.push([credential, length]);
+    yield record;
+    length += record.length;
     next = credential.index + 1;
+    if (record !== credential.marshalled) record.fill(0);
   }
-  // The numbers of those that are gone are not given out again.
-  if (list.numbered > next) yield { bytes: skippedRecord(list.numbered - next) };
-}
-
-function indexesOf(credentials: readonly StoredCredential[]): number[] {
-  return credentials.map(({ index }) => index);
+  // The indexes of those that are removed are not given out again.
+  yield skipTo(list.numbered);
 }

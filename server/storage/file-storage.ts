@@ -1,4 +1,4 @@
-import { lstatSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { lstatSync, mkdirSync, rmSync } from 'node:fs';
 import { dirname } from 'node:path';
 import type { Log } from '../../etc/log.ts';
 import { CCAPIError } from '../../proto/error.ts';
@@ -7,292 +7,265 @@ import type { Clock } from '../change-time.ts';
 import type { Collection, KeptCollection } from '../collection.ts';
 import type { StoredCredential } from '../credential-list.ts';
 import { type Identifiers, numberOfCCache } from '../identifiers.ts';
-import { Journal } from '../journal.ts';
-import type { KeptContents, KeptLine } from '../kept-state.ts';
-import { putInPlace, syncDirectory } from './atomic-file.ts';
-import { KeptList, nameOfList, pathOfList } from './ccache-log.ts';
-import { loadCollection } from './load.ts';
-import type { Keeper, NewCCache, NewCredential } from './storage.ts';
+import { replaceFile, syncDirectory } from './atomic-file.ts';
+import { CCacheLog, fileName } from './ccache-log.ts';
+import { CollectionFile } from './collection-file.ts';
+import { describeContents } from './heading.ts';
+import { loadCollection, PRIMARY_FILE, readPrimary } from './load.ts';
+import type { NewCCache, NewCredential, Storage } from './storage.ts';
 
-/** How many files are kept open, for those that are written to again and again. */
-const MOST_OPEN = 32;
-
-/** How many lines a journal has beyond those that say what there is, before it is written anew. */
-const MOST_LINES = 1000;
+/** How many files stay open, for further writes. */
+const MAX_OPEN = 32;
 
 /**
- * Keeps a collection in a directory that stock libkrb5 can read as a DIR collection: a FILE ccache for each list of
- * credentials, the name of the primary one, and beside them a journal of all that a FILE ccache cannot say. A change has
- * happened when its line is in the journal, or for one credential its record in the file; every other step is one that
- * `load` takes again or takes back.
+ * Keeps a collection in a directory that stock libkrb5 reads as a DIR collection: a FILE ccache for each ccache, the name
+ * of the primary one, and a file for what is known of the collection itself. One append or one rename commits each change;
+ * each other step is one that `load` makes up for.
  */
-export class Store implements Keeper {
+export class FileStorage implements Storage {
   readonly #directory: string;
   readonly #sync: boolean;
   readonly #log: Log;
-  readonly #journal: Journal;
-  /** The file of each list, by the list's number. */
-  readonly #files = new Map<number, KeptList>();
+  readonly #collectionFile: CollectionFile;
+  /** The file of each ccache, by the ccache's number. */
+  #logs = new Map<number, CCacheLog>();
   /** Those that are open, in the order of their last use. */
-  readonly #open = new Set<KeptList>();
+  readonly #open = new Set<CCacheLog>();
+  /** The ccaches with files that are to be written anew. */
+  #derived: CCache[] = [];
   #collection: Collection | undefined;
-  #identifiers: Identifiers | undefined;
-  #primary: number | undefined;
-  #failing = false;
+  #primary: string | undefined;
+  #isFailing = false;
   #isForsaken = false;
 
-  /** `sync` has each change reach the disk before it is acknowledged. */
+  /** `sync` has each change on the medium before it is acknowledged. */
   constructor(directory: string, sync: boolean, log: Log) {
     this.#directory = directory;
     this.#sync = sync;
     this.#log = log;
-    this.#journal = new Journal(`${directory}/journal`, sync);
+    this.#collectionFile = new CollectionFile(directory, sync);
   }
 
-  /** Reads what was kept. Throws 224 where the directory is none, or the system's error. */
+  /** Reads what is stored. Throws 224 where the path leads to no directory, or the system's error. */
   load(now: Clock): { identifiers: Identifiers; kept: KeptCollection } {
     makeDirectory(this.#directory, this.#sync);
-    const place = { directory: this.#directory, journal: this.#journal, sync: this.#sync, log: this.#log };
-    const { identifiers, kept, files } = loadCollection(place, now);
-    for (const [serial, file] of files) this.#files.set(serial, file);
-    this.#identifiers = identifiers;
+    const place = {
+      directory: this.#directory,
+      collectionFile: this.#collectionFile,
+      sync: this.#sync,
+      log: this.#log,
+    };
+    const { identifiers, kept, logs, derived } = loadCollection(place, now);
+    this.#logs = logs;
+    this.#derived = derived;
+    this.#primary = readPrimary(this.#directory);
     return { identifiers, kept };
   }
 
-  /** Has the collection kept from here on. */
+  /** Stores the collection from here on. */
   attach(collection: Collection, kept: KeptCollection): void {
     this.#collection = collection;
     collection.resume(this, kept);
-    // Where there was none, what there is now may have been taken from the files.
-    if (!this.#journal.isIntact) this.#attempt(() => this.#journal.rewrite(this.#snapshot()));
+    if (this.#derived.length > 0 || !this.#collectionFile.isIntact) {
+      this.#bestEffort(() => {
+        this.#collectionFile.raise(collection);
+        for (const ccache of this.#derived) this.#rewrite(ccache);
+      });
+    }
+    this.#writePrimary(collection.default);
   }
 
-  /** Writes the directory anew from what is in memory, if something of it was removed. */
+  /** Writes the directory anew from memory, if something of it was removed. */
   restore(): void {
     if (this.#isForsaken || this.#isWhole()) return;
-    this.#log.warning(`${this.#directory} has lost files; they are written anew`);
+    this.#log.warning(`${this.#directory} has lost files; writing them anew`);
     this.#bestEffort(() => this.#writeAll());
   }
 
-  /** Refuses every change from here on, and leaves the files alone. */
+  /** Refuses each change from here on, and leaves the files alone. */
   forsake(): void {
     this.#isForsaken = true;
   }
 
-  /** Writes down what is only known exactly while the process runs, and lets go of the files. */
+  /** Writes what is only known exactly while the process runs, and closes the files. */
   close(): void {
     if (this.#isForsaken) return;
     this.restore();
     try {
-      this.#journal.rewrite(this.#snapshot());
+      this.#collectionFile.writeExactly(this.#collection as Collection);
     } catch (error) {
-      // Nothing is lost: the times of the last changes will be later ones.
-      this.#log.warning(`the journal could not be written anew: ${(error as Error).message}`);
+      // Nothing is lost: the next worker goes on from the ceilings.
+      this.#log.warning(`cannot write the collection file: ${(error as Error).message}`);
     }
-    this.#journal.close();
-    for (const file of this.#open) file.close();
+    for (const log of this.#open) log.close();
   }
 
-  /** Takes the directory away, once it is closed. There is nothing of anybody's in it any more. */
-  remove(): void {
+  /** Removes the directory, once it is closed. */
+  removeDirectory(): void {
     this.#bestEffort(() => rmSync(this.#directory, { recursive: true, force: true }));
   }
 
-  made({ identifier, name, contents, lastDefault, first }: NewCCache): void {
-    const serial = this.#writeList(contents, name);
-    const line = { made: numberOfCCache(identifier), name, lastDefault, first, ...described(contents) };
-    this.#commit({ ...line, unique: (this.#collection as Collection).nextUnique }, serial);
-    if (first || this.#collection?.size === 0) this.#writePrimary(serial);
+  create({ identifier, name, contents, lastDefault, first }: NewCCache): void {
+    const ccache = numberOfCCache(identifier);
+    const position = this.#collectionFile.newPosition(first);
+    const heading = { ccache, name, position, lastDefault, ...describeContents(contents) };
+    const log = new CCacheLog(this.#directory, heading, this.#sync);
+    this.#commit(() => log.write(heading, contents.credentials));
+    this.#logs.set(ccache, this.#used(log));
+    this.#positioned(first);
+    if (first || this.#collection?.size === 0) this.#writePrimary(fileName(ccache));
   }
 
-  replaced(ccache: CCache, contents: Contents): void {
-    const serial = this.#writeList(contents, ccache.name);
-    this.#commit({ replaced: numberOfCCache(ccache.identifier), ...described(contents) }, serial);
-    if (ccache === this.#collection?.default) this.#writePrimary(serial);
-    this.#discard(ccache);
+  replace(ccache: CCache, contents: Contents): void {
+    const log = this.#logOf(ccache);
+    this.#commit(() => log.write({ ...log.heading, ...describeContents(contents) }, contents.credentials));
   }
 
-  destroyed(ccache: CCache): void {
-    this.#commit({ destroyed: numberOfCCache(ccache.identifier) });
-    this.#discard(ccache);
+  destroy(ccache: CCache): void {
+    const log = this.#logOf(ccache);
+    this.#commit(() => log.destroy());
+    this.#forget(log, ccache);
     const [first, second] = this.#collection ?? [];
-    if (ccache === first) this.#writePrimary(serialOf(second));
+    if (ccache === first) this.#writePrimary(second);
   }
 
-  moved(source: CCache, destination: CCache, { isNew, at }: { isNew: boolean; at?: number | undefined }): void {
-    const name = isNew ? destination.name : undefined;
-    const [from, to] = [numberOfCCache(source.identifier), numberOfCCache(destination.identifier)];
-    this.#commit({ moved: from, to, name, at });
-    if (!isNew) this.#discard(destination);
+  move(source: CCache, destination: CCache, { isNew, at }: { isNew: boolean; at?: number | undefined }): void {
+    const log = this.#logOf(source);
+    const former = isNew ? undefined : this.#logOf(destination);
+    const isFirst = at !== undefined;
+    const position = isFirst || !former ? this.#collectionFile.newPosition(isFirst) : former.heading.position;
+    const lastDefault = at ?? former?.heading.lastDefault ?? 0;
+    const ccache = numberOfCCache(destination.identifier);
+    this.#commit(() => log.moveTo({ ...log.heading, ccache, name: destination.name, position, lastDefault }));
+    if (former) this.#forget(former, destination);
+    this.#logs.delete(numberOfCCache(source.identifier));
+    this.#logs.set(ccache, log);
+    this.#positioned(isFirst);
     const [first, second] = this.#collection ?? [];
     const next = first === source ? second : first;
-    this.#writePrimary(serialOf(at !== undefined || next === undefined || next === destination ? source : next));
+    this.#writePrimary(isFirst || !next ? fileName(ccache) : next);
   }
 
-  madeDefault(ccache: CCache, at: number): void {
-    this.#commit({ default: numberOfCCache(ccache.identifier), at });
-    this.#writePrimary(serialOf(ccache));
+  makeDefault(ccache: CCache, at: number): void {
+    const log = this.#logOf(ccache);
+    const { heading } = log;
+    const lastDefault = ccache === this.#collection?.default ? heading.lastDefault : at;
+    this.#commit(() => log.setHeading({ ...heading, position: this.#collectionFile.newPosition(true), lastDefault }));
+    this.#positioned(true);
+    this.#writePrimary(ccache);
   }
 
-  awaited(name: string | undefined): void {
-    this.#commit({ awaited: name ?? null });
+  setAwaitedDefault(name: string | undefined): void {
+    this.#commit(() => this.#collectionFile.setAwaited(name, this.#collection as Collection));
   }
 
-  principalSet(ccache: CCache, principal: string): void {
-    this.#commit({ principal, of: numberOfCCache(ccache.identifier) });
-    const { credentials } = ccache.contents;
-    this.#bestEffort(() =>
-      this.#file(ccache).write(
-        { principal, kdcOffset: undefined, credentials },
-        credentials,
-        this.#origin(ccache.name),
-      ),
-    );
+  setPrincipal(ccache: CCache, principal: string): void {
+    this.replace(ccache, { principal, kdcOffset: undefined, credentials: ccache.contents.credentials });
   }
 
-  offsetSet(ccache: CCache, offset: number | undefined): void {
-    this.#commit({ offset: offset ?? null, of: numberOfCCache(ccache.identifier) });
-    this.#bestEffort(() => this.#file(ccache).setOffset(offset ?? 0));
+  setOffset(ccache: CCache, offset: number | undefined): void {
+    const log = this.#logOf(ccache);
+    this.#commit(() => log.setHeading({ ...log.heading, offset }));
+    this.#bestEffort(() => log.showOffset());
   }
 
-  stored(ccache: CCache, credential: NewCredential, replaced: readonly StoredCredential[]): number {
-    this.#tidy(ccache);
-    return this.#attempt(() => this.#file(ccache).add(credential, replaced));
+  store(ccache: CCache, credential: NewCredential, replaced: readonly StoredCredential[]): number {
+    const log = this.#logOf(ccache);
+    return this.#commit(() => log.add(credential, replaced));
   }
 
-  removed(ccache: CCache, credentials: readonly StoredCredential[]): void {
-    this.#tidy(ccache);
-    this.#attempt(() => this.#file(ccache).remove(credentials));
+  remove(ccache: CCache, credentials: readonly StoredCredential[]): void {
+    const log = this.#logOf(ccache);
+    this.#commit(() => log.remove(credentials));
   }
 
   #isWhole(): boolean {
-    return this.#journal.isIntact && [...this.#files.values()].every((file) => file.isIntact);
+    return this.#collectionFile.isIntact && [...this.#logs.values()].every((log) => log.isIntact);
   }
 
-  /** Lists come before the journal: without one, they tell by themselves which ccaches there are. */
   #writeAll(): void {
     makeDirectory(this.#directory, this.#sync);
     for (const ccache of this.#collection ?? []) this.#rewrite(ccache);
-    this.#journal.rewrite(this.#snapshot());
+    this.#collectionFile.raise(this.#collection as Collection);
     this.#primary = undefined;
-    this.#writePrimary(serialOf(this.#collection?.default));
+    this.#writePrimary(this.#collection?.default);
   }
 
-  #rewrite({ name, contents }: CCache): void {
-    const file = this.#files.get(contents.credentials.identity.serial);
-    if (file) this.#used(file).write(contents, contents.credentials, this.#origin(name));
+  /** Writes the file of a ccache anew, without what was removed from it. */
+  #rewrite(ccache: CCache): void {
+    const log = this.#logs.get(numberOfCCache(ccache.identifier)) as CCacheLog;
+    this.#used(log).write(log.heading, ccache.contents.credentials);
   }
 
-  #file(ccache: CCache): KeptList {
-    return this.#used(this.#files.get(serialOf(ccache) as number) as KeptList);
+  /** The file of a ccache, for a change to it. */
+  #logOf(ccache: CCache): CCacheLog {
+    const log = this.#used(this.#logs.get(numberOfCCache(ccache.identifier)) as CCacheLog);
+    if (log.isMostlyDead) this.#bestEffort(() => this.#rewrite(ccache));
+    return log;
   }
 
-  /** A file that is used is open; the one whose last use is longest ago is closed where they become too many. */
-  #used(file: KeptList): KeptList {
-    this.#open.delete(file);
-    this.#open.add(file);
-    if (this.#open.size > MOST_OPEN) {
-      const [oldest] = this.#open as Set<KeptList>;
+  /** A file that is used is open; the one that was not used for longest is closed where they become too many. */
+  #used(log: CCacheLog): CCacheLog {
+    this.#open.delete(log);
+    this.#open.add(log);
+    if (this.#open.size > MAX_OPEN) {
+      const [oldest] = this.#open as Set<CCacheLog>;
       oldest?.close();
-      this.#open.delete(oldest as KeptList);
+      this.#open.delete(oldest as CCacheLog);
     }
-    return file;
+    return log;
   }
 
-  #writeList(contents: Contents, name: string): number {
-    const { serial } = contents.credentials.identity;
-    const file = new KeptList(pathOfList(this.#directory, serial), this.#sync);
-    this.#attempt(() => file.write(contents, contents.credentials, this.#origin(name)));
-    this.#files.set(serial, this.#used(file));
-    return serial;
+  #forget(log: CCacheLog, ccache: CCache): void {
+    log.close();
+    this.#open.delete(log);
+    this.#logs.delete(numberOfCCache(ccache.identifier));
   }
 
-  #origin(name: string) {
-    return { server: (this.#identifiers as Identifiers).server, name };
-  }
-
-  /** Takes out of a file what is of no use any more, if that is much. */
-  #tidy(ccache: CCache): void {
-    const file = this.#file(ccache);
-    if (!file.isMostlyDead) return;
-    const { contents, name } = ccache;
-    this.#bestEffort(() => file.write(contents, contents.credentials, this.#origin(name)));
-  }
-
-  /** The change has happened with this. Where it cannot, the list that was written for it is taken away. */
-  #commit(line: KeptLine, list?: number): void {
-    if (this.#journal.lines > MOST_LINES + 3 * (this.#collection?.size ?? 0)) {
-      this.#bestEffort(() => this.#journal.rewrite(this.#snapshot()));
-    }
-    try {
-      this.#attempt(() => this.#journal.add(line));
-    } catch (error) {
-      if (list !== undefined) this.#discardList(list);
-      throw error;
-    }
-  }
-
-  #discard(ccache: CCache): void {
-    this.#discardList(serialOf(ccache) as number);
-  }
-
-  #discardList(serial: number): void {
-    const file = this.#files.get(serial) as KeptList;
-    this.#files.delete(serial);
-    this.#open.delete(file);
-    this.#bestEffort(() => file.discard());
+  /** A ccache has the first position, so that no default is awaited any more. The file need not say so, but may. */
+  #positioned(isFirst: boolean): void {
+    if (isFirst) this.#bestEffort(() => this.#collectionFile.setAwaited(undefined, this.#collection as Collection));
   }
 
   /** Tells libkrb5 which is the primary. */
-  #writePrimary(serial: number | undefined): void {
-    if (serial === undefined || serial === this.#primary) return;
+  #writePrimary(primary: CCache | string | undefined): void {
+    if (primary === undefined) return;
+    const name = typeof primary === 'string' ? primary : fileName(numberOfCCache(primary.identifier));
+    if (name === this.#primary) return;
     this.#bestEffort(() => {
-      const unfinished = `${this.#directory}/primary.new`;
-      writeFileSync(unfinished, `${nameOfList(serial)}\n`, { mode: 0o600 });
-      putInPlace(unfinished, `${this.#directory}/primary`, this.#sync);
-      this.#primary = serial;
+      replaceFile(`${this.#directory}/${PRIMARY_FILE}`, Buffer.from(`${name}\n`), this.#sync);
+      this.#primary = name;
     });
   }
 
-  /** All that the journal has to say of what there is now. */
-  #snapshot(): KeptLine[] {
-    const collection = this.#collection as Collection;
-    const { changed, nextUnique: unique, awaitedDefault: awaited = null } = collection;
-    const lines: KeptLine[] = [{ ccapi: 1, ...(this.#identifiers as Identifiers).state, changed, unique, awaited }];
-    for (const { identifier, name, contents, lastDefault, changed } of collection) {
-      const { changes } = contents.credentials;
-      lines.push({ made: numberOfCCache(identifier), name, lastDefault, changed, changes, ...described(contents) });
-    }
-    return lines;
-  }
-
-  /** What is done for others' sake; the collection is kept without it. */
+  /** Does what the collection is stored without. */
   #bestEffort(action: () => void): void {
     try {
       action();
     } catch (error) {
-      this.#failed(error as Error);
+      this.#logFailure(error as Error);
     }
   }
 
-  /**
-   * Throws 203 (`ccErrNoMem`) where there is no room or no way to write. Where files were removed meanwhile, they are
-   * written anew first.
-   */
-  #attempt<T>(action: () => T): T {
+  /** Makes a change. Throws 203 (`ccErrNoMem`) where there is no room or no way to write, and has changed nothing then. */
+  #commit<T>(change: () => T): T {
     try {
-      if (this.#isForsaken) throw new Error('another worker may have it');
-      const result = this.#unlessRemoved(action);
-      if (this.#failing) this.#log.info(`${this.#directory} can be written again`);
-      this.#failing = false;
+      if (this.#isForsaken) throw new Error('another worker may own it');
+      const result = this.#retryIfRemoved(() => {
+        this.#collectionFile.reserve(this.#collection as Collection);
+        return change();
+      });
+      if (this.#isFailing) this.#log.info(`can write ${this.#directory} again`);
+      this.#isFailing = false;
       return result;
     } catch (error) {
-      this.#failed(error as Error);
-      throw new CCAPIError('ccErrNoMem', `the change could not be kept: ${(error as Error).message}`, { cause: error });
+      this.#logFailure(error as Error);
+      throw new CCAPIError('ccErrNoMem', `cannot store the change: ${(error as Error).message}`, { cause: error });
     }
   }
 
-  #unlessRemoved<T>(action: () => T): T {
+  /** Where files were removed meanwhile, they are written anew first. */
+  #retryIfRemoved<T>(action: () => T): T {
     try {
       return action();
     } catch (error) {
@@ -302,19 +275,11 @@ export class Store implements Keeper {
     }
   }
 
-  /** Once, until it works again. */
-  #failed(error: Error): void {
-    if (!this.#failing) this.#log.error(`${this.#directory} cannot be written: ${error.message}`);
-    this.#failing = true;
+  /** Logs once, until it works again. */
+  #logFailure(error: Error): void {
+    if (!this.#isFailing) this.#log.error(`cannot write ${this.#directory}: ${error.message}`);
+    this.#isFailing = true;
   }
-}
-
-function described({ principal, nameType, kdcOffset, credentials }: Contents): KeptContents {
-  return { list: credentials.identity.serial, principal, type: nameType, offset: kdcOffset };
-}
-
-function serialOf(ccache: CCache | undefined): number | undefined {
-  return ccache?.contents.credentials.identity.serial;
 }
 
 function makeDirectory(path: string, sync: boolean): void {

@@ -1,102 +1,210 @@
-import { existsSync } from 'node:fs';
+import { existsSync, lstatSync, readdirSync, readFileSync, renameSync } from 'node:fs';
 import type { Log } from '../../etc/log.ts';
 import { CCache } from '../ccache.ts';
 import { bumped, type Clock } from '../change-time.ts';
 import type { KeptCollection } from '../collection.ts';
 import { CredentialList } from '../credential-list.ts';
 import { Identifiers, type ListIdentity } from '../identifiers.ts';
-import type { Journal } from '../journal.ts';
-import { type KeptState, stateFrom } from '../kept-state.ts';
-import { listNumbers, reconcile, setAside, setAsideOdd, stateFromFiles } from '../recovery.ts';
-import { overwriteAndRemove } from './atomic-file.ts';
-import { KeptList, pathOfList, UNFINISHED } from './ccache-log.ts';
+import { shred, TEMPORARY, TRASH } from './atomic-file.ts';
+import { CCacheLog, ccacheOfFile, fileName, pathOfCCache } from './ccache-log.ts';
+import { COLLECTION_FILE, type CollectionFile, type CollectionState } from './collection-file.ts';
+import { contentsFor } from './heading.ts';
+import { type FoundCCache, readLog } from './read-log.ts';
 
-/** The place of what is kept. */
-export interface KeptPlace {
+/** The name of the file in which libkrb5 looks for the name of the default ccache's file. */
+export const PRIMARY_FILE = 'primary';
+
+/** Where a collection is stored. */
+export interface StorageDirectory {
   directory: string;
-  journal: Journal;
+  collectionFile: CollectionFile;
   sync: boolean;
   log: Log;
 }
 
-/** What was read. */
+/** What was read of a directory. */
 export interface LoadedCollection {
   identifiers: Identifiers;
   kept: KeptCollection;
-  /** The file of each list, by the list's number. */
-  files: Map<number, KeptList>;
+  /** The file of each ccache, by the ccache's number. */
+  logs: Map<number, CCacheLog>;
+  /** The ccaches with files that do not say by themselves what was made of them, and are to be written anew. */
+  derived: CCache[];
 }
 
-/** By how much a time grows with one change at the most. */
-const MOST_BUMPS = 6;
+/** Foreign files with higher numbers are in nobody's way: so many ccaches are not created. */
+const MAX_RESERVED = 2 ** 40;
 
-/** Files that are renamed once they are whole. */
-const leftovers = ['primary.new', 'journal.new', UNFINISHED];
-
-/** Reads what a store has kept. What cannot be read is set aside, and said; all else is there. */
-export function loadCollection(place: KeptPlace, now: Clock): LoadedCollection {
+/** Reads a directory. What cannot be read is set aside and logged, and costs nothing else; no file that can be read goes. */
+export function loadCollection(place: StorageDirectory, now: Clock): LoadedCollection {
+  clear(place);
+  const numbers = ccacheNumbers(place.directory);
   const state = readState(place);
-  const identifiers = new Identifiers(state);
-  // Also those of files that are none of ours, and must not be written over.
-  identifiers.reserveLists(listNumbers(place.directory).at(-1) ?? 0);
-  const files = new Map<number, KeptList>();
-  let since = MOST_BUMPS * (state?.since ?? 0);
-  const ccaches = (state?.order ?? []).map((number) => {
-    const { name, list, principal, type, offset, lastDefault, changed, changes } =
-      state?.entries.get(number) ?? missing();
-    const file = new KeptList(pathOfList(place.directory, list), place.sync);
-    files.set(list, file);
-    const found = readList(place, file, identifiers.listNumbered(list));
-    const credentials = found ?? CredentialList.afterLoss(identifiers.listNumbered(list));
-    const contents = { principal, kdcOffset: offset, credentials, ...(type !== undefined && { nameType: type }) };
-    if (!found) file.write(contents, credentials, { server: identifiers.server, name });
-    file.close();
-    const ownSince = MOST_BUMPS * (state?.since ?? 0) + credentials.changes - (changes ?? 0);
-    since += credentials.changes - (changes ?? 0);
-    const changedBy = atLeast(changed, ownSince, now);
-    return new CCache(identifiers.ccacheNumbered(number), name, contents, changedBy, lastDefault);
-  });
-  const changed = atLeast(state?.changed, since, now);
-  const kept = { ccaches, changed, nextUnique: state?.unique ?? 0, awaitedDefault: state?.awaited };
-  return { identifiers, kept, files };
-}
-
-/** A time after so many changes that were not written down: times never fall, so it is one that cannot be too early. */
-function atLeast(known: number | undefined, changes: number, now: Clock): number {
-  if (known !== undefined && changes === 0) return known;
-  return (bumped(known ?? 0, now()) + changes) >>> 0;
-}
-
-/** What the journal says, or else the files; undefined where nothing was ever kept here. */
-function readState(place: KeptPlace): KeptState | undefined {
-  const { directory, journal } = place;
-  setAsideOdd(place, ['journal', 'primary', ...leftovers]);
-  for (const name of leftovers) if (existsSync(`${directory}/${name}`)) overwriteAndRemove(`${directory}/${name}`);
-  try {
-    const lines = journal.read();
-    if (lines && lines.length > 0) {
-      const state = stateFrom(lines);
-      if (reconcile(place, state)) journal.forget();
-      return state;
-    }
-  } catch (error) {
-    setAside(place, 'journal', (error as Error).message);
-    journal.forget();
+  const found = numbers.flatMap((ccache) => readFile(place, ccache) ?? []);
+  if (!state && found.length > 0) {
+    place.log.warning(
+      `${place.directory}: no ${COLLECTION_FILE} file; ${found.length} ccaches are taken from their own`,
+    );
   }
-  return stateFromFiles(place);
+  const identifiers = identifiersFor(state, numbers, found);
+  const changed = state?.changed ?? bumped(0, now());
+  const times = new Map(state?.times);
+  const logs = new Map<number, CCacheLog>();
+  const derived: CCache[] = [];
+  const ccaches = settle(place, found, identifiers).map((each) => {
+    const { heading } = each;
+    const contents = contentsFor(heading, listOf(each, identifiers.listNumbered(heading.list)));
+    const time = times.get(heading.ccache) ?? changed;
+    const identifier = identifiers.ccacheNumbered(heading.ccache);
+    const ccache = new CCache(identifier, heading.name, contents, time, heading.lastDefault);
+    const log = new CCacheLog(place.directory, heading, place.sync);
+    logs.set(heading.ccache, log);
+    if (!resume(place, log, each) || each.isDerived) derived.push(ccache);
+    return ccache;
+  });
+  const kept = { ccaches, changed, nextUnique: state?.unique ?? 0, awaitedDefault: awaitedDefault(state, logs) };
+  place.collectionFile.resume(
+    identifiers,
+    now,
+    [...logs.values()].map(({ heading }) => heading),
+  );
+  return { identifiers, kept, logs, derived };
 }
 
-function readList(place: KeptPlace, file: KeptList, identity: ListIdentity): CredentialList | undefined {
+/** Sets aside what is no file and has a name that one is needed under, and overwrites what a crash left over. */
+function clear(place: StorageDirectory): void {
+  const { directory, log } = place;
+  const files = ccacheNumbers(directory).map(fileName);
+  for (const name of [COLLECTION_FILE, PRIMARY_FILE, TEMPORARY, TRASH, ...files]) {
+    const found = lstatSync(`${directory}/${name}`, { throwIfNoEntry: false });
+    if (found && !found.isFile()) setAside(place, name, 'it is not a file');
+  }
+  for (const path of [TEMPORARY, TRASH].map((name) => `${directory}/${name}`).filter((path) => existsSync(path))) {
+    try {
+      shred(path);
+    } catch (error) {
+      log.error(`cannot remove ${path}: ${(error as Error).message}`);
+    }
+  }
+}
+
+function readState(place: StorageDirectory): CollectionState | undefined {
   try {
-    const { list, tornBytes } = file.read(identity);
-    if (tornBytes > 0) place.log.warning(`${file.path}: ${tornBytes} bytes of a half-written last entry are dropped`);
-    return list;
+    return place.collectionFile.read();
   } catch (error) {
-    setAside(place, file.path.slice(place.directory.length + 1), (error as Error).message);
+    setAside(place, COLLECTION_FILE, (error as Error).message);
     return undefined;
   }
 }
 
-function missing(): never {
-  throw new SyntaxError('a ccache that is not there');
+function readFile(place: StorageDirectory, ccache: number): FoundCCache | undefined {
+  try {
+    const bytes = readFileSync(pathOfCCache(place.directory, ccache));
+    try {
+      return readLog(ccache, bytes);
+    } finally {
+      bytes.fill(0);
+    }
+  } catch (error) {
+    setAside(place, fileName(ccache), (error as Error).message);
+    return undefined;
+  }
+}
+
+/** Keeps a file under another name: it may hold tickets. */
+function setAside({ directory, log }: StorageDirectory, name: string, why: string): void {
+  const aside = `set-aside.${name}.${Date.now()}`;
+  try {
+    renameSync(`${directory}/${name}`, `${directory}/${aside}`);
+    log.error(`cannot read ${directory}/${name} (${why}); set aside as ${aside}`);
+  } catch (error) {
+    log.error(`cannot read ${directory}/${name} (${why}): ${(error as Error).message}`);
+  }
+}
+
+/** The numbers of which there are files, in their order. */
+function ccacheNumbers(directory: string): number[] {
+  return readdirSync(directory)
+    .flatMap((name) => ccacheOfFile(name) ?? [])
+    .sort((a, b) => a - b);
+}
+
+/** They go on above all numbers that were given out, and above those of files that are none of ours. */
+function identifiersFor(state: CollectionState | undefined, numbers: number[], found: FoundCCache[]): Identifiers {
+  const { server, seed, ccaches, lists } = state ?? new Identifiers().state;
+  const highest = (...all: number[]) => all.reduce((most, number) => Math.max(most, number), 0);
+  return new Identifiers({
+    server,
+    seed,
+    ccaches: highest(ccaches, ...numbers.filter((number) => number < MAX_RESERVED)),
+    lists: highest(lists, ...found.filter(({ hasHeading }) => hasHeading).map(({ heading }) => heading.list)),
+  });
+}
+
+/** A ccache of which the heading is settled. */
+interface SettledCCache extends FoundCCache {
+  /** Whether the file does not say all that the heading says. */
+  isDerived: boolean;
+}
+
+/** The ccaches in their order. A name and a list are one ccache's each: of two with one of them, the one with the later list's. */
+function settle(place: StorageDirectory, found: FoundCCache[], identifiers: Identifiers): SettledCCache[] {
+  const names = new Set<string>();
+  const lists = new Set<number>();
+  const primary = readPrimary(place.directory);
+  const settled = found
+    .toSorted((a, b) => b.heading.list - a.heading.list)
+    .map((each) => {
+      const { ccache } = each.heading;
+      let { name, list, position } = each.heading;
+      while (names.has(name)) name = `${name} (${ccache})`;
+      if (!each.hasHeading && fileName(ccache) === primary) position = 0;
+      if (!each.hasHeading || lists.has(list)) list = identifiers.list().serial;
+      names.add(name);
+      lists.add(list);
+      const isDerived = !each.hasHeading || name !== each.heading.name || list !== each.heading.list;
+      return { ...each, heading: { ...each.heading, name, list, position }, isDerived };
+    });
+  return settled.sort(({ heading: a }, { heading: b }) => a.position - b.position || a.ccache - b.ccache);
+}
+
+function listOf({ credentials, nextIndex }: FoundCCache, identity: ListIdentity): CredentialList {
+  const list = new CredentialList(identity);
+  for (const [index, { value, marshalled, at }] of credentials) {
+    list.skip(index - list.numbered);
+    list.append(value, at, marshalled);
+  }
+  list.skip(nextIndex - list.numbered);
+  return list;
+}
+
+/** Goes on with a file; false where what stands behind its last whole record cannot be cut off. */
+function resume({ log }: StorageDirectory, file: CCacheLog, { length, dead, torn }: FoundCCache): boolean {
+  if (torn > 0) log.warning(`${file.path}: dropping ${torn} bytes of a half-written last entry`);
+  try {
+    file.resume(length, dead);
+    return true;
+  } catch (error) {
+    log.error(`cannot write ${file.path}: ${(error as Error).message}`);
+    return false;
+  } finally {
+    file.close();
+  }
+}
+
+/** The awaited default, unless it is there by now, or another ccache became the default since. */
+function awaitedDefault(state: CollectionState | undefined, logs: Map<number, CCacheLog>): string | undefined {
+  const { name, front } = state?.awaited ?? {};
+  if (name === undefined || front === undefined) return undefined;
+  const isOver = [...logs.values()].some(({ heading }) => heading.name === name || heading.position < front);
+  return isOver ? undefined : name;
+}
+
+/** The name of the file that libkrb5 takes for the default ccache's. */
+export function readPrimary(directory: string): string | undefined {
+  try {
+    return readFileSync(`${directory}/${PRIMARY_FILE}`, 'utf8').trimEnd();
+  } catch {
+    return undefined;
+  }
 }

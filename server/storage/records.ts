@@ -1,119 +1,169 @@
 import { type CredentialV5, credentialUnion } from '../../proto/credential-v5.ts';
 import { CCAPIError } from '../../proto/error.ts';
 import {
+  CONFIG_REALM,
   credentialV5In,
   fromCredentialV5,
   isRemoved,
   type Krb5Credential,
+  marshalled as marshal,
   signed16,
   takeMarshalled,
   unmarshalled,
-  writeKrb5Credential,
 } from '../../proto/krb5-credential.ts';
 import { unparsePrincipal } from '../../proto/principal.ts';
 import { Reader } from '../../proto/reader.ts';
 import { Writer } from '../../proto/writer.ts';
+import type { StoredCredential } from '../credential-list.ts';
+import { type Heading, readHeading, writeHeading } from './heading.ts';
 import type { NewCredential } from './storage.ts';
 
+/** The first component of the server principal of every configuration entry. */
+const CONFIG_NAME = 'krb5_ccache_conf_data';
+
 /**
- * What a kept list consists of, one entry of a FILE ccache each. Those that a FILE ccache has no form for are entries that
- * libkrb5 takes for removed ones, and passes over (KCM specification 5.6).
+ * What a ccache's file consists of behind its header, one entry of a FILE ccache each. What a FILE ccache has no form for
+ * is a configuration entry, which every reader of such files passes over (KCM specification 4.5).
  */
-export type KeptRecord =
-  /** A credential, which has the next number of the list. */
+export type FileRecord =
+  /** What the file is; undefined where the entry is damaged. */
+  | { kind: 'heading'; heading: Heading | undefined }
+  /** A credential, which has the next index of the list. */
   | ({ kind: 'credential' } & NewCredential)
-  /** One that was removed; it has a number too. */
-  | { kind: 'erased' }
-  /** The numbers of credentials that are removed: at once, or by the next record and only together with it. */
-  | { kind: 'gone' | 'replaced'; indexes: number[] }
-  /** So many numbers are left out. */
+  /** A credential that was removed, or an entry of ours that is damaged; it has an index too. */
+  | { kind: 'erased' | 'damaged' }
+  /** Indexes of credentials that are removed: at once, or by the next record and only together with it. */
+  | { kind: 'removed' | 'replaced'; indexes: number[] }
+  /** So many indexes are left out. */
   | { kind: 'skipped'; count: number };
 
-/** The realm of the server principal by which our own entries are known. */
-const OUR_REALM = 'X-CCAPI:';
+/** What the keys of our configuration entries begin with. */
+const OUR_KEYS = 'ccapi_';
 
-/** What stands in the auth time of a removed entry. */
+/** How the server principals of our entries begin, as text. */
+const OUR_SERVERS = `${CONFIG_NAME}/${OUR_KEYS}`;
+
+/** How those of versions up to 0.2 end, which were marked as removed entries. */
+const FORMER_SERVERS = '@X-CCAPI:';
+const formerKinds: Partial<Record<string, string>> = {
+  v5: 'cred',
+  gone: 'removed',
+  replaced: 'replaced',
+  skipped: 'skipped',
+};
+
+/** Indexes have 32 bits in the file, and more of them follow. */
+const MAX_SKIPPED = 2 ** 31;
+
+/** What stands in the auth time of an entry that libkrb5 takes for a removed one. */
 const REMOVED = 0xffff_ffff;
 
-const nobody = { nameType: 0, realm: '', components: [] };
+const us = { nameType: 1, realm: CONFIG_REALM, components: ['ccapi'] };
+const OUR_CLIENT = unparsePrincipal(us);
 const nothing = Buffer.alloc(0);
 
-/** A credential as it is kept: as libkrb5 writes it where its form can hold it, else in the CCAPI's. */
-export function credentialRecord({ value, marshalled }: NewCredential): Buffer {
-  // What came as a removed entry is none, and libkrb5 would take it for one.
-  if (marshalled && !isRemoved(value)) return marshalled;
-  const writer = new Writer(1024 + value.ticket.data.length);
-  const credential = asKrb5(value);
-  if (credential) writeKrb5Credential(writer, credential);
-  else {
-    const payload = inCCAPIForm(value);
-    writeOurs(writer, 'v5', payload);
-    payload.fill(0);
-  }
-  return writer.finish();
+/** The entry that tells what the file is. */
+export function headingRecord(heading: Heading): Buffer {
+  return ourEntry('ccache', writeHeading(heading));
 }
 
-/** What is written over a credential's record when it is removed: as long as that, and nothing secret in it. */
+/** A credential as libkrb5 writes it where that form can hold it, else an entry of ours with the CCAPI's form. */
+export function credentialRecord({ value, marshalled }: NewCredential): Buffer {
+  if (marshalled && !isAmbiguous(value)) return marshalled;
+  const credential = asKrb5(value);
+  if (credential) return marshal(credential);
+  const payload = inCCAPIForm(value);
+  const entry = ourEntry('cred', payload);
+  payload.fill(0);
+  return entry;
+}
+
+/** What is written over the record of a credential that is removed: as long as that, and without its secrets. */
 export function erasedRecord({ value, marshalled }: NewCredential): Buffer {
   const blank = (data: Buffer) => Buffer.alloc(data.length);
-  const writer = new Writer(1024 + value.ticket.data.length);
-  const credential = marshalled && !isRemoved(value) ? unmarshalled(marshalled) : asKrb5(value);
-  if (credential) {
-    writeKrb5Credential(writer, {
-      ...credential,
-      keyblock: { type: credential.keyblock.type, data: blank(credential.keyblock.data) },
-      ticket: blank(credential.ticket),
-      secondTicket: blank(credential.secondTicket),
-      authtime: REMOVED,
-      endtime: 0,
-    });
-  } else writeOurs(writer, 'xx', blank(inCCAPIForm(value)));
-  return writer.finish();
-}
-
-/** Numbers of the list that are removed. */
-export function goneRecord(kind: 'gone' | 'replaced', indexes: readonly number[]): Buffer {
-  const numbers = new Writer(indexes.length * 4);
-  for (const index of indexes) numbers.u32(index);
-  const writer = new Writer(128 + numbers.length);
-  writeOurs(writer, kind, numbers.finish());
-  return writer.finish();
-}
-
-/** Numbers that are left out. */
-export function skippedRecord(count: number): Buffer {
-  const writer = new Writer(128);
-  writeOurs(writer, 'skipped', new Writer(4).u32(count).finish());
-  return writer.finish();
-}
-
-/** Reads a record; throws 22 where it is short or makes no sense. */
-export function readRecord(reader: Reader): KeptRecord {
-  const marshalled = takeMarshalled(reader);
-  const value = credentialV5In(marshalled);
-  if (!isRemoved(value)) return { kind: 'credential', value, marshalled };
-  const credential = unmarshalled(marshalled);
-  const [kind] = credential.server.components;
-  if (credential.server.realm !== OUR_REALM) return { kind: 'erased' };
-  const payload = new Reader(credential.ticket);
-  if (kind === 'v5') {
-    const value = credentialUnion.read(payload);
-    marshalled.fill(0);
-    return { kind: 'credential', value, marshalled: undefined };
-  }
-  if (kind === 'skipped') return { kind, count: payload.u32() };
-  if (kind === 'gone' || kind === 'replaced') {
-    return { kind, indexes: Array.from({ length: payload.remaining / 4 }, () => payload.u32()) };
-  }
-  return { kind: 'erased' };
-}
-
-function writeOurs(writer: Writer, kind: string, payload: Buffer): void {
-  writeKrb5Credential(writer, {
-    client: nobody,
-    server: { nameType: 0, realm: OUR_REALM, components: [kind] },
-    keyblock: { type: 0, data: nothing },
+  const credential = marshalled && !isAmbiguous(value) ? unmarshalled(marshalled) : asKrb5(value);
+  if (!credential) return ourEntry('void', blank(inCCAPIForm(value)));
+  return marshal({
+    ...credential,
+    keyblock: { type: credential.keyblock.type, data: blank(credential.keyblock.data) },
+    ticket: blank(credential.ticket),
+    secondTicket: blank(credential.secondTicket),
     authtime: REMOVED,
+    endtime: 0,
+  });
+}
+
+/** Indexes of the list that are removed. */
+export function removalRecord(kind: 'removed' | 'replaced', credentials: readonly StoredCredential[]): Buffer {
+  const indexes = new Writer(credentials.length * 4);
+  for (const { index } of credentials) indexes.u32(index);
+  return ourEntry(kind, indexes.finish());
+}
+
+/** Indexes of the list that are left out. */
+export function skippedRecord(count: number): Buffer {
+  return ourEntry('skipped', new Writer(4).u32(count).finish());
+}
+
+/** Reads a record. Throws 22 where the file ends in it; one that makes no sense otherwise costs no other. */
+export function readRecord(reader: Reader): FileRecord {
+  const marshalled = takeMarshalled(reader);
+  try {
+    const value = credentialV5In(marshalled);
+    const kind = ourKind(value);
+    if (kind !== undefined) return readOurs(kind, value.ticket.data);
+    if (!isRemoved(value)) return { kind: 'credential', value, marshalled };
+    return { kind: 'erased' };
+  } catch (error) {
+    if (!CCAPIError.is(error, 'malformed')) throw error;
+    return { kind: 'damaged' };
+  }
+}
+
+/** What an entry is by the key of its server principal; undefined for one that is none of ours. */
+function ourKind(value: CredentialV5): string | undefined {
+  const { client, server } = value;
+  if (server.startsWith(OUR_SERVERS)) return server.slice(OUR_SERVERS.length, -`@${CONFIG_REALM}`.length);
+  if (client === OUR_CLIENT) return 'damaged';
+  if (!server.endsWith(FORMER_SERVERS) || !isRemoved(value)) return undefined;
+  return formerKinds[server.slice(0, -FORMER_SERVERS.length)] ?? 'void';
+}
+
+function readOurs(kind: string, payload: Buffer): FileRecord {
+  const reader = new Reader(payload);
+  switch (kind) {
+    case 'ccache':
+      return { kind: 'heading', heading: readHeading(payload) };
+    case 'cred':
+      return readCCAPIForm(reader, payload);
+    case 'skipped': {
+      const count = reader.u32();
+      return count <= MAX_SKIPPED ? { kind, count } : { kind: 'damaged' };
+    }
+    case 'removed':
+    case 'replaced':
+      return { kind, indexes: Array.from({ length: payload.length / 4 }, () => reader.u32()) };
+    default:
+      return { kind: kind === 'void' ? 'erased' : 'damaged' };
+  }
+}
+
+function readCCAPIForm(reader: Reader, payload: Buffer): FileRecord {
+  try {
+    return { kind: 'credential', value: credentialUnion.read(reader), marshalled: undefined };
+  } finally {
+    // What was read is a copy.
+    payload.fill(0);
+  }
+}
+
+/** An entry such as `krb5_cc_set_config` writes. */
+function ourEntry(key: string, payload: Buffer): Buffer {
+  return marshal({
+    client: us,
+    server: { nameType: 0, realm: CONFIG_REALM, components: [CONFIG_NAME, `${OUR_KEYS}${key}`] },
+    keyblock: { type: 0, data: nothing },
+    authtime: 0,
     starttime: 0,
     endtime: 0,
     renewTill: 0,
@@ -132,9 +182,15 @@ function inCCAPIForm(value: CredentialV5): Buffer {
   return writer.finish();
 }
 
-/** The form of libkrb5 if nothing is lost by it, and libkrb5 would not take it for a removed entry. */
+/** Whether the record of a credential would be taken for a removed entry, or for one of ours. */
+function isAmbiguous(value: CredentialV5): boolean {
+  const { client, server } = value;
+  return isRemoved(value) || client === OUR_CLIENT || server.startsWith(OUR_SERVERS) || server.endsWith(FORMER_SERVERS);
+}
+
+/** The form of libkrb5 if nothing is lost by it. */
 function asKrb5(value: CredentialV5): Krb5Credential | undefined {
-  if (value.isSkey > 0xff || isRemoved(value) || !fitting(value)) return undefined;
+  if (value.isSkey > 0xff || isAmbiguous(value) || !fitsTypes(value)) return undefined;
   try {
     const credential = fromCredentialV5(value);
     const same =
@@ -147,7 +203,7 @@ function asKrb5(value: CredentialV5): Krb5Credential | undefined {
 }
 
 /** Whether the type numbers come back as they are: those of addresses are not signed, the others are. */
-function fitting({ keyblock, addresses, authdata }: CredentialV5): boolean {
+function fitsTypes({ keyblock, addresses, authdata }: CredentialV5): boolean {
   return (
     signed16(keyblock.type) === keyblock.type &&
     authdata.every(({ type }) => signed16(type) === type) &&

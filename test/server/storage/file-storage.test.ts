@@ -1,25 +1,26 @@
 // What is kept of a collection, and what is left of it after an end at any moment.
 import {
   closeSync,
-  copyFileSync,
   cpSync,
   existsSync,
+  linkSync,
   mkdirSync,
   openSync,
   readdirSync,
   readFileSync,
   readSync,
+  rmSync,
   statSync,
-  truncateSync,
   writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { beforeEach, describe, expect, it } from 'vitest';
+import { writeCCacheFile } from '../../../proto/ccache-file.ts';
 import type { CredentialV5 } from '../../../proto/credential-v5.ts';
 import type { CCache, Contents } from '../../../server/ccache.ts';
 import { Collection } from '../../../server/collection.ts';
-import { Store } from '../../../server/storage/file-storage.ts';
+import { FileStorage } from '../../../server/storage/file-storage.ts';
 import { credentialV5 } from '../../proto/arbitrary.ts';
 import { temporaryDirectory } from '../../setup/cleanup.ts';
 import { run } from '../../setup/programs.ts';
@@ -41,19 +42,18 @@ beforeEach(() => {
   said = [];
 });
 
-function open(at = directory, sync = false): { collection: Collection; store: Store } {
-  const store = new Store(at, sync, log);
-  const { identifiers, kept } = store.load(() => clock.now);
+function open(at = directory, sync = false): { collection: Collection; storage: FileStorage } {
+  const storage = new FileStorage(at, sync, log);
+  const { identifiers, kept } = storage.load(() => clock.now);
   const collection = new Collection(identifiers, () => clock.now);
-  store.attach(collection, kept);
-  return { collection, store };
+  storage.attach(collection, kept);
+  return { collection, storage };
 }
 
 /** All that a client can see of a collection but the times of its changes, which may be later ones after a restart. */
 function seen(collection: Collection) {
   return {
     identifier: collection.identifier,
-    nextUnique: collection.nextUnique,
     awaited: collection.awaitedDefault,
     ccaches: [...collection].map(({ identifier, name, lastDefault, contents }) => ({
       identifier,
@@ -74,8 +74,8 @@ const times = (collection: Collection) => [collection.changed, ...[...collection
 function afterKill(): Collection {
   const copy = join(temporaryDirectory(), 'caches');
   cpSync(directory, copy, { recursive: true });
-  const { collection, store } = open(copy);
-  store.close();
+  const { collection, storage } = open(copy);
+  storage.close();
   return collection;
 }
 
@@ -159,19 +159,19 @@ describe('a collection that is kept', () => {
     fc.assert(
       fc.property(fc.array(step, { minLength: 1, maxLength: 40, size: 'max' }), (steps) => {
         directory = join(temporaryDirectory(), 'caches');
-        const { collection, store } = open();
+        const { collection, storage } = open();
         collection.limits.most = { ...collection.limits.most, ...most };
         for (const each of steps) {
           ifThereIsRoom(() => take(collection, each));
           const found = afterKill();
-          // The name of one that was refused is not given out again, but for after a kill.
-          const { nextUnique } = 'caches' in most ? collection : found;
-          expect({ ...seen(found), nextUnique }).toEqual(seen(collection));
+          expect(seen(found)).toEqual(seen(collection));
+          expect(found.nextUnique).toBeGreaterThanOrEqual(collection.nextUnique);
           for (const [i, time] of times(collection).entries()) expect(times(found)[i]).toBeGreaterThanOrEqual(time);
         }
-        store.close();
+        storage.close();
         const found = afterKill();
         expect([seen(found), times(found)]).toEqual([seen(collection), times(collection)]);
+        expect(found.nextUnique).toBe(collection.nextUnique);
         expect(said).toEqual([]);
       }),
       { numRuns: 60 },
@@ -181,29 +181,35 @@ describe('a collection that is kept', () => {
   it('gives out no identifier twice, also not one of what is gone', () => {
     const ever = new Set<string>();
     for (let life = 0; life < 5; life++) {
-      const { collection } = open();
+      const { collection, storage } = open();
       const ccache = collection.create('a', 2, 'a@R');
       for (let i = 0; i < 5; i++) collection.store(ccache, credentialFor(`${i}@R`));
       const identifiers = [...ccache.contents.credentials].map(({ identifier }) => identifier);
       collection.remove(ccache, identifiers.slice(2));
       const other = collection.create('b', 2, 'b@R');
-      for (const { object } of [...identifiers, other.identifier, collection.identifierOfPassing()]) {
-        expect(ever.has(object)).toBe(false);
-        ever.add(object);
+      const unique = collection.createNew(2, 'c@R');
+      const given = [...identifiers, other.identifier, unique.identifier, collection.identifierOfPassing()];
+      for (const text of [...given.map(({ object }) => object), life > 0 && unique.name]) {
+        expect(ever.has(String(text))).toBe(false);
+        ever.add(String(text));
       }
       collection.destroy(other);
+      collection.destroy(unique);
+      if (life % 2 === 0) storage.close();
     }
   });
 });
 
 describe('an end in the middle of a write', () => {
-  /** Each state that the file of the only ccache can be left in, cut anywhere behind what it had before. */
-  function cutEverywhere(change: (collection: Collection, ccache: CCache) => void): void {
+  /** Each state that the file of a ccache can be left in, cut anywhere behind what it had before. */
+  function cutEverywhere(change: (collection: Collection, ccache: CCache) => void, changed = 'a'): void {
+    directory = join(temporaryDirectory(), 'caches');
     const { collection } = open();
     const ccache = collection.create('a', 2, 'a@R');
+    collection.create('b', 2, 'b@R');
     for (const service of ['x', 'y', 'z']) collection.store(ccache, credentialFor(`${service}@R`));
     const [before] = [seen(collection)];
-    const name = readdirSync(directory).find((file) => file.startsWith('tkt')) as string;
+    const name = fileOf(changed);
     const whole = readFileSync(join(directory, name));
     change(collection, ccache);
     const after = seen(collection);
@@ -242,86 +248,128 @@ describe('an end in the middle of a write', () => {
     });
   });
 
-  it('of the journal leaves what the whole lines say, and every ccache that has a file', () => {
-    const { collection } = open();
-    const states = [seen(collection)];
-    const ends = [statSync(join(directory, 'journal')).size];
-    for (const change of [
-      () => collection.create('a', 2, 'a@R'),
-      () => collection.create('b', 2, 'b@R'),
-      () => collection.setDefault(collection.named('b') as CCache),
-      () => collection.setKDCOffset(collection.named('a') as CCache, 7),
-    ]) {
-      change();
-      states.push(seen(collection));
-      ends.push(statSync(join(directory, 'journal')).size);
-    }
-    for (let length = ends[0] as number; length <= (ends.at(-1) as number); length++) {
-      const copy = join(temporaryDirectory(), 'caches');
-      cpSync(directory, copy, { recursive: true });
-      truncateSync(join(copy, 'journal'), length);
-      const reached = ends.filter((end) => end <= length).length - 1;
-      const found = seen(open(copy).collection);
-      expect(found.ccaches.map(({ name, principal }) => `${name} ${principal}`).sort()).toEqual(['a a@R', 'b b@R']);
-      // Both are in the journal from its third line on.
-      if (reached >= 2) expect(found).toEqual(states[reached]);
-    }
+  it('of a new default or KDC offset leaves the former one or that', () => {
+    cutEverywhere((collection) => collection.setDefault(collection.named('b') as CCache), 'b');
+    cutEverywhere((collection, ccache) => collection.setKDCOffset(ccache, 7));
   });
 });
 
+/** The name of the file that is a ccache's. */
+function fileOf(ccache: string, at = directory): string {
+  const found = readdirSync(at).filter(
+    (file) => file.startsWith('tkt') && readFileSync(join(at, file)).includes(`"name":"${ccache}"`),
+  );
+  expect(found).toHaveLength(1);
+  return found[0] as string;
+}
+
 describe('what cannot be read', () => {
-  it('a list is set aside, and the ccache is there without tickets', () => {
+  it('a file is set aside, and costs no other', () => {
     const { collection } = open();
     collection.store(collection.create('a', 2, 'a@R'), credentialFor('s@R'));
     collection.store(collection.create('b', 2, 'b@R'), credentialFor('s@R'));
-    const [name] = readdirSync(directory).filter((file) => file.startsWith('tkt'));
-    writeFileSync(join(directory, name as string), 'no ccache');
+    const name = fileOf('a');
+    writeFileSync(join(directory, name), 'no ccache');
     const { collection: found } = open();
-    expect([...found].map((ccache) => [ccache.name, ccache.contents.credentials.size])).toEqual([
-      ['a', 0],
-      ['b', 1],
-    ]);
+    expect([...found].map((ccache) => [ccache.name, ccache.contents.credentials.size])).toEqual([['b', 1]]);
     const aside = readdirSync(directory).find((file) => file.startsWith(`set-aside.${name}`)) as string;
     expect(readFileSync(join(directory, aside), 'utf8')).toBe('no ccache');
-    expect(said).toEqual([expect.stringContaining(`it is set aside as ${aside}`)]);
-    found.store(found.named('a') as CCache, credentialFor('again@R'));
+    expect(said).toEqual([expect.stringContaining(`set aside as ${aside}`)]);
+    found.store(found.create('a', 2, 'a@R'), credentialFor('again@R'));
     expect(seen(open().collection)).toEqual(seen(found));
+    expect(readFileSync(join(directory, aside), 'utf8')).toBe('no ccache');
   });
 
-  it('the journal is set aside, and the ccaches are made of their files', () => {
-    const { collection } = open();
-    for (const name of ['a', 'b']) {
-      collection.store(collection.create(name, 2, `${name}@R`), credentialFor(`${name}s@R`));
-    }
-    for (const damage of ['{"made":', 'x\n', '{"unknown":1}\n', '{"destroyed":99}\n']) {
-      writeFileSync(join(directory, 'journal'), `${damage}\n`);
+  it('the collection file is set aside, and all but the identifiers is in the files of the ccaches', () => {
+    for (const damage of ['', '{}', 'x\n', '{"ccapi":2}\t00000000\n', undefined]) {
+      directory = join(temporaryDirectory(), 'caches');
+      const { collection } = open();
+      for (const name of ['a', 'b', 'c']) {
+        collection.store(collection.create(name, 2, `${name}@R`), credentialFor(`${name}s@R`));
+      }
+      collection.setDefault(collection.named('b') as CCache);
+      collection.setKDCOffset(collection.named('c') as CCache, 7);
+      if (damage === undefined) rmSync(join(directory, 'collection'));
+      else writeFileSync(join(directory, 'collection'), damage);
       const { collection: found } = open();
-      expect([...found].map(({ name, contents }) => [name, contents.principal, contents.credentials.size])).toEqual([
-        ['a', 'a@R', 1],
-        ['b', 'b@R', 1],
-      ]);
+      const said = (of: Collection) =>
+        [...of].map(({ name, lastDefault, contents: { principal, kdcOffset, credentials } }) => [
+          ...[name, lastDefault, principal, kdcOffset],
+          [...credentials].map(({ value }) => value.server),
+        ]);
+      expect(said(found)).toEqual(said(collection));
+      expect(found.identifier.server).not.toBe(collection.identifier.server);
       expect(seen(open().collection)).toEqual(seen(found));
     }
-    expect(said.join()).toContain('the journal is lost; 2 ccaches are taken from their files');
+    expect(said.join()).toContain('no collection file; 3 ccaches are taken from their own');
+    expect(said.join()).toContain('set aside as set-aside.collection.');
   });
 
-  it('what is not ours stays where it is; what a change left behind that did not happen does not', () => {
+  it('a heading costs the name, and no ticket', () => {
+    const { collection } = open();
+    collection.store(collection.create('a', 2, 'a@R'), credentialFor('s@R'));
+    const path = join(directory, fileOf('a'));
+    writeFileSync(path, readFileSync(path).toString('latin1').replace('"name":"a"', '"name":"b"'), 'latin1');
+    const { collection: found } = open();
+    expect([...found].map(({ name, contents }) => [name, contents.principal, contents.credentials.size])).toEqual([
+      ['tkt1', 'a@R', 1],
+    ]);
+    expect(seen(open().collection)).toEqual(seen(found));
+  });
+});
+
+describe('what is not ours', () => {
+  it('stays where it is: copies, files of stock programs, and others', () => {
     const { collection } = open();
     collection.create('a', 2, 'a@R');
-    const [name] = readdirSync(directory).filter((file) => file.startsWith('tkt'));
-    writeFileSync(join(directory, 'tktforeign'), 'whatever');
+    const bytes = readFileSync(join(directory, fileOf('a')));
+    const stock = writeCCacheFile({
+      kdcOffset: { seconds: 0, microseconds: 0 },
+      otherTags: [],
+      principal: { nameType: 1, realm: 'R', components: ['a'] },
+      credentials: [],
+    });
+    const foreign: Record<string, Buffer> = {
+      tkt9: bytes,
+      tkt8: stock,
+      tkt7: stock.subarray(0, 16),
+      tktForeign: Buffer.from('whatever'),
+      journal: Buffer.from('of version 0.1'),
+    };
+    for (const [name, contents] of Object.entries(foreign)) writeFileSync(join(directory, name), contents);
     mkdirSync(join(directory, 'notes'));
-    // As a replacement leaves it that was cut off before its line was in the journal.
-    copyFileSync(join(directory, name as string), join(directory, 'tkt9'));
-    const bytes = readFileSync(join(directory, 'tkt9'));
-    writeFileSync(join(directory, 'tkt9'), bytes.toString('latin1').replace('"list":1', '"list":9'), 'latin1');
-    open();
-    expect(readdirSync(directory).sort()).toEqual(['journal', 'notes', 'primary', name, 'tktforeign'].sort());
+    const { collection: found, storage } = open();
+    expect([...found].map(({ name }) => name)).toEqual(['a']);
+    for (let i = 0; i < 50; i++) found.create(`${i}`, 2, 'a@R');
+    for (let i = 0; i < 50; i++) found.destroy(found.named(`${i}`) as CCache);
+    storage.close();
+    expect(readdirSync(directory).sort()).toEqual(
+      ['collection', 'notes', 'primary', 'tkt1', ...Object.keys(foreign)].sort(),
+    );
+    for (const [name, contents] of Object.entries(foreign)) {
+      expect(readFileSync(join(directory, name)).equals(contents), name).toBe(true);
+    }
+    expect(said).toEqual([]);
+  });
+
+  it('but has the name or the list of another ccache, as an old copy that came back, gets one of its own', () => {
+    const { collection, storage } = open();
+    collection.store(collection.create('a', 2, 'a@R'), credentialFor('old@R'));
+    const copy = readFileSync(join(directory, 'tkt1'));
+    collection.moveTo(collection.named('a') as CCache, 'b');
+    collection.create('a', 2, 'a@R');
+    storage.close();
+    writeFileSync(join(directory, 'tkt1'), copy);
+    const { collection: found } = open();
+    expect([...found].map(({ name }) => name).sort()).toEqual(['a', 'a (1)', 'b']);
+    const identifiers = [...found].flatMap((ccache) => [...ccache.contents.credentials].map((one) => one.identifier));
+    expect(new Set(identifiers.map(({ object }) => object)).size).toBe(2);
+    expect(seen(open().collection)).toEqual(seen(found));
   });
 });
 
 describe('the files', () => {
-  it('do not grow with what is removed, nor the journal with what is over', () => {
+  it('do not grow with what is removed, nor with what is over', () => {
     const { collection } = open();
     const ccache = collection.create('a', 2, 'a@R');
     const first = { ...credentialFor('first@R') };
@@ -376,23 +424,23 @@ describe('the files', () => {
   });
 });
 
-it('what a change left that was cut off is overwritten, a copy that somebody made stays', () => {
+it('what a crash left over is overwritten, but not the file that it is another name of', () => {
   const { collection } = open();
   collection.store(collection.create('a', 2, 'a@R'), credentialFor('s@R'));
-  const name = readdirSync(directory).find((file) => file.startsWith('tkt')) as string;
-  const bytes = readFileSync(join(directory, name));
-  writeFileSync(join(directory, 'new'), bytes);
-  writeFileSync(join(directory, 'tkt9'), bytes.toString('latin1').replace('"list":1', '"list":9'), 'latin1');
-  writeFileSync(join(directory, 'tkt8'), bytes);
-  const descriptors = ['new', 'tkt9'].map((file) => openSync(join(directory, file), 'r'));
+  const bytes = readFileSync(join(directory, 'tkt1'));
+  for (const name of ['new', 'gone']) writeFileSync(join(directory, name), bytes);
+  const descriptors = ['new', 'gone'].map((file) => openSync(join(directory, file), 'r'));
   open();
-  expect(readdirSync(directory).sort()).toEqual(['journal', 'primary', name, 'tkt8'].sort());
+  expect(readdirSync(directory).sort()).toEqual(['collection', 'primary', 'tkt1']);
   for (const descriptor of descriptors) {
     const left = Buffer.alloc(bytes.length);
     expect(readSync(descriptor, left)).toBe(bytes.length);
     expect(left.every((byte) => byte === 0)).toBe(true);
     closeSync(descriptor);
   }
+  linkSync(join(directory, 'tkt1'), join(directory, 'gone'));
+  expect(seen(open().collection)).toEqual(seen(collection));
+  expect(readdirSync(directory).sort()).toEqual(['collection', 'primary', 'tkt1']);
 });
 
 it('is kept the same way where each change reaches the disk first', () => {

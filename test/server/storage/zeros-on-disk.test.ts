@@ -1,9 +1,18 @@
 // Destroyed is destroyed on the medium: whatever overwrites a file has the zeros written there before the name or the blocks go.
-import { existsSync, readdirSync, readFileSync, truncateSync, writeFileSync } from 'node:fs';
+import {
+  closeSync,
+  existsSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  readSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs';
 import { beforeEach, expect, it, vi } from 'vitest';
 import type { CCache } from '../../../server/ccache.ts';
 import { Collection } from '../../../server/collection.ts';
-import { Store } from '../../../server/storage/file-storage.ts';
+import { FileStorage } from '../../../server/storage/file-storage.ts';
 import { temporaryDirectory } from '../../setup/cleanup.ts';
 import { credentialFor } from '../model.ts';
 
@@ -27,6 +36,7 @@ vi.mock('node:fs', async (original) => {
     writeSync: noting('write', fs.writeSync as (...args: never[]) => number, (fd, bytes) => [fd, zeros(bytes)]),
     fdatasyncSync: noting('sync', fs.fdatasyncSync),
     unlinkSync: noting('unlink', fs.unlinkSync, () => undefined),
+    rmSync: noting('unlink', fs.rmSync, () => undefined),
     ftruncateSync: noting('truncate', fs.ftruncateSync),
   };
 });
@@ -34,10 +44,10 @@ vi.mock('node:fs', async (original) => {
 let directory: string;
 
 function open(): Collection {
-  const store = new Store(directory, false, { info() {}, warning() {}, error() {}, refusal() {} });
-  const { identifiers, kept } = store.load(() => 1_700_000_000);
+  const storage = new FileStorage(directory, false, { info() {}, warning() {}, error() {}, refusal() {} });
+  const { identifiers, kept } = storage.load(() => 1_700_000_000);
   const collection = new Collection(identifiers, () => 1_700_000_000);
-  store.attach(collection, kept);
+  storage.attach(collection, kept);
   calls.length = 0;
   return collection;
 }
@@ -58,7 +68,7 @@ beforeEach(() => {
 
 function withTicket(collection: Collection): CCache {
   const ccache = collection.create('a', 2, 'a@R');
-  collection.store(ccache, credentialFor('s@R'));
+  collection.store(ccache, { ...credentialFor('s@R'), ticket: { type: 0, data: Buffer.from('the ticket') } });
   calls.length = 0;
   return ccache;
 }
@@ -69,11 +79,30 @@ it('before the file of a ccache that is destroyed is removed', () => {
   expect(sinceZeros()).toEqual(['sync', 'unlink']);
 });
 
-it('before the file is replaced of which another is written', () => {
+it.each<[string, (collection: Collection, ccache: CCache) => void]>([
+  ['of which another is written', (collection, ccache) => collection.setPrincipal(ccache, 2, 'b@R')],
+  ['of a ccache that is replaced', (collection) => void collection.create('a', 2, 'b@R')],
+  [
+    'of a ccache over which another is moved',
+    (collection, ccache) => collection.move(collection.named('b') as CCache, ccache),
+  ],
+])('before the file %s loses its last name', (_, change) => {
   const collection = open();
-  collection.setPrincipal(withTicket(collection), 2, 'b@R');
-  expect(sinceZeros()).toEqual(['sync']);
+  collection.create('b', 2, 'b@R');
+  const ccache = withTicket(collection);
+  const descriptor = openSync(`${directory}/${nameOf('the ticket')}`, 'r');
+  change(collection, ccache);
+  expect(sinceZeros()).toEqual(['sync', 'unlink']);
+  const left = Buffer.alloc(10_000);
+  expect(left.toString('latin1', 0, readSync(descriptor, left))).toMatch(/^\0+$/);
+  closeSync(descriptor);
 });
+
+/** The name of the file that has a ticket. */
+function nameOf(ticket: string): string {
+  const has = (name: string) => readFileSync(`${directory}/${name}`).includes(ticket);
+  return readdirSync(directory).find((name) => name.startsWith('tkt') && has(name)) as string;
+}
 
 it('when a credential is removed, before the answer', () => {
   const collection = open();
@@ -87,10 +116,10 @@ it('before a half-written end is cut off, and a file that was being written is r
   withTicket(open());
   const file = `${directory}/${readdirSync(directory).find((name) => name.startsWith('tkt'))}`;
   truncateSync(file, readFileSync(file).length - 1);
-  const store = new Store(directory, false, { info() {}, warning() {}, error() {}, refusal() {} });
+  const storage = new FileStorage(directory, false, { info() {}, warning() {}, error() {}, refusal() {} });
   writeFileSync(`${directory}/new`, 'secret');
   calls.length = 0;
-  store.load(() => 1_700_000_000);
+  storage.load(() => 1_700_000_000);
   expect(sinceZeros()).toEqual(['sync', 'unlink', 'sync', 'truncate']);
   expect(existsSync(`${directory}/new`)).toBe(false);
 });
