@@ -21,7 +21,6 @@ export class CCacheLog {
   #descriptor: number | undefined;
   #length = 0;
   #dead = 0;
-  #headingLength = 0;
 
   /** `sync` has each change on the medium before its method returns. */
   constructor(directory: string, heading: Heading, sync: boolean) {
@@ -73,10 +72,10 @@ export class CCacheLog {
     this.close();
     this.#descriptor = descriptor;
     this.#heading = heading;
-    [this.#length, this.#dead, this.#headingLength] = [fstatSync(descriptor).size, 0, headingRecord(heading).length];
+    [this.#length, this.#dead] = [fstatSync(descriptor).size, 0];
   }
 
-  /** Says something else of the ccache, whose number stays. */
+  /** Says something else of the ccache, but for its number. */
   setHeading(heading: Heading): void {
     this.#appendHeading(heading);
     this.#heading = heading;
@@ -138,8 +137,8 @@ export class CCacheLog {
   #appendHeading(heading: Heading): void {
     const record = headingRecord(heading);
     this.#append(record);
-    this.#dead += this.#headingLength;
-    this.#headingLength = record.length;
+    // The last one is of use, but the first is as long.
+    this.#dead += record.length;
   }
 
   /** They are removed by now; this keeps them from being read any more, by libkrb5 or from the medium. */
@@ -168,11 +167,11 @@ export function fileName(ccache: number): string {
   return `${KEPT_PREFIX}${ccache.toString(36)}`;
 }
 
-/** The number of the ccache whose file has a name; undefined for a name that this program does not give. */
+/** The inverse of {@link fileName}; undefined for a name that it does not give. */
 export function ccacheOfFile(name: string): number | undefined {
   if (!name.startsWith(KEPT_PREFIX)) return undefined;
   const ccache = Number.parseInt(name.slice(KEPT_PREFIX.length), 36);
-  return Number.isSafeInteger(ccache) && ccache > 0 && fileName(ccache) === name ? ccache : undefined;
+  return ccache > 0 && ccache < 2 ** 48 && fileName(ccache) === name ? ccache : undefined;
 }
 
 /** The path of a ccache's file. */

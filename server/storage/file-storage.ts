@@ -31,8 +31,6 @@ export class FileStorage implements Storage {
   #logs = new Map<number, CCacheLog>();
   /** Those that are open, in the order of their last use. */
   readonly #open = new Set<CCacheLog>();
-  /** The ccaches with files that are to be written anew. */
-  #derived: CCache[] = [];
   #collection: Collection | undefined;
   #primary: string | undefined;
   #isFailing = false;
@@ -55,9 +53,8 @@ export class FileStorage implements Storage {
       sync: this.#sync,
       log: this.#log,
     };
-    const { identifiers, kept, logs, derived } = loadCollection(place, now);
+    const { identifiers, kept, logs } = loadCollection(place, now);
     this.#logs = logs;
-    this.#derived = derived;
     this.#primary = readPrimary(this.#directory);
     return { identifiers, kept };
   }
@@ -66,12 +63,7 @@ export class FileStorage implements Storage {
   attach(collection: Collection, kept: KeptCollection): void {
     this.#collection = collection;
     collection.resume(this, kept);
-    if (this.#derived.length > 0 || !this.#collectionFile.isIntact) {
-      this.#bestEffort(() => {
-        this.#collectionFile.raise(collection);
-        for (const ccache of this.#derived) this.#rewrite(ccache);
-      });
-    }
+    if (!this.#collectionFile.isIntact) this.#bestEffort(() => this.#collectionFile.raise(collection));
     this.#writePrimary(collection.default);
   }
 
@@ -200,7 +192,7 @@ export class FileStorage implements Storage {
   /** The file of a ccache, for a change to it. */
   #logOf(ccache: CCache): CCacheLog {
     const log = this.#used(this.#logs.get(numberOfCCache(ccache.identifier)) as CCacheLog);
-    if (log.isMostlyDead) this.#bestEffort(() => this.#rewrite(ccache));
+    if (log.isMostlyDead && !this.#isForsaken) this.#bestEffort(() => this.#rewrite(ccache));
     return log;
   }
 
@@ -222,7 +214,7 @@ export class FileStorage implements Storage {
     this.#logs.delete(numberOfCCache(ccache.identifier));
   }
 
-  /** A ccache has the first position, so that no default is awaited any more. The file need not say so, but may. */
+  /** Where a ccache got the first position, no default is awaited any more. The position says so, and so does the file. */
   #positioned(isFirst: boolean): void {
     if (isFirst) this.#bestEffort(() => this.#collectionFile.setAwaited(undefined, this.#collection as Collection));
   }

@@ -28,11 +28,9 @@ export interface LoadedCollection {
   kept: KeptCollection;
   /** The file of each ccache, by the ccache's number. */
   logs: Map<number, CCacheLog>;
-  /** The ccaches with files that do not say by themselves what was made of them, and are to be written anew. */
-  derived: CCache[];
 }
 
-/** Foreign files with higher numbers are in nobody's way: so many ccaches are not created. */
+/** So many ccaches are not created, so that foreign files with higher numbers need no reserve. */
 const MAX_RESERVED = 2 ** 40;
 
 /** Reads a directory. What cannot be read is set aside and logged, and costs nothing else; no file that can be read goes. */
@@ -50,7 +48,6 @@ export function loadCollection(place: StorageDirectory, now: Clock): LoadedColle
   const changed = state?.changed ?? bumped(0, now());
   const times = new Map(state?.times);
   const logs = new Map<number, CCacheLog>();
-  const derived: CCache[] = [];
   const ccaches = settle(place, found, identifiers).map((each) => {
     const { heading } = each;
     const contents = contentsFor(heading, listOf(each, identifiers.listNumbered(heading.list)));
@@ -59,7 +56,7 @@ export function loadCollection(place: StorageDirectory, now: Clock): LoadedColle
     const ccache = new CCache(identifier, heading.name, contents, time, heading.lastDefault);
     const log = new CCacheLog(place.directory, heading, place.sync);
     logs.set(heading.ccache, log);
-    if (!resume(place, log, each) || each.isDerived) derived.push(ccache);
+    resume(place, log, each, contents.credentials);
     return ccache;
   });
   const kept = { ccaches, changed, nextUnique: state?.unique ?? 0, awaitedDefault: awaitedDefault(state, logs) };
@@ -68,7 +65,7 @@ export function loadCollection(place: StorageDirectory, now: Clock): LoadedColle
     now,
     [...logs.values()].map(({ heading }) => heading),
   );
-  return { identifiers, kept, logs, derived };
+  return { identifiers, kept, logs };
 }
 
 /** Sets aside what is no file and has a name that one is needed under, and overwrites what a crash left over. */
@@ -132,12 +129,16 @@ function ccacheNumbers(directory: string): number[] {
 /** They go on above all numbers that were given out, and above those of files that are none of ours. */
 function identifiersFor(state: CollectionState | undefined, numbers: number[], found: FoundCCache[]): Identifiers {
   const { server, seed, ccaches, lists } = state ?? new Identifiers().state;
-  const highest = (...all: number[]) => all.reduce((most, number) => Math.max(most, number), 0);
+  const highest = (all: number[], least: number) => all.reduce((most, number) => Math.max(most, number), least);
+  const usedLists = found.filter(({ hasHeading }) => hasHeading).map(({ heading }) => heading.list);
   return new Identifiers({
     server,
     seed,
-    ccaches: highest(ccaches, ...numbers.filter((number) => number < MAX_RESERVED)),
-    lists: highest(lists, ...found.filter(({ hasHeading }) => hasHeading).map(({ heading }) => heading.list)),
+    ccaches: highest(
+      numbers.filter((number) => number < MAX_RESERVED),
+      ccaches,
+    ),
+    lists: highest(usedLists, lists),
   });
 }
 
@@ -178,18 +179,16 @@ function listOf({ credentials, nextIndex }: FoundCCache, identity: ListIdentity)
   return list;
 }
 
-/** Goes on with a file; false where what stands behind its last whole record cannot be cut off. */
-function resume({ log }: StorageDirectory, file: CCacheLog, { length, dead, torn }: FoundCCache): boolean {
-  if (torn > 0) log.warning(`${file.path}: dropping ${torn} bytes of a half-written last entry`);
+/** Goes on with a file: without what stands behind its last whole record, and with a heading. */
+function resume({ log }: StorageDirectory, file: CCacheLog, found: SettledCCache, list: CredentialList): void {
+  if (found.torn > 0) log.warning(`${file.path}: dropping ${found.torn} bytes of a half-written last entry`);
   try {
-    file.resume(length, dead);
-    return true;
+    file.resume(found.length, found.dead);
+    if (found.isDerived) file.write(found.heading, list);
   } catch (error) {
     log.error(`cannot write ${file.path}: ${(error as Error).message}`);
-    return false;
-  } finally {
-    file.close();
   }
+  file.close();
 }
 
 /** The awaited default, unless it is there by now, or another ccache became the default since. */

@@ -1,10 +1,9 @@
 import { readHeader } from '../../proto/ccache-file.ts';
-import { CCAPIError } from '../../proto/error.ts';
 import { readPrincipal } from '../../proto/principal.ts';
 import { Reader } from '../../proto/reader.ts';
 import { fileName } from './ccache-log.ts';
 import { formerName, type Heading, headingFromHeader } from './heading.ts';
-import { type FileRecord, readRecord } from './records.ts';
+import { readRecords } from './records.ts';
 import type { NewCredential } from './storage.ts';
 
 /** What was read of a ccache's file. */
@@ -38,7 +37,7 @@ export function readLog(ccache: number, bytes: Buffer): FoundCCache | undefined 
   // A stock program makes such a file before it fills it.
   if (reader.remaining === 0) return undefined;
   const principal = readPrincipal(reader);
-  const { heading, isOurs, ...found } = readRecords(reader, ccache);
+  const { heading, isOurs, ...found } = collectRecords(reader, ccache);
   if (heading) return { ...found, heading, hasHeading: true };
   const former = formerName(ccache, otherTags);
   if (former !== undefined || isOurs) {
@@ -56,66 +55,28 @@ type FoundRecords = Omit<FoundCCache, 'heading' | 'hasHeading'> & {
   isOurs: boolean;
 };
 
-function readRecords(reader: Reader, ccache: number): FoundRecords {
-  let live = reader.offset;
-  const end = reader.offset + reader.remaining;
-  const found: FoundRecords = {
-    heading: undefined,
-    isOurs: false,
-    credentials: new Map(),
-    nextIndex: 0,
-    length: reader.offset,
-    dead: 0,
-    torn: 0,
-  };
+function collectRecords(reader: Reader, ccache: number): FoundRecords {
+  const [start, end] = [reader.offset, reader.offset + reader.remaining];
+  const credentials: FoundCCache['credentials'] = new Map();
+  const found = { heading: undefined as Heading | undefined, isOurs: false, nextIndex: 0, length: start };
   let replaced: number[] = [];
-  for (let record = next(reader); record; record = next(reader)) {
+  for (const record of readRecords(reader)) {
     if (record.kind === 'replaced') {
       // It counts for nothing without the record that follows it.
       replaced = record.indexes;
       continue;
     }
-    apply(record, found, ccache);
-    for (const index of replaced.splice(0)) found.credentials.delete(index);
-    found.length = reader.offset;
-  }
-  for (const { length } of found.credentials.values()) live += length;
-  found.dead = found.length - live;
-  found.torn = end - found.length;
-  return found;
-}
-
-type PlacedRecord = FileRecord & { at: number; length: number };
-
-/** The next whole record. */
-function next(reader: Reader): PlacedRecord | undefined {
-  if (reader.remaining === 0) return undefined;
-  const at = reader.offset;
-  try {
-    return { ...readRecord(reader), at, length: reader.offset - at };
-  } catch (error) {
-    if (CCAPIError.is(error, 'malformed')) return undefined;
-    throw error;
-  }
-}
-
-function apply(record: PlacedRecord, found: FoundRecords, ccache: number): void {
-  switch (record.kind) {
-    case 'heading':
+    for (const index of replaced) credentials.delete(index);
+    replaced = [];
+    if (record.kind === 'heading') {
       if (record.heading?.ccache === ccache) found.heading = record.heading;
-      else if (!record.heading) found.isOurs = true;
-      break;
-    case 'skipped':
-      found.nextIndex += record.count;
-      break;
-    case 'removed':
-      for (const index of record.indexes) found.credentials.delete(index);
-      break;
-    case 'credential':
-      found.credentials.set(found.nextIndex++, record);
-      break;
-    default:
-      found.isOurs ||= record.kind === 'damaged';
-      found.nextIndex++;
+    } else if (record.kind === 'skipped') found.nextIndex += record.count;
+    else if (record.kind === 'removed') for (const index of record.indexes) credentials.delete(index);
+    else if (record.kind === 'credential') credentials.set(found.nextIndex++, record);
+    else found.nextIndex++;
+    found.isOurs ||= record.kind === 'damaged' || (record.kind === 'heading' && !record.heading);
+    found.length = record.at + record.length;
   }
+  const live = [...credentials.values()].reduce((bytes, { length }) => bytes + length, start);
+  return { ...found, credentials, dead: found.length - live, torn: end - found.length };
 }

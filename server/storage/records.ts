@@ -105,18 +105,33 @@ export function skippedRecord(count: number): Buffer {
   return ourEntry('skipped', new Writer(4).u32(count).finish());
 }
 
-/** Reads a record. Throws 22 where the file ends in it; one that makes no sense otherwise costs no other. */
-export function readRecord(reader: Reader): FileRecord {
-  const marshalled = takeMarshalled(reader);
+/**
+ * Reads the records of a file with where each stands, up to its end or a record of which the end is missing. What makes no
+ * sense otherwise is a damaged record, and costs no other.
+ */
+export function* readRecords(reader: Reader): Generator<FileRecord & { at: number; length: number }> {
+  while (reader.remaining > 0) {
+    const at = reader.offset;
+    const bytes = unlessMalformed(() => takeMarshalled(reader));
+    if (!bytes) return;
+    const record = unlessMalformed(() => readRecord(bytes)) ?? { kind: 'damaged' };
+    yield { ...record, at, length: bytes.length };
+  }
+}
+
+function readRecord(marshalled: Buffer): FileRecord {
+  const value = credentialV5In(marshalled);
+  const kind = ourKind(value);
+  if (kind !== undefined) return readOurs(kind, value.ticket.data);
+  return isRemoved(value) ? { kind: 'erased' } : { kind: 'credential', value, marshalled };
+}
+
+function unlessMalformed<T>(read: () => T): T | undefined {
   try {
-    const value = credentialV5In(marshalled);
-    const kind = ourKind(value);
-    if (kind !== undefined) return readOurs(kind, value.ticket.data);
-    if (!isRemoved(value)) return { kind: 'credential', value, marshalled };
-    return { kind: 'erased' };
+    return read();
   } catch (error) {
-    if (!CCAPIError.is(error, 'malformed')) throw error;
-    return { kind: 'damaged' };
+    if (CCAPIError.is(error, 'malformed')) return undefined;
+    throw error;
   }
 }
 

@@ -121,6 +121,7 @@ describe('the file of a ccache', () => {
     const name = files()[which] as string;
     const bytes = readFileSync(`${original}/${name}`);
     const others = all().filter((server) => !ownOf(bytes).includes(server));
+    expect(others.length).toBeGreaterThanOrEqual(4);
     for (let at = 0; at < bytes.length; at++) {
       for (const change of at % 4 === 0 ? changes : changes.slice(at % 3, (at % 3) + 1)) {
         const damaged = Buffer.from(bytes);
@@ -134,6 +135,7 @@ describe('the file of a ccache', () => {
     const name = files()[which] as string;
     const bytes = readFileSync(`${original}/${name}`);
     const others = all().filter((server) => !ownOf(bytes).includes(server));
+    expect(others.length).toBeGreaterThanOrEqual(4);
     let most = 0;
     for (let at = 0; at < bytes.length; at++) {
       const { found } = withFile(name, bytes.subarray(0, at));

@@ -1,4 +1,5 @@
-// What is kept of a collection, and what is left of it after an end at any moment.
+// What is stored of a collection, and what is left of it after an end at any moment.
+import { execFileSync } from 'node:child_process';
 import {
   closeSync,
   cpSync,
@@ -12,17 +13,19 @@ import {
   rmSync,
   statSync,
   writeFileSync,
+  writeSync,
 } from 'node:fs';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { writeCCacheFile } from '../../../proto/ccache-file.ts';
 import type { CredentialV5 } from '../../../proto/credential-v5.ts';
+import type { Identifier } from '../../../proto/identifier.ts';
 import type { CCache, Contents } from '../../../server/ccache.ts';
 import { Collection } from '../../../server/collection.ts';
 import { FileStorage } from '../../../server/storage/file-storage.ts';
 import { credentialV5 } from '../../proto/arbitrary.ts';
-import { temporaryDirectory } from '../../setup/cleanup.ts';
+import { memory, temporaryDirectory } from '../../setup/cleanup.ts';
 import { run } from '../../setup/programs.ts';
 import { describeWith } from '../../setup/requirements.ts';
 import { credentialFor } from '../model.ts';
@@ -151,7 +154,7 @@ function structuredCopy(credential: CredentialV5): CredentialV5 {
   return { ...credential, keyblock: copied(keyblock), ticket: copied(ticket), secondTicket: copied(secondTicket) };
 }
 
-describe('a collection that is kept', () => {
+describe('a collection that is stored', () => {
   it.each([
     ['', {}],
     [', at its limits', { caches: 3, credentials: 4 }],
@@ -443,7 +446,7 @@ it('what a crash left over is overwritten, but not the file that it is another n
   expect(readdirSync(directory).sort()).toEqual(['collection', 'primary', 'tkt1']);
 });
 
-it('is kept the same way where each change reaches the disk first', () => {
+it('is stored the same way where each change reaches the disk first', () => {
   const { collection } = open(directory, true);
   const ccache = collection.create('a', 2, 'a@R');
   for (const service of ['s', 't', 'u']) collection.store(ccache, credentialFor(`${service}@R`));
@@ -455,10 +458,66 @@ it('is kept the same way where each change reaches the disk first', () => {
   expect(seen(open().collection)).toEqual(seen(collection));
 });
 
+it('the file of what only the collection knows is written seldom, however much is stored', () => {
+  directory = join(temporaryDirectory(memory), 'caches');
+  const { collection } = open();
+  const ccache = collection.create('a', 2, 'a@R');
+  const versions = new Set<number>();
+  for (let i = 0; i < 20_000; i++) {
+    collection.store(ccache, credentialFor('s@R'), [...ccache.contents.credentials]);
+    versions.add(statSync(join(directory, 'collection')).ino);
+  }
+  expect(versions.size).toBeLessThan(20);
+});
+
+describeWith(['root', 'Linux'], 'a full file system', () => {
+  it('refuses what needs room, and lets everything be removed', () => {
+    const small = temporaryDirectory();
+    execFileSync('/bin/mount', ['-t', 'tmpfs', '-o', 'size=256k', 'tmpfs', small]);
+    try {
+      directory = join(small, 'caches');
+      const { collection } = open();
+      const large = (service: string) => ({
+        ...credentialFor(service),
+        ticket: { type: 0, data: Buffer.alloc(9_000) },
+      });
+      for (const name of ['a', 'b', 'c']) collection.store(collection.create(name, 2, `${name}@R`), large('s@R'));
+      const fill = () => {
+        const rest = openSync(join(small, 'rest'), 'a');
+        expect(() => {
+          for (;;) writeSync(rest, Buffer.alloc(4096));
+        }).toThrow('ENOSPC');
+        closeSync(rest);
+      };
+      fill();
+      const before = seen(collection);
+      clock.now += 100_000;
+      const a = collection.named('a') as CCache;
+      expect(() => collection.store(a, large('more@R'))).toThrow('ENOSPC');
+      expect(() => collection.create('d', 2, 'd@R')).toThrow('ENOSPC');
+      expect(() => collection.create('a', 2, 'd@R')).toThrow('ENOSPC');
+      expect(seen(collection)).toEqual(before);
+      expect(seen(open().collection)).toEqual(before);
+      collection.destroy(a);
+      fill();
+      // Beyond what was reserved.
+      clock.now += 100_000;
+      const b = collection.named('b') as CCache;
+      collection.remove(b, [([...b.contents.credentials][0] as { identifier: Identifier }).identifier]);
+      collection.destroy(collection.named('c') as CCache);
+      const found = open().collection;
+      expect(seen(found)).toEqual(seen(collection));
+      expect(found.changed).toBeGreaterThanOrEqual(collection.changed);
+    } finally {
+      execFileSync('/bin/umount', ['--lazy', small]);
+    }
+  });
+});
+
 describeWith(['krb5-user'], 'stock klist', () => {
-  it('reads them as a DIR collection', async () => {
+  it('reads them as a DIR collection, and our entries as settings', async () => {
     const { collection } = open();
-    const ccaches = ['alice', 'bob'].map((name) => collection.create(name, 2, `${name}@R`));
+    const ccaches = ['alice', 'bob', 'carol'].map((name) => collection.create(name, 2, `${name}@R`));
     for (const [i, ccache] of ccaches.entries()) {
       collection.store(ccache, credentialFor(`host/${i}@R`, 4_000_000_000));
       collection.store(ccache, { ...credentialFor(`gone/${i}@R`), keyblock: { type: 18, data: Buffer.alloc(16) } });
@@ -466,11 +525,34 @@ describeWith(['krb5-user'], 'stock klist', () => {
       collection.store(ccache, { ...credentialFor('no principal'), ticket: { type: 7, data: Buffer.alloc(3) } });
       const gone = [...ccache.contents.credentials][1];
       if (gone) collection.remove(ccache, [gone.identifier]);
+      collection.setKDCOffset(ccache, i);
     }
-    collection.setDefault(ccaches[1] as CCache);
-    const named = (text: string) => text.match(/(?<=principal: )\S+|host\S+/g);
-    const klist = async (...args: string[]) => named((await run('/usr/bin/klist', args)).stdout);
-    expect(await klist('-c', `DIR:${directory}`)).toEqual(['bob@R', 'host/1@R']);
-    expect(await klist('-A', '-c', `DIR:${directory}`)).toEqual(['bob@R', 'host/1@R', 'alice@R', 'host/0@R']);
+    const [alice, bob, carol] = ccaches as [CCache, CCache, CCache];
+    const klist = async (...args: string[]) => {
+      const { stdout, code } = await run('/usr/bin/klist', args);
+      expect(code).toBe(0);
+      // Apart from the times and blank lines.
+      return stdout
+        .split('\n')
+        .filter((line) => /principal: |\d .*@R$|^config/i.test(line))
+        .map((line) => line.replace(/^[\d/: ]+/, ''));
+    };
+    const all = async () => klist('-A', '-c', `DIR:${directory}`);
+    collection.setDefault(bob);
+    expect(await klist('-c', `DIR:${directory}`)).toEqual(['Default principal: bob@R', 'host/1@R']);
+    const ofBob = ['Default principal: bob@R', 'host/1@R'];
+    const ofAlice = ['Default principal: alice@R', 'host/0@R'];
+    const ofCarol = ['Default principal: carol@R', 'host/2@R'];
+    expect((await all()).slice(0, 2)).toEqual(ofBob);
+    expect((await all()).sort()).toEqual([...ofBob, ...ofAlice, ...ofCarol].sort());
+    // The default goes where the model has it go: to the next, to what it is moved to, to what is made the default.
+    collection.moveTo(bob, 'new');
+    expect((await all()).slice(0, 2)).toEqual(ofBob);
+    collection.destroy(collection.named('new') as CCache);
+    expect(await all()).toEqual([...ofAlice, ...ofCarol]);
+    collection.move(alice, carol);
+    expect(await all()).toEqual(['Default principal: alice@R', 'host/0@R']);
+    const settings = await klist('-C', '-c', `DIR:${directory}`);
+    expect(settings.filter((line) => line.startsWith('config'))).not.toEqual([]);
   });
 });
