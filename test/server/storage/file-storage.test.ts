@@ -18,9 +18,10 @@ import {
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { beforeEach, describe, expect, it } from 'vitest';
-import { writeCCacheFile } from '../../../proto/ccache-file.ts';
+import { readCCacheFile, writeCCacheFile } from '../../../proto/ccache-file.ts';
 import type { CredentialV5 } from '../../../proto/credential-v5.ts';
 import type { Identifier } from '../../../proto/identifier.ts';
+import { credentialV5In, type Krb5Credential, marshalled } from '../../../proto/krb5-credential.ts';
 import type { CCache, Contents } from '../../../server/ccache.ts';
 import { Collection } from '../../../server/collection.ts';
 import { FileStorage } from '../../../server/storage/file-storage.ts';
@@ -425,6 +426,40 @@ describe('the files', () => {
     expect(left.toString('latin1', 0, readSync(descriptor, left))).toMatch(/^\0+$/);
     closeSync(descriptor);
   });
+});
+
+it.each([false, true])('a credential that looks like an entry of ours is a credential (by KCM: %s)', (byKCM) => {
+  const { collection } = open();
+  const ccache = collection.create('a', 2, 'a@R');
+  const own = readCCacheFile(readFileSync(join(directory, 'tkt1'))).credentials[0] as Krb5Credential;
+  const removed = { authtime: 0xffff_ffff, endtime: 0 };
+  const looks = [
+    own,
+    { ...own, client: { nameType: 1, realm: 'R', components: ['a'] } },
+    ...['cred', 'void', 'removed', 'replaced', 'skipped', 'ccache'].map((kind) => ({
+      ...own,
+      server: { ...own.server, components: ['krb5_ccache_conf_data', `ccapi_${kind}`] },
+    })),
+    ...['v5', 'gone', 'replaced', 'skipped'].flatMap((kind) =>
+      [{}, removed].map((times) => ({
+        ...{ ...own, ...times, ticket: Buffer.alloc(4) },
+        client: { nameType: 1, realm: 'R', components: ['a'] },
+        server: { nameType: 0, realm: 'X-CCAPI:', components: [kind] },
+      })),
+    ),
+    { ...own, ...removed },
+  ];
+  for (const look of looks) {
+    const bytes = marshalled(look as Krb5Credential);
+    const value = credentialV5In(bytes);
+    collection.store(ccache, value, [], byKCM ? bytes : undefined);
+    expect(seen(open().collection)).toEqual(seen(collection));
+  }
+  expect(ccache.contents.credentials.size).toBe(looks.length);
+  for (const { identifier } of [...ccache.contents.credentials]) {
+    collection.remove(ccache, [identifier]);
+    expect(seen(open().collection)).toEqual(seen(collection));
+  }
 });
 
 it('what a crash left over is overwritten, but not the file that it is another name of', () => {
