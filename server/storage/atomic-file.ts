@@ -64,13 +64,14 @@ export function writeTemporary(path: string, pieces: Iterable<Buffer>, sync: boo
  * these reachable until then, so that {@link shred} overwrites them after a crash in between.
  */
 export function renameInto(from: string, to: string, sync: boolean): void {
-  const former = openIfPresent(to);
   const trash = `${dirname(to)}/${TRASH}`;
-  const isLinked = former !== undefined && link(to, trash);
+  const former = attempt(() => openSync(to, constants.O_RDWR | constants.O_NOFOLLOW));
+  // Some file systems have no hard links; there the descriptor alone leads to the former contents.
+  const isLinked = former !== undefined && attempt(() => linkSync(to, trash) ?? true);
   try {
     renameSync(from, to);
     if (sync) syncDirectory(dirname(to));
-    if (former !== undefined) overwriteBestEffort(former);
+    if (former !== undefined) attempt(() => overwrite(former));
   } finally {
     if (former !== undefined) closeSync(former);
     if (isLinked) rmSync(trash, { force: true });
@@ -90,11 +91,8 @@ export function destroyFile(path: string, sync: boolean): void {
   const trash = `${dirname(path)}/${TRASH}`;
   renameSync(path, trash);
   if (sync) syncDirectory(dirname(path));
-  try {
-    shred(trash);
-  } catch {
-    // The next worker tries again.
-  }
+  // The next worker tries again.
+  attempt(() => shred(trash));
 }
 
 /** Overwrites a file and unlinks it; a file that has a further name is only unlinked. Throws the system's error. */
@@ -131,28 +129,11 @@ export function syncDirectory(path: string): void {
   }
 }
 
-function openIfPresent(path: string): number | undefined {
+/** What a call returns; undefined where it fails. */
+function attempt<T>(call: () => T): T | undefined {
   try {
-    return openSync(path, constants.O_RDWR | constants.O_NOFOLLOW);
+    return call();
   } catch {
     return undefined;
-  }
-}
-
-/** Some file systems have no hard links; there the descriptor alone leads to the former contents. */
-function link(path: string, name: string): boolean {
-  try {
-    linkSync(path, name);
-    return true;
-  } catch {
-    return false;
-  }
-}
-
-function overwriteBestEffort(descriptor: number): void {
-  try {
-    overwrite(descriptor);
-  } catch {
-    // The system frees the blocks as they are.
   }
 }

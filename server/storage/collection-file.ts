@@ -1,7 +1,7 @@
 import { closeSync, openSync, readFileSync, statSync } from 'node:fs';
 import type { Clock } from '../change-time.ts';
 import type { Collection } from '../collection.ts';
-import { type IdentifierState, type Identifiers, numberOfCCache } from '../identifiers.ts';
+import { type Identifiers, numberOfCCache } from '../identifiers.ts';
 import { replaceFile, writeFully } from './atomic-file.ts';
 import type { Heading } from './heading.ts';
 import { fromSummedJSON, toSummedJSON } from './summed-json.ts';
@@ -9,34 +9,29 @@ import { fromSummedJSON, toSummedJSON } from './summed-json.ts';
 /** The name of the file. */
 export const COLLECTION_FILE = 'collection';
 
-/**
- * What is known of a collection beside its ccaches. The counts and the time are ceilings: nothing above them was ever
- * given out. After an end in order they are what was given out last.
- */
-export interface CollectionState extends IdentifierState {
+const emptyState = {
   /** The version of the format. */
-  ccapi: 2;
-  /** How many names of their own were given out. */
-  unique: number;
-  /** When the collection or a ccache last changed, in seconds since 1970. */
-  changed: number;
-  /** The name of the ccache that becomes the default when it is created, unless another got a position before `front`. */
-  awaited: { name: string; front: number } | null;
-  /** Written at an end in order: the number of each ccache, and when it last changed. */
-  times: [ccache: number, changed: number][];
-}
-
-const example: CollectionState = {
   ccapi: 2,
+  /** What the identifiers are made of (`identifiers.ts`). */
   server: '',
   seed: '',
   ccaches: 0,
   lists: 0,
+  /** How many names of their own were given out. */
   unique: 0,
+  /** When the collection or a ccache last changed, in seconds since 1970. */
   changed: 0,
-  awaited: null,
-  times: [],
+  /** The name of the ccache that becomes the default when it is created, unless another got a position before `front`. */
+  awaited: null as { name: string; front: number } | null,
+  /** Written at an end in order: the number of each ccache, and when it last changed. */
+  times: [] as [ccache: number, changed: number][],
 };
+
+/**
+ * What is known of a collection beside its ccaches. The counts and the time are ceilings: nothing above them was ever
+ * given out. After an end in order they are what was given out last.
+ */
+export type CollectionState = typeof emptyState;
 
 /** The file is as long as a multiple of this, in bytes, so that it can be overwritten in place. */
 const PADDING = 4096;
@@ -83,7 +78,7 @@ export class CollectionFile {
   read(): CollectionState | undefined {
     try {
       const text = readFileSync(this.#path, 'utf8');
-      this.#state = fromSummedJSON(text.trimEnd(), example);
+      this.#state = fromSummedJSON(text.trimEnd(), emptyState);
       this.#size = Buffer.byteLength(text);
       if (this.#state?.ccapi !== 2) throw new SyntaxError('it is damaged');
       return this.#state;
@@ -129,7 +124,8 @@ export class CollectionFile {
     this.#raisedAt = now;
     const { server, seed, ccaches, lists } = this.#identifiers.state;
     this.#write({
-      ...{ ccapi: 2, server, seed, awaited, times: [] },
+      ...emptyState,
+      ...{ server, seed, awaited },
       ccaches: ccaches + BLOCK,
       lists: lists + BLOCK,
       unique: collection.nextUnique + BLOCK,
@@ -147,18 +143,10 @@ export class CollectionFile {
   /** Writes what was given out in place of ceilings: the process gives out nothing more. */
   writeExactly(collection: Collection): void {
     const { changed, nextUnique: unique } = collection;
-    const times = [...collection].map((ccache): [number, number] => [
-      numberOfCCache(ccache.identifier),
-      ccache.changed,
-    ]);
-    this.#write({
-      ccapi: 2,
-      ...this.#identifiers.state,
-      unique,
-      changed,
-      awaited: this.#state?.awaited ?? null,
-      times,
-    });
+    const awaited = this.#state?.awaited ?? null;
+    const times: CollectionState['times'] = [];
+    for (const ccache of collection) times.push([numberOfCCache(ccache.identifier), ccache.changed]);
+    this.#write({ ...emptyState, ...this.#identifiers.state, unique, changed, awaited, times });
   }
 
   #latest(collection: Collection): number {
@@ -168,13 +156,13 @@ export class CollectionFile {
   /** Throws the system's error, and has changed nothing then. */
   #write(state: CollectionState): void {
     const line = Buffer.from(`${toSummedJSON(state)}\n`);
-    const bytes = Buffer.alloc(Math.ceil(line.length / PADDING) * PADDING, '\n');
+    const bytes = Buffer.alloc(Math.ceil(Math.max(line.length, this.#size) / PADDING) * PADDING, '\n');
     line.copy(bytes);
     try {
       replaceFile(this.#path, bytes, this.#sync);
     } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'ENOSPC' || this.#size !== bytes.length || !this.isIntact)
-        throw error;
+      const hasRoom = this.isIntact && this.#size === bytes.length;
+      if ((error as NodeJS.ErrnoException).code !== 'ENOSPC' || !hasRoom) throw error;
       // Without this nothing could be removed where there is no room: each change needs its time.
       const descriptor = openSync(this.#path, 'r+');
       writeFully(descriptor, bytes, 0, this.#sync);

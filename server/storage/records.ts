@@ -45,12 +45,7 @@ const OUR_SERVERS = `${CONFIG_NAME}/${OUR_KEYS}`;
 
 /** How those of versions up to 0.2 end, which were marked as removed entries. */
 const FORMER_SERVERS = '@X-CCAPI:';
-const formerKinds: Partial<Record<string, string>> = {
-  v5: 'cred',
-  gone: 'removed',
-  replaced: 'replaced',
-  skipped: 'skipped',
-};
+const formerKinds = new Map(Object.entries({ v5: 'cred', gone: 'removed', replaced: 'replaced', skipped: 'skipped' }));
 
 /** Indexes have 32 bits in the file, and more of them follow. */
 const MAX_SKIPPED = 2 ** 31;
@@ -141,7 +136,7 @@ function ourKind(value: CredentialV5): string | undefined {
   if (server.startsWith(OUR_SERVERS)) return server.slice(OUR_SERVERS.length, -`@${CONFIG_REALM}`.length);
   if (client === OUR_CLIENT) return 'damaged';
   if (!server.endsWith(FORMER_SERVERS) || !isRemoved(value)) return undefined;
-  return formerKinds[server.slice(0, -FORMER_SERVERS.length)] ?? 'void';
+  return formerKinds.get(server.slice(0, -FORMER_SERVERS.length)) ?? 'void';
 }
 
 function readOurs(kind: string, payload: Buffer): FileRecord {
