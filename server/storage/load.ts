@@ -144,8 +144,8 @@ function identifiersFor(state: CollectionState | undefined, numbers: number[], f
 
 /** A ccache of which the heading is settled. */
 interface SettledCCache extends FoundCCache {
-  /** Whether the file does not say all that the heading says. */
-  isDerived: boolean;
+  /** Whether the file does not say all that the heading says, or has what it should not. */
+  needsRewrite: boolean;
 }
 
 /** The ccaches in their order. A name and a list are one ccache's each: of two with one of them, the one with the later list's. */
@@ -163,8 +163,9 @@ function settle(place: StorageDirectory, found: FoundCCache[], identifiers: Iden
       if (!each.hasHeading || lists.has(list)) list = identifiers.list().serial;
       names.add(name);
       lists.add(list);
-      const isDerived = !each.hasHeading || name !== each.heading.name || list !== each.heading.list;
-      return { ...each, heading: { ...each.heading, name, list, position }, isDerived };
+      const isSaid = each.hasHeading && name === each.heading.name && list === each.heading.list;
+      const needsRewrite = !isSaid || each.hasRemains;
+      return { ...each, heading: { ...each.heading, name, list, position }, needsRewrite };
     });
   return settled.sort(({ heading: a }, { heading: b }) => a.position - b.position || a.ccache - b.ccache);
 }
@@ -184,7 +185,7 @@ function resume({ log }: StorageDirectory, file: CCacheLog, found: SettledCCache
   if (found.torn > 0) log.warning(`${file.path}: dropping ${found.torn} bytes of a half-written last entry`);
   try {
     file.resume(found.length, found.dead);
-    if (found.isDerived) file.write(found.heading, list);
+    if (found.needsRewrite) file.write(found.heading, list);
   } catch (error) {
     log.error(`cannot write ${file.path}: ${(error as Error).message}`);
   }

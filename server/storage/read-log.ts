@@ -11,6 +11,8 @@ export interface FoundCCache {
   heading: Heading;
   /** Whether the heading stands in the file. Else it was derived from the header, and the list needs a new number. */
   hasHeading: boolean;
+  /** Whether a credential that is removed was not overwritten. */
+  hasRemains: boolean;
   /** The credentials by their indexes, with where each stands. */
   credentials: Map<number, NewCredential & { at: number; length: number }>;
   /** How many indexes the list has given out. */
@@ -58,7 +60,16 @@ type FoundRecords = Omit<FoundCCache, 'heading' | 'hasHeading'> & {
 function collectRecords(reader: Reader, ccache: number): FoundRecords {
   const [start, end] = [reader.offset, reader.offset + reader.remaining];
   const credentials: FoundCCache['credentials'] = new Map();
-  const found = { heading: undefined as Heading | undefined, isOurs: false, nextIndex: 0, length: start };
+  const found = {
+    heading: undefined as Heading | undefined,
+    isOurs: false,
+    hasRemains: false,
+    nextIndex: 0,
+    length: start,
+  };
+  const remove = (index: number) => {
+    found.hasRemains = credentials.delete(index) || found.hasRemains;
+  };
   let replaced: number[] = [];
   for (const record of readRecords(reader)) {
     if (record.kind === 'replaced') {
@@ -66,12 +77,12 @@ function collectRecords(reader: Reader, ccache: number): FoundRecords {
       replaced = record.indexes;
       continue;
     }
-    for (const index of replaced) credentials.delete(index);
+    replaced.forEach(remove);
     replaced = [];
     if (record.kind === 'heading') {
       if (record.heading?.ccache === ccache) found.heading = record.heading;
     } else if (record.kind === 'skipped') found.nextIndex += record.count;
-    else if (record.kind === 'removed') for (const index of record.indexes) credentials.delete(index);
+    else if (record.kind === 'removed') record.indexes.forEach(remove);
     else if (record.kind === 'credential') credentials.set(found.nextIndex++, record);
     else found.nextIndex++;
     found.isOurs ||= record.kind === 'damaged' || (record.kind === 'heading' && !record.heading);

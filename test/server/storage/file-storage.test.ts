@@ -41,8 +41,18 @@ const log = {
   refusal() {},
 };
 
+const root = temporaryDirectory(memory);
+let directories = 0;
+
+/** The path of a directory that is yet to be made. */
+function freshDirectory(): string {
+  const path = join(root, `${directories++}`);
+  mkdirSync(path);
+  return join(path, 'caches');
+}
+
 beforeEach(() => {
-  directory = join(temporaryDirectory(), 'caches');
+  directory = freshDirectory();
   said = [];
 });
 
@@ -76,7 +86,7 @@ const times = (collection: Collection) => [collection.changed, ...[...collection
 
 /** As it would be found now if the process were killed. */
 function afterKill(): Collection {
-  const copy = join(temporaryDirectory(), 'caches');
+  const copy = freshDirectory();
   cpSync(directory, copy, { recursive: true });
   const { collection, storage } = open(copy);
   storage.close();
@@ -162,7 +172,7 @@ describe('a collection that is stored', () => {
   ])('is the same after each of any steps%s, with every identifier, and no time is earlier', (_, most) => {
     fc.assert(
       fc.property(fc.array(step, { minLength: 1, maxLength: 40, size: 'max' }), (steps) => {
-        directory = join(temporaryDirectory(), 'caches');
+        directory = freshDirectory();
         const { collection, storage } = open();
         collection.limits.most = { ...collection.limits.most, ...most };
         for (const each of steps) {
@@ -207,7 +217,7 @@ describe('a collection that is stored', () => {
 describe('an end in the middle of a write', () => {
   /** Each state that the file of a ccache can be left in, cut anywhere behind what it had before. */
   function cutEverywhere(change: (collection: Collection, ccache: CCache) => void, changed = 'a'): void {
-    directory = join(temporaryDirectory(), 'caches');
+    directory = freshDirectory();
     const { collection } = open();
     const ccache = collection.create('a', 2, 'a@R');
     collection.create('b', 2, 'b@R');
@@ -219,7 +229,7 @@ describe('an end in the middle of a write', () => {
     const after = seen(collection);
     const grown = readFileSync(join(directory, name));
     for (let length = whole.length; length <= grown.length; length++) {
-      const copy = join(temporaryDirectory(), 'caches');
+      const copy = freshDirectory();
       cpSync(directory, copy, { recursive: true });
       // What is overwritten in its place comes after what is added.
       const cut = length < grown.length ? Buffer.concat([whole, grown.subarray(whole.length, length)]) : grown;
@@ -286,7 +296,7 @@ describe('what cannot be read', () => {
 
   it('the collection file is set aside, and all but the identifiers is in the files of the ccaches', () => {
     for (const damage of ['', '{}', 'x\n', '{"ccapi":2}\t00000000\n', undefined]) {
-      directory = join(temporaryDirectory(), 'caches');
+      directory = freshDirectory();
       const { collection } = open();
       for (const name of ['a', 'b', 'c']) {
         collection.store(collection.create(name, 2, `${name}@R`), credentialFor(`${name}s@R`));
@@ -494,7 +504,7 @@ it('is stored the same way where each change reaches the disk first', () => {
 });
 
 it('the file of what only the collection knows is written seldom, however much is stored', () => {
-  directory = join(temporaryDirectory(memory), 'caches');
+  directory = freshDirectory();
   const { collection } = open();
   const ccache = collection.create('a', 2, 'a@R');
   const versions = new Set<number>();
