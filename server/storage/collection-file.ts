@@ -128,7 +128,8 @@ export class CollectionFile {
       ...{ server, seed, awaited },
       ccaches: ccaches + BLOCK,
       lists: lists + BLOCK,
-      unique: collection.nextUnique + BLOCK,
+      // Users see these names, which therefore have no gaps.
+      unique: collection.nextUnique,
       changed: Math.min(this.#latest(collection) + this.#seconds, 0xffff_ffff),
     });
   }

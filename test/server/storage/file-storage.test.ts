@@ -179,7 +179,8 @@ describe('a collection that is stored', () => {
           ifThereIsRoom(() => take(collection, each));
           const found = afterKill();
           expect(seen(found)).toEqual(seen(collection));
-          expect(found.nextUnique).toBeGreaterThanOrEqual(collection.nextUnique);
+          // The name of one that was refused is not given out again, but for after a kill.
+          if (!('caches' in most)) expect(found.nextUnique).toBe(collection.nextUnique);
           for (const [i, time] of times(collection).entries()) expect(times(found)[i]).toBeGreaterThanOrEqual(time);
         }
         storage.close();
