@@ -119,9 +119,14 @@ export class CollectionFile {
 
   /** Raises the ceilings. Throws the system's error. */
   raise(collection: Collection, awaited = this.#state?.awaited ?? null): void {
-    const now = this.#now();
-    this.#seconds = now === this.#raisedAt ? Math.min(2 * this.#seconds, MAX_SECONDS) : MIN_SECONDS;
-    this.#raisedAt = now;
+    let changed = this.#state?.changed ?? 0;
+    const latest = this.#latest(collection);
+    if (latest > changed) {
+      const now = this.#now();
+      this.#seconds = now === this.#raisedAt ? Math.min(2 * this.#seconds, MAX_SECONDS) : MIN_SECONDS;
+      this.#raisedAt = now;
+      changed = Math.min(latest + this.#seconds, 0xffff_ffff);
+    }
     const { server, seed, ccaches, lists } = this.#identifiers.state;
     this.#write({
       ...emptyState,
@@ -130,7 +135,7 @@ export class CollectionFile {
       lists: lists + BLOCK,
       // Users see these names, which therefore have no gaps.
       unique: collection.nextUnique,
-      changed: Math.min(this.#latest(collection) + this.#seconds, 0xffff_ffff),
+      changed,
     });
   }
 

@@ -24,6 +24,7 @@ import type { Identifier } from '../../../proto/identifier.ts';
 import { credentialV5In, type Krb5Credential, marshalled } from '../../../proto/krb5-credential.ts';
 import type { CCache, Contents } from '../../../server/ccache.ts';
 import { Collection } from '../../../server/collection.ts';
+import type { StoredCredential } from '../../../server/credential-list.ts';
 import { FileStorage } from '../../../server/storage/file-storage.ts';
 import { credentialV5 } from '../../proto/arbitrary.ts';
 import { memory, temporaryDirectory } from '../../setup/cleanup.ts';
@@ -210,6 +211,17 @@ describe('a collection that is stored', () => {
       }
       collection.destroy(other);
       collection.destroy(unique);
+      // Many, of which no file tells afterwards: ccaches, then lists alone.
+      for (let i = 0; i < 1000; i++) {
+        const churn = collection.create('churn', 2, 'c@R');
+        collection.store(churn, credentialFor('s@R'));
+        const [stored] = churn.contents.credentials;
+        const { object } = (stored as StoredCredential).identifier;
+        expect(ever.has(object)).toBe(false);
+        expect(i < 500 && ever.has(churn.identifier.object)).toBe(false);
+        ever.add(object).add(churn.identifier.object);
+        if (i < 500 || i === 999) collection.destroy(churn);
+      }
       if (life % 2 === 0) storage.close();
     }
   });
