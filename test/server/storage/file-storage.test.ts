@@ -332,11 +332,15 @@ describe('what cannot be read', () => {
     expect(said.join()).toContain('set aside as set-aside.collection.');
   });
 
-  it('a heading costs the name, and no ticket', () => {
+  it.each([
+    ['"name":"a"', '"name":"b"'],
+    ['krb5_ccache_conf_data', 'krb5_ccache_conf_dat_'],
+    ['ccapi_ccache', 'ccapi_ccachf'],
+  ])('a heading, with %s for %s, costs the name and no ticket', (part, damage) => {
     const { collection } = open();
     collection.store(collection.create('a', 2, 'a@R'), credentialFor('s@R'));
     const path = join(directory, fileOf('a'));
-    writeFileSync(path, readFileSync(path).toString('latin1').replace('"name":"a"', '"name":"b"'), 'latin1');
+    writeFileSync(path, readFileSync(path).toString('latin1').replace(part, damage), 'latin1');
     const { collection: found } = open();
     expect([...found].map(({ name, contents }) => [name, contents.principal, contents.credentials.size])).toEqual([
       ['tkt1', 'a@R', 1],
