@@ -489,6 +489,22 @@ it.each([false, true])('a credential that looks like an entry of ours is a crede
   }
 });
 
+it('the header shows libkrb5 the KDC offset and the principal, and has no tag of ours', () => {
+  const { collection } = open();
+  const ccache = collection.create('a', 2, 'a/admin@R');
+  const header = () => {
+    const { kdcOffset, otherTags, principal } = readCCacheFile(readFileSync(join(directory, 'tkt1')));
+    return [kdcOffset?.seconds, otherTags.length, principal?.components, principal?.realm];
+  };
+  expect(header()).toEqual([0, 0, ['a', 'admin'], 'R']);
+  for (const offset of [7, -7, undefined, 1]) {
+    collection.setKDCOffset(ccache, offset === undefined ? undefined : offset >>> 0);
+    expect(header()).toEqual([offset ?? 0, 0, ['a', 'admin'], 'R']);
+  }
+  collection.setPrincipal(ccache, 2, 'b@R');
+  expect(header()).toEqual([0, 0, ['b'], 'R']);
+});
+
 it('what a crash left over is overwritten, but not the file that it is another name of', () => {
   const { collection } = open();
   collection.store(collection.create('a', 2, 'a@R'), credentialFor('s@R'));
