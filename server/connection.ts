@@ -2,13 +2,7 @@ import type { Socket } from 'node:net';
 import { monotonic } from '../etc/host/monotonic.ts';
 import { FrameReader } from '../proto/framing.ts';
 import type { InputBudget, InputHolder } from './input-budget.ts';
-
-/** What answers the frames of one connection. */
-export interface Session {
-  /** Gives the reply to a frame, with its length word, once: at once or later. Throws where the framing is lost. */
-  answer(frame: Buffer, reply: (frame: Buffer) => void): void;
-  close(): void;
-}
+import type { Session } from './protocols/session.ts';
 
 /** What a connection may make us keep for it, in bytes. */
 export interface ConnectionLimits {

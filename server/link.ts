@@ -15,7 +15,7 @@ import {
   REFUSED,
   TAKEN,
 } from '../proto/link.ts';
-import { PublicSocket } from './public-socket.ts';
+import { PublicSocket } from './published-socket.ts';
 
 /** How long the two connections of a link may take to say so, in milliseconds. */
 const DEADLINE = 1000;

@@ -3,10 +3,10 @@ import { monotonic } from '../etc/host/monotonic.ts';
 import type { CredentialV5 } from '../proto/credential.ts';
 import { splitRealm } from '../proto/principal.ts';
 import { isStaging } from '../proto/staging.ts';
-import type { CCache } from './ccache.ts';
-import type { Clock } from './change-time.ts';
-import type { Collection } from './collection.ts';
-import type { Holder, Holding } from './holdings.ts';
+import type { Holder, Holding } from './model/cancellation.ts';
+import type { CCache } from './model/ccache.ts';
+import type { Clock } from './model/change-time.ts';
+import type { Collection } from './model/collection.ts';
 
 /** The ticket flag RENEWABLE (RFC 4120 5.3). */
 const RENEWABLE = 0x00800000;

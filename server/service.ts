@@ -5,24 +5,23 @@ import type { Log } from '../etc/host/log.ts';
 import { monotonic } from '../etc/host/monotonic.ts';
 import { isConfigServer } from '../proto/krb5-credential.ts';
 import type { SettingsReport, WorkerStatus } from '../proto/status.ts';
-import type { CCache } from './ccache.ts';
-import { CCAPISession } from './ccapi-session.ts';
-import { hostClock } from './change-time.ts';
-import { Collection } from './collection.ts';
-import type { Session } from './connection.ts';
-import { EitherSession } from './either-session.ts';
-import { Housekeeping, type HouseSettings } from './housekeeping.ts';
-import { Identifiers } from './identifiers.ts';
-import { Iterators } from './iterators.ts';
-import { KCMNames } from './kcm-names.ts';
-import { KCMSession } from './kcm-session.ts';
-import type { Lifetime } from './lifetime.ts';
+import type { Lifetime } from './idle.ts';
+import { Tidying } from './idle-gc.ts';
+import type { CCache } from './model/ccache.ts';
+import { hostClock } from './model/change-time.ts';
+import { Collection } from './model/collection.ts';
+import { Identifiers } from './model/identifiers.ts';
+import { Iterators } from './model/iterators.ts';
+import { dropUnfinished } from './model/staging-ccaches.ts';
 import { keepsIn } from './persistence.ts';
+import { CCAPISession } from './protocols/ccapi-session.ts';
+import { KCMNames } from './protocols/kcm-names.ts';
+import { KCMSession } from './protocols/kcm-session.ts';
+import { EitherSession, type Session } from './protocols/session.ts';
+import { StatusSession } from './protocols/status-session.ts';
+import { Housekeeping, type HouseSettings } from './purge.ts';
 import { Renewal } from './renewal.ts';
-import { StatusSession } from './status-session.ts';
-import { Store } from './store.ts';
-import { Tidying } from './tidying.ts';
-import { dropUnfinished } from './unfinished.ts';
+import { FileStorage } from './storage/file-storage.ts';
 
 /** What a service reads of the settings. */
 export type ServiceSettings = HouseSettings & Pick<Settings, 'persist' | 'renew'> & { report?: SettingsReport };
@@ -31,7 +30,7 @@ export type ServiceSettings = HouseSettings & Pick<Settings, 'persist' | 'renew'
 export class Service {
   readonly #log: Log;
   readonly #lifetime: Lifetime;
-  readonly #store: Store | undefined;
+  readonly #store: FileStorage | undefined;
   readonly #keptIn: string | undefined;
   #report: SettingsReport = {};
   readonly #collection: Collection;
@@ -53,7 +52,7 @@ export class Service {
     this.#keptIn = keepsIn(directory, settings.persist) ? keptDirectoryIn(directory) : undefined;
     if (this.#keptIn !== undefined) {
       const sync = settings.persist === 'always';
-      this.#store = new Store(keptDirectoryIn(path), sync, replacingLog(log, path, directory));
+      this.#store = new FileStorage(keptDirectoryIn(path), sync, replacingLog(log, path, directory));
     }
     const loaded = this.#store?.load(hostClock);
     const collection = new Collection(loaded?.identifiers ?? new Identifiers(), hostClock);
@@ -121,7 +120,7 @@ export class Service {
   /** The directory is another's from here on; with `forGood` nothing is left in it that was kept. */
   close(forGood: boolean): void {
     this.#store?.close();
-    if (forGood) this.#store?.remove();
+    if (forGood) this.#store?.removeDirectory();
   }
 
   #requested = (name: string): void => {

@@ -4,12 +4,12 @@ import type { Settings } from '../etc/config/settings.ts';
 import { version } from '../etc/config/version.ts';
 import { disableTracing } from '../etc/host/identity.ts';
 import type { Log } from '../etc/host/log.ts';
-import { Admission } from './admission.ts';
 import { Connection } from './connection.ts';
+import { Lifetime } from './idle.ts';
 import { InputBudget } from './input-budget.ts';
-import { Lifetime } from './lifetime.ts';
-import { Place } from './place.ts';
+import { Admission } from './peer-check.ts';
 import { Service, type ServiceSettings } from './service.ts';
+import { Place } from './worker-directory.ts';
 
 /** How long a worker that has given up its name waits for those who had found it before, in milliseconds. */
 const FAREWELL = 100;

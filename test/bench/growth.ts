@@ -2,12 +2,12 @@
 // server's code runs for one operation, by V8's precise coverage.
 import { Session } from 'node:inspector/promises';
 import type { MatchingCredential } from '../../proto/kcm.ts';
-import type { CCache } from '../../server/ccache.ts';
-import { hostClock } from '../../server/change-time.ts';
-import { Collection } from '../../server/collection.ts';
-import { Identifiers } from '../../server/identifiers.ts';
-import { matches } from '../../server/kcm-matching.ts';
-import { credentialFor } from '../server/model.ts';
+import type { CCache } from '../../server/model/ccache.ts';
+import { hostClock } from '../../server/model/change-time.ts';
+import { Collection } from '../../server/model/collection.ts';
+import { Identifiers } from '../../server/model/identifiers.ts';
+import { matches } from '../../server/protocols/kcm-matching.ts';
+import { credentialFor } from '../server/model/model.ts';
 
 interface Size {
   ccaches: number;

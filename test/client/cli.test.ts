@@ -6,7 +6,7 @@ import { type CCacheFile, readCCacheFile, writeCCacheFile } from '../../proto/cc
 import { fromCredentialV5, type Krb5Credential } from '../../proto/krb5-credential.ts';
 import { parsePrincipal } from '../../proto/principal.ts';
 import { stagingName } from '../../proto/staging.ts';
-import { credentialFor } from '../server/model.ts';
+import { credentialFor } from '../server/model/model.ts';
 import { end, endWorkersBelow, eventually, start, temporaryDirectory, workersBelow } from '../setup/cleanup.ts';
 import { ccapi, cleanEnvironment, programs, run } from '../setup/programs.ts';
 import { describeWith } from '../setup/requirements.ts';

@@ -3,7 +3,7 @@ import { afterAll, beforeAll, expect, it } from 'vitest';
 import { writeCCacheFile } from '../../proto/ccache-file.ts';
 import { fromCredentialV5 } from '../../proto/krb5-credential.ts';
 import { parsePrincipal } from '../../proto/principal.ts';
-import { credentialFor } from '../server/model.ts';
+import { credentialFor } from '../server/model/model.ts';
 import { endProgramsBelow, temporaryDirectory } from '../setup/cleanup.ts';
 import { ccapi, cleanEnvironment, programs, run } from '../setup/programs.ts';
 import { describeWith } from '../setup/requirements.ts';

@@ -1,7 +1,7 @@
 // How a ticket is shown to a person.
 import { expect, it } from 'vitest';
 import { addressesText, enctypeText, flagsText, fromNow } from '../../client/cli/format.ts';
-import { credentialFor } from '../server/model.ts';
+import { credentialFor } from '../server/model/model.ts';
 
 it.each([
   [0, ''],

@@ -3,7 +3,7 @@ import { mkdirSync } from 'node:fs';
 import { connect, createServer, type Server, type Socket } from 'node:net';
 import { beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { CCAPIError, Context, type Credentials } from '../../client/index.ts';
-import { credentialFor } from '../server/model.ts';
+import { credentialFor } from '../server/model/model.ts';
 import { afterwards, temporaryDirectory, workersBelow } from '../setup/cleanup.ts';
 import { collected } from '../setup/collected.ts';
 import { freePort, programs } from '../setup/programs.ts';

@@ -3,7 +3,7 @@ import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { beforeAll, describe, expect, inject, it } from 'vitest';
 import { Context } from '../../client/index.ts';
 import { settingNameInFile, settingsTable } from '../../etc/config/settings.ts';
-import { credentialFor } from '../server/model.ts';
+import { credentialFor } from '../server/model/model.ts';
 import { eventually, memory, start, temporaryDirectory, workersBelow } from '../setup/cleanup.ts';
 import { ccapi, cleanEnvironment, programs, type RunOptions, sendBytes, startLauncher } from '../setup/programs.ts';
 import { describeWith } from '../setup/requirements.ts';

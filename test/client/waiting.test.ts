@@ -1,7 +1,7 @@
 // Locks and waits of the library, and what may be aborted.
 import { beforeEach, describe, expect, it } from 'vitest';
 import { Context, LockType } from '../../client/index.ts';
-import { credentialFor } from '../server/model.ts';
+import { credentialFor } from '../server/model/model.ts';
 import { afterwards, eventually, temporaryDirectory, workersBelow } from '../setup/cleanup.ts';
 import { programs } from '../setup/programs.ts';
 

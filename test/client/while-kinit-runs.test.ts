@@ -1,7 +1,7 @@
 // A ccache is begun anew at any moment, as kinit does, and goes at any moment: whoever only reads is not to notice.
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { Context } from '../../client/index.ts';
-import { credentialFor } from '../server/model.ts';
+import { credentialFor } from '../server/model/model.ts';
 import { endProgramsBelow, temporaryDirectory } from '../setup/cleanup.ts';
 import { ccapi, cleanEnvironment, programs } from '../setup/programs.ts';
 

@@ -4,7 +4,7 @@ import { chownSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'n
 import { beforeAll, expect, inject, it } from 'vitest';
 import { writeCCacheFile } from '../../proto/ccache-file.ts';
 import { fromCredentialV5 } from '../../proto/krb5-credential.ts';
-import { credentialFor } from '../server/model.ts';
+import { credentialFor } from '../server/model/model.ts';
 import { end, eventually, start, temporaryDirectory } from '../setup/cleanup.ts';
 import { ccapi, cleanEnvironment, run, succeed } from '../setup/programs.ts';
 import { describeWith } from '../setup/requirements.ts';

@@ -5,7 +5,7 @@ import { writeCCacheFile } from '../../proto/ccache-file.ts';
 import { MAX_REPLY } from '../../proto/kcm.ts';
 import { fromCredentialV5, type Krb5Credential } from '../../proto/krb5-credential.ts';
 import { parsePrincipal } from '../../proto/principal.ts';
-import { credentialFor } from '../server/model.ts';
+import { credentialFor } from '../server/model/model.ts';
 import { ccapi, type Outcome, run } from '../setup/programs.ts';
 import { describeWith } from '../setup/requirements.ts';
 import { startWorker, workerDirectory } from '../setup/worker.ts';

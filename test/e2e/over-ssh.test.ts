@@ -7,7 +7,7 @@ import { Context } from '../../client/index.ts';
 import { writeCCacheFile } from '../../proto/ccache-file.ts';
 import { fromCredentialV5 } from '../../proto/krb5-credential.ts';
 import { parsePrincipal } from '../../proto/principal.ts';
-import { credentialFor } from '../server/model.ts';
+import { credentialFor } from '../server/model/model.ts';
 import { end, eventually, memory, processesOf, start, temporaryDirectory } from '../setup/cleanup.ts';
 import { ccapi, cleanEnvironment, type Outcome, programs, succeed } from '../setup/programs.ts';
 import { describeWith } from '../setup/requirements.ts';

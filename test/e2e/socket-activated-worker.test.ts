@@ -3,7 +3,7 @@ import { existsSync, lstatSync, mkdirSync, readdirSync } from 'node:fs';
 import { beforeAll, expect, it } from 'vitest';
 import { Context } from '../../client/index.ts';
 import { isListening } from '../../etc/host/is-listening.ts';
-import { credentialFor } from '../server/model.ts';
+import { credentialFor } from '../server/model/model.ts';
 import { end, eventually, memory, start, temporaryDirectory, workersBelow } from '../setup/cleanup.ts';
 import { cleanEnvironment, programs } from '../setup/programs.ts';
 import { describeWith } from '../setup/requirements.ts';

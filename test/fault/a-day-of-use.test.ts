@@ -6,11 +6,11 @@ import { type OperationName, operations, VERSION } from '../../proto/kcm.ts';
 import { fromCredentialV5, marshalled } from '../../proto/krb5-credential.ts';
 import { parsePrincipal } from '../../proto/principal.ts';
 import { Writer } from '../../proto/writer.ts';
-import { Collection } from '../../server/collection.ts';
-import { KCMNames } from '../../server/kcm-names.ts';
-import { KCMSession } from '../../server/kcm-session.ts';
-import { Store } from '../../server/store.ts';
-import { credentialFor } from '../server/model.ts';
+import { Collection } from '../../server/model/collection.ts';
+import { KCMNames } from '../../server/protocols/kcm-names.ts';
+import { KCMSession } from '../../server/protocols/kcm-session.ts';
+import { FileStorage } from '../../server/storage/file-storage.ts';
+import { credentialFor } from '../server/model/model.ts';
 import { memory, temporaryDirectory } from '../setup/cleanup.ts';
 import { sized } from './size.ts';
 
@@ -23,10 +23,10 @@ it(`${DAYS} days of renewals and service tickets`, { timeout: 600_000 }, () => {
   const clock = { now: 1_700_000_000 };
   const directory = `${temporaryDirectory(memory)}/caches`;
   const log = { info() {}, warning() {}, refusal() {}, error: (line: string) => expect(line).toBe('nothing') };
-  const store = new Store(directory, false, log);
-  const { identifiers, kept } = store.load(() => clock.now);
+  const storage = new FileStorage(directory, false, log);
+  const { identifiers, kept } = storage.load(() => clock.now);
   const collection = new Collection(identifiers, () => clock.now);
-  store.attach(collection, kept);
+  storage.attach(collection, kept);
   const session = new KCMSession({ collection, names: new KCMNames(collection, 1000) }, log);
 
   function ask(name: OperationName, request: Record<string, unknown>): void {
@@ -73,7 +73,7 @@ it(`${DAYS} days of renewals and service tickets`, { timeout: 600_000 }, () => {
       readings.push({ bytes: bytes(), held: collection.limits.held.credentials, files: readdirSync(directory).length });
     }
   }
-  store.close();
+  storage.close();
   const quarter = readings.length >> 2;
   for (const what of ['bytes', 'held', 'files'] as const) {
     const most = (from: typeof readings) => Math.max(...from.map((reading) => reading[what]));

@@ -2,7 +2,7 @@
 // no difference in what comes of it, and nothing done twice.
 import { expect, it } from 'vitest';
 import { CCAPIError, type CCache, Context } from '../../client/index.ts';
-import { credentialFor } from '../server/model.ts';
+import { credentialFor } from '../server/model/model.ts';
 import { memory, temporaryDirectory, workersBelow } from '../setup/cleanup.ts';
 import { programs } from '../setup/programs.ts';
 import { drawnFrom, sized } from './size.ts';

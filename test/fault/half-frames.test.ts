@@ -6,7 +6,7 @@ import { uninitialised } from '../../proto/identifier.ts';
 import { fromCredentialV5, marshalled } from '../../proto/krb5-credential.ts';
 import { parsePrincipal } from '../../proto/principal.ts';
 import { InputBudget } from '../../server/input-budget.ts';
-import { credentialFor } from '../server/model.ts';
+import { credentialFor } from '../server/model/model.ts';
 import { RawConnection } from '../server/raw-connection.ts';
 import { eventually, memory } from '../setup/cleanup.ts';
 import { startWorker, workerDirectory } from '../setup/worker.ts';

@@ -7,7 +7,7 @@ import { CCAPIError } from '../../proto/errors.ts';
 import { type Identifier, uninitialised } from '../../proto/identifier.ts';
 import { fromCredentialV5, marshalled } from '../../proto/krb5-credential.ts';
 import { parsePrincipal } from '../../proto/principal.ts';
-import { credentialFor } from '../server/model.ts';
+import { credentialFor } from '../server/model/model.ts';
 import { RawConnection } from '../server/raw-connection.ts';
 import { end, memory } from '../setup/cleanup.ts';
 import { startWorker, workerDirectory } from '../setup/worker.ts';

@@ -6,7 +6,7 @@ import { CCAPIError, errorCodes } from '../../proto/errors.ts';
 import { uninitialised } from '../../proto/identifier.ts';
 import { fromCredentialV5, marshalled } from '../../proto/krb5-credential.ts';
 import { parsePrincipal } from '../../proto/principal.ts';
-import { credentialFor } from '../server/model.ts';
+import { credentialFor } from '../server/model/model.ts';
 import { RawConnection } from '../server/raw-connection.ts';
 import { end, temporaryDirectory } from '../setup/cleanup.ts';
 import { describeWith } from '../setup/requirements.ts';

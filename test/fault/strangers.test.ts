@@ -47,7 +47,7 @@ describeWith(['root', 'Linux', 'openbsd-inetd', 'socat', 'netcat-openbsd'], 'a s
     ['connects', () => `nc.openbsd -N -U ${own()}/S.ccapi < /dev/null`],
     ['connects where connections are handed over', () => `nc.openbsd -N -U ${own()}/H.ccapi < /dev/null`],
     ['lists', () => `ls ${own()}`],
-    ['reads', () => `cat ${own()}/caches/journal`],
+    ['reads', () => `cat ${own()}/caches/collection`],
     ['moves the directory', () => `mv ${own()} ${base}/moved`],
     ['removes the directory', () => `rm -rf ${own()} && test ! -e ${own()}`],
     ['puts a directory beside it', () => `mkdir ${base}/99999`],

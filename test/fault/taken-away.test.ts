@@ -13,7 +13,7 @@ import {
 } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { Context } from '../../client/index.ts';
-import { credentialFor } from '../server/model.ts';
+import { credentialFor } from '../server/model/model.ts';
 import { end, endWorkersBelow, eventually, memory, workersBelow } from '../setup/cleanup.ts';
 import { programs } from '../setup/programs.ts';
 import { startWorker, workerDirectory } from '../setup/worker.ts';
@@ -25,7 +25,7 @@ const DEADLINE = 2000;
 
 /** The names in a directory that has a worker, by kind: those of the worker itself end in its id. */
 const names = ['S.ccapi', 'S.', 'H.ccapi', 'H.', 'W.'];
-const kept = ['caches/journal', 'caches/primary', 'caches/tkt'];
+const kept = ['caches/collection', 'caches/primary', 'caches/tkt'];
 
 /** What is done to the files of the kinds. */
 type Damage = Record<string, 'removed' | 'emptied'>;
@@ -191,7 +191,7 @@ describe('where no worker is,', () => {
     [
       'a directory in the place of each kept file',
       (at) =>
-        ['journal', 'primary', 'new', 'tkt1', 'journal.new', 'primary.new'].map((name) =>
+        ['collection', 'primary', 'new', 'tkt1', 'gone', 'journal'].map((name) =>
           mkdirSync(`${at}/caches/${name}/x`, { recursive: true, mode: 0o700 }),
         ),
     ],

@@ -50,9 +50,9 @@ import {
 import { isStaging } from '../../proto/staging.ts';
 import { STATUS_REQUEST } from '../../proto/status.ts';
 import { Writer } from '../../proto/writer.ts';
-import { DEFAULT_NAME } from '../../server/collection.ts';
-import { MAX_NAME } from '../../server/limits.ts';
-import { lockTypes } from '../../server/lock-state.ts';
+import { DEFAULT_NAME } from '../../server/model/collection.ts';
+import { MAX_NAME } from '../../server/model/limits.ts';
+import { lockTypes } from '../../server/model/locks.ts';
 import { at, constantOf, plain, Specification } from './markdown.ts';
 
 const root = join(import.meta.dirname, '../..');

@@ -5,16 +5,16 @@ import { CCAPIError } from '../../proto/errors.ts';
 import { matchFlags } from '../../proto/kcm.ts';
 import { credentialV5In, fromCredentialV5, marshalled } from '../../proto/krb5-credential.ts';
 import { bytesFromText, textFromBytes } from '../../proto/text.ts';
-import type { CCache } from '../../server/ccache.ts';
-import { CCacheOrder } from '../../server/ccache-order.ts';
-import type { Collection } from '../../server/collection.ts';
-import { Iterators } from '../../server/iterators.ts';
-import { kcmHandlers } from '../../server/kcm-handlers.ts';
-import { matches } from '../../server/kcm-matching.ts';
-import { KCMNames } from '../../server/kcm-names.ts';
-import { KCMSession } from '../../server/kcm-session.ts';
-import type { Walk } from '../../server/walk.ts';
-import { collectionAt, credentialFor } from './model.ts';
+import type { CCache } from '../../server/model/ccache.ts';
+import { CCacheOrder } from '../../server/model/ccache-order.ts';
+import type { Collection } from '../../server/model/collection.ts';
+import type { Walk } from '../../server/model/cursor.ts';
+import { Iterators } from '../../server/model/iterators.ts';
+import { kcmHandlers } from '../../server/protocols/kcm-handlers.ts';
+import { matches } from '../../server/protocols/kcm-matching.ts';
+import { KCMNames } from '../../server/protocols/kcm-names.ts';
+import { KCMSession } from '../../server/protocols/kcm-session.ts';
+import { collectionAt, credentialFor } from './model/model.ts';
 
 /** How many times as long ten times as much may take: what is in proportion takes 10, what is squared 100. */
 const LINEAR = 30;

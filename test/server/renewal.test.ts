@@ -1,8 +1,8 @@
 import { afterEach, beforeEach, expect, it, vi } from 'vitest';
 import { stagingName } from '../../proto/staging.ts';
-import type { CCache } from '../../server/ccache.ts';
-import { Collection } from '../../server/collection.ts';
-import { Identifiers } from '../../server/identifiers.ts';
+import type { CCache } from '../../server/model/ccache.ts';
+import { Collection } from '../../server/model/collection.ts';
+import { Identifiers } from '../../server/model/identifiers.ts';
 import { Renewal } from '../../server/renewal.ts';
 import { credential } from '../bench/round-trip.ts';
 

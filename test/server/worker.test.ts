@@ -13,7 +13,7 @@ import { Writer } from '../../proto/writer.ts';
 import { end, eventually, temporaryDirectory, workersBelow } from '../setup/cleanup.ts';
 import { programs, run, sendBytes } from '../setup/programs.ts';
 import { startWorker as startWorkerBelow, workerDirectory } from '../setup/worker.ts';
-import { credentialFor } from './model.ts';
+import { credentialFor } from './model/model.ts';
 
 const uid = process.getuid?.() as number;
 let base: string;

@@ -1,0 +1,87 @@
+import { CCAPIError } from '../../proto/errors.ts';
+import type { Identifier } from '../../proto/identifier.ts';
+import type { CCache } from './ccache.ts';
+import type { Collection } from './collection.ts';
+import type { CredentialList, StoredCredential } from './credential-list.ts';
+import type { Walk } from './cursor.ts';
+
+/** How many iterators a connection may have open. */
+const MAX_OPEN = 10_000;
+
+/** An iteration that a client knows by its identifier. */
+interface OpenIterator {
+  readonly identifier: Identifier;
+  /** The iterators of the connection that made it, by the object parts of their identifiers. */
+  readonly owner: Set<string>;
+}
+
+export interface CCacheIterator extends OpenIterator {
+  readonly walk: Walk<CCache>;
+}
+
+export interface CredentialsIterator extends OpenIterator {
+  readonly walk: Walk<StoredCredential>;
+  /** What it walks over; once that is discarded the iterator is dead. */
+  readonly list: CredentialList;
+}
+
+/**
+ * The iterators of all connections. Whoever knows an identifier may use it; each belongs to the connection that made it
+ * and goes with that (proto/CCAPI.md#iterators).
+ */
+export class Iterators {
+  readonly #collection: Collection;
+  readonly #overCCaches = new Map<string, CCacheIterator>();
+  readonly #overCredentials = new Map<string, CredentialsIterator>();
+
+  constructor(collection: Collection) {
+    this.#collection = collection;
+  }
+
+  /** How many iterators are open. */
+  get size(): number {
+    return this.#overCCaches.size + this.#overCredentials.size;
+  }
+
+  overCCaches(owner: Set<string>, walk: Walk<CCache>): CCacheIterator {
+    requireRoom(owner, walk);
+    const iterator = { identifier: this.#collection.identifierOfPassing(), owner, walk };
+    this.#overCCaches.set(iterator.identifier.object, iterator);
+    owner.add(iterator.identifier.object);
+    return iterator;
+  }
+
+  overCredentials(owner: Set<string>, list: CredentialList, walk: Walk<StoredCredential>): CredentialsIterator {
+    requireRoom(owner, walk);
+    const iterator = { identifier: this.#collection.identifierOfPassing(), owner, walk, list };
+    this.#overCredentials.set(iterator.identifier.object, iterator);
+    owner.add(iterator.identifier.object);
+    return iterator;
+  }
+
+  ccacheIterator(object: string): CCacheIterator | undefined {
+    return this.#overCCaches.get(object);
+  }
+
+  credentialsIterator(object: string): CredentialsIterator | undefined {
+    const iterator = this.#overCredentials.get(object);
+    if (!iterator?.list.discarded) return iterator;
+    this.release(object);
+    return undefined;
+  }
+
+  release(object: string): void {
+    const iterator = this.#overCCaches.get(object) ?? this.#overCredentials.get(object);
+    iterator?.owner.delete(object);
+    iterator?.walk.close();
+    this.#overCCaches.delete(object);
+    this.#overCredentials.delete(object);
+  }
+}
+
+/** Throws 203 (`ccErrNoMem`) where a connection has too many iterators. */
+function requireRoom({ size }: Set<string>, walk: Walk<CCache> | Walk<StoredCredential>): void {
+  if (size < MAX_OPEN) return;
+  walk.close();
+  throw new CCAPIError('ccErrNoMem', `${MAX_OPEN} iterators are open on one connection`);
+}

@@ -1,0 +1,118 @@
+import type { Log } from '../../etc/host/log.ts';
+import { type MessageName, messages, type ObjectClass, type Reply, type Request } from '../../proto/ccapi.ts';
+import {
+  errorFrame,
+  type RequestHeader,
+  readArguments,
+  readRequestHeader,
+  replyFrame,
+} from '../../proto/ccapi-codec.ts';
+import { CCAPIError, type ErrorName, errorCodes } from '../../proto/errors.ts';
+import { type Identifier, isInitialised } from '../../proto/identifier.ts';
+import { abandonAll, type Holding } from '../model/cancellation.ts';
+import type { Collection } from '../model/collection.ts';
+import type { Iterators } from '../model/iterators.ts';
+import { type HandlerContext, handlers, Later, type Objects } from './ccapi-handlers.ts';
+
+/**
+ * The error for an identifier of another server, and the one for an object that is not there
+ * (proto/CCAPI.md#identifiers).
+ */
+const identifierErrors: Record<ObjectClass, { foreign: ErrorName; unknown: ErrorName }> = {
+  context: { foreign: 'ccErrInvalidContext', unknown: 'ccErrInvalidContext' },
+  ccache: { foreign: 'ccErrInvalidCCache', unknown: 'ccErrInvalidCCache' },
+  // MIT answers 205 for an unknown ccache iterator, and clients go by it.
+  ccacheIterator: { foreign: 'ccErrInvalidCCacheIterator', unknown: 'ccErrInvalidCCache' },
+  credentialsIterator: { foreign: 'ccErrInvalidCredentialsIterator', unknown: 'ccErrInvalidCredentialsIterator' },
+};
+
+/** What a request is called whose number nobody knows. */
+const UNKNOWN = 'unknown';
+
+/** One connection that speaks CCAPI: turns its frames into calls on the model and their results into frames. */
+export class CCAPISession implements HandlerContext {
+  readonly collection: Collection;
+  readonly iterators: Iterators;
+  readonly owned = new Set<string>();
+  readonly holdings = new Set<Holding>();
+
+  readonly #log: Log;
+  readonly #onRequest: (name: string) => void;
+
+  /** `onRequest` is told of each request, by its name. */
+  constructor(collection: Collection, iterators: Iterators, log: Log, onRequest: (name: string) => void = () => {}) {
+    this.#onRequest = onRequest;
+    this.collection = collection;
+    this.iterators = iterators;
+    this.#log = log;
+  }
+
+  /**
+   * Answers one request, once: whatever the request is, there is a reply, with its length word. It may come later, when
+   * the request has to wait for a lock or a change.
+   */
+  answer(frame: Buffer, reply: (frame: Buffer) => void): void {
+    let name: MessageName | undefined;
+    let header: RequestHeader | undefined;
+    try {
+      header = readRequestHeader(frame);
+      name = header.name;
+      this.#onRequest(name ?? UNKNOWN);
+      const result = this.#handled(header);
+      if (!(result instanceof Later)) reply(replyFrame(name as MessageName, result));
+      else
+        result.begin((outcome) =>
+          reply('error' in outcome ? this.#refusal(outcome.error) : replyFrame(name as MessageName, outcome.result)),
+        );
+    } catch (error) {
+      header?.arguments.wipeCopies();
+      reply(this.#refusal(error));
+    }
+  }
+
+  /** The connection is gone, and what it owns goes with it. */
+  close(): void {
+    abandonAll(this);
+    for (const object of this.owned) this.iterators.release(object);
+  }
+
+  #refusal(error: unknown): Buffer {
+    if (error instanceof CCAPIError) return errorFrame(error.code);
+    // A fault of ours costs this request, and not the user's tickets.
+    this.#log.error(`internal error: ${(error as Error).stack}`);
+    return errorFrame(errorCodes.ccErrBadInternalMessage.code);
+  }
+
+  #handled({ name, object, arguments: reader }: RequestHeader): Reply<never> | Later<Reply<never>> {
+    if (name === undefined) throw new CCAPIError('ccErrBadInternalMessage');
+    const target = this.#target(messages[name].object, object);
+    return this.#handler(name)(target, readArguments(name, reader), this);
+  }
+
+  /** The table is typed by message; here is the one place where the message is only known at run time. */
+  #handler(name: MessageName) {
+    return handlers[name] as (
+      object: Objects[ObjectClass],
+      request: Request<MessageName>,
+      context: HandlerContext,
+    ) => Reply<never> | Later<Reply<never>>;
+  }
+
+  #target(objectClass: ObjectClass, identifier: Identifier): Objects[ObjectClass] {
+    const errors = identifierErrors[objectClass];
+    if (isInitialised(identifier) && identifier.server !== this.collection.identifier.server) {
+      throw new CCAPIError(errors.foreign);
+    }
+    const target = this.#lookUp(objectClass, identifier);
+    if (!target) throw new CCAPIError(errors.unknown);
+    return target;
+  }
+
+  #lookUp(objectClass: ObjectClass, identifier: Identifier): Objects[ObjectClass] | undefined {
+    if (objectClass === 'context') return this.collection;
+    if (!isInitialised(identifier)) return undefined;
+    if (objectClass === 'ccache') return this.collection.identified(identifier);
+    if (objectClass === 'ccacheIterator') return this.iterators.ccacheIterator(identifier.object);
+    return this.iterators.credentialsIterator(identifier.object);
+  }
+}

@@ -1,0 +1,53 @@
+import type { CCache } from '../model/ccache.ts';
+import type { Collection } from '../model/collection.ts';
+
+/** Names as KCM's clients use them (proto/KCM.md#names): they rewrite some, and each has to lead to the same ccache. */
+export class KCMNames {
+  readonly #collection: Collection;
+  readonly #uid: number;
+  /** Begins anywhere, so that a name from before a restart does not come to mean somebody else. */
+  #next = Number(process.hrtime.bigint() % 1_000_000n);
+
+  constructor(collection: Collection, uid: number) {
+    this.#collection = collection;
+    this.#uid = uid;
+  }
+
+  /** The name of the default ccache, also where there is none yet (proto/KCM.md#the-default-ccache). It never fails. */
+  get default(): string {
+    return this.#collection.awaitedDefault ?? this.#collection.default?.name ?? String(this.#uid);
+  }
+
+  /** A name that is not in use and was not given out before (GEN_NEW). Nothing is made. */
+  fresh(): string {
+    let name: string;
+    do name = `${this.#uid}:${++this.#next}`;
+    while (this.#collection.named(name));
+    return name;
+  }
+
+  /** The ccache that a name leads to, by the rule of proto/KCM.md#names: `work` and `<uid>:work` are the same. */
+  resolved(name: string): CCache | undefined {
+    const exact = this.#collection.named(name);
+    if (exact) return exact;
+    const prefix = `${this.#uid}:`;
+    const rest = name.startsWith(prefix) ? name.slice(prefix.length) : undefined;
+    if (rest && !isNumeric(rest)) return this.#collection.named(rest);
+    return isNumeric(name) ? undefined : this.#collection.named(prefix + name);
+  }
+
+  /** As {@link resolved}, where the bare uid also stands for the default ccache; for all that neither makes nor destroys. */
+  found(name: string): CCache | undefined {
+    return this.resolved(name) ?? (name === String(this.#uid) ? this.#collection.named(this.default) : undefined);
+  }
+
+  /** The name under which a ccache is or would be stored. */
+  canonical(name: string): string {
+    return this.resolved(name)?.name ?? name;
+  }
+}
+
+/** Leading digits, then the end or a colon: a name that Heimdal leaves as it is. */
+function isNumeric(name: string): boolean {
+  return /^\d+(:|$)/.test(name);
+}

@@ -1,0 +1,21 @@
+import { CCAPIError } from '../../proto/errors.ts';
+import { STATUS_REQUEST, type WorkerStatus } from '../../proto/status.ts';
+import { Writer } from '../../proto/writer.ts';
+import type { Session } from './session.ts';
+
+/** A connection that asks how the worker is. It is no request: nobody's tickets are asked for, and nobody is kept waiting. */
+export class StatusSession implements Session {
+  readonly #status: () => WorkerStatus;
+
+  constructor(status: () => WorkerStatus) {
+    this.#status = status;
+  }
+
+  answer(frame: Buffer, reply: (frame: Buffer) => void): void {
+    if (frame.toString('latin1') !== STATUS_REQUEST) throw new CCAPIError('malformed', 'neither CCAPI nor KCM');
+    const text = Buffer.from(JSON.stringify(this.#status()));
+    reply(new Writer(4 + text.length).u32(text.length).bytes(text).finish());
+  }
+
+  close(): void {}
+}

@@ -1,0 +1,139 @@
+import {
+  closeSync,
+  constants,
+  fdatasyncSync,
+  fstatSync,
+  fsyncSync,
+  ftruncateSync,
+  linkSync,
+  lstatSync,
+  openSync,
+  renameSync,
+  rmSync,
+  unlinkSync,
+  writeSync,
+} from 'node:fs';
+import { dirname } from 'node:path';
+
+/** The name of the file that is being written, beside the one that it replaces. */
+export const TEMPORARY = 'new';
+
+/** The name of the file that was destroyed or replaced, until it is overwritten. */
+export const TRASH = 'gone';
+
+/**
+ * Writes all bytes at an offset, which becomes the end of the file before them. On an error the file ends there, and the
+ * system's error is thrown. `sync` has the bytes on the medium before this returns.
+ */
+export function writeFully(descriptor: number, bytes: Buffer, at: number, sync: boolean): void {
+  try {
+    for (let written = 0; written < bytes.length; ) {
+      written += writeSync(descriptor, bytes, written, bytes.length - written, at + written);
+    }
+    if (sync) fsyncSync(descriptor);
+  } catch (error) {
+    // Truncating needs no room, also where there was none to write.
+    ftruncateSync(descriptor, at);
+    throw error;
+  }
+}
+
+/**
+ * Writes pieces to a file and returns its descriptor, open for reading and writing. The file is then renamed to the path
+ * that it is for. On an error it is left empty, and the system's error is thrown.
+ */
+export function writeTemporary(path: string, pieces: Iterable<Buffer>, sync: boolean): number {
+  const descriptor = openSync(path, 'w+', 0o600);
+  try {
+    let length = 0;
+    for (const bytes of pieces) {
+      writeFully(descriptor, bytes, length, false);
+      length += bytes.length;
+    }
+    if (sync) fsyncSync(descriptor);
+    return descriptor;
+  } catch (error) {
+    ftruncateSync(descriptor, 0);
+    closeSync(descriptor);
+    throw error;
+  }
+}
+
+/**
+ * Renames a file over another in the same directory, in one step, and overwrites the other's former contents. A link keeps
+ * these reachable until then, so that {@link shred} overwrites them after a crash in between.
+ */
+export function renameInto(from: string, to: string, sync: boolean): void {
+  const trash = `${dirname(to)}/${TRASH}`;
+  const former = attempt(() => openSync(to, constants.O_RDWR | constants.O_NOFOLLOW));
+  // Some file systems have no hard links; there the descriptor alone leads to the former contents.
+  const isLinked = former !== undefined && attempt(() => linkSync(to, trash) ?? true);
+  try {
+    renameSync(from, to);
+    if (sync) syncDirectory(dirname(to));
+    if (former !== undefined) attempt(() => overwrite(former));
+  } finally {
+    if (former !== undefined) closeSync(former);
+    if (isLinked) rmSync(trash, { force: true });
+  }
+}
+
+/** Replaces a file that holds nothing secret by one of these bytes, in one step. */
+export function replaceFile(path: string, bytes: Buffer, sync: boolean): void {
+  const temporary = `${dirname(path)}/${TEMPORARY}`;
+  closeSync(writeTemporary(temporary, [bytes], sync));
+  renameSync(temporary, path);
+  if (sync) syncDirectory(dirname(path));
+}
+
+/** Removes a file in one step, and then overwrites it. Only the first step throws. */
+export function destroyFile(path: string, sync: boolean): void {
+  const trash = `${dirname(path)}/${TRASH}`;
+  renameSync(path, trash);
+  if (sync) syncDirectory(dirname(path));
+  // The next worker tries again.
+  attempt(() => shred(trash));
+}
+
+/** Overwrites a file and unlinks it; a file that has a further name is only unlinked. Throws the system's error. */
+export function shred(path: string): void {
+  if (lstatSync(path).nlink === 1) {
+    const descriptor = openSync(path, constants.O_RDWR | constants.O_NOFOLLOW);
+    try {
+      overwrite(descriptor);
+    } finally {
+      closeSync(descriptor);
+    }
+  }
+  unlinkSync(path);
+}
+
+/**
+ * Overwrites a file from an offset on, and returns once the zeros are on the medium: otherwise they never get there where
+ * the file is unlinked next. In memory it costs nothing.
+ */
+export function overwrite(descriptor: number, from = 0): void {
+  const { size } = fstatSync(descriptor);
+  const zeros = Buffer.alloc(Math.min(Math.max(size - from, 0), 1 << 20));
+  for (let at = from; at < size; ) at += writeSync(descriptor, zeros, 0, Math.min(zeros.length, size - at), at);
+  fdatasyncSync(descriptor);
+}
+
+/** Has the names in a directory on the medium. */
+export function syncDirectory(path: string): void {
+  const descriptor = openSync(path, constants.O_RDONLY | constants.O_DIRECTORY);
+  try {
+    fsyncSync(descriptor);
+  } finally {
+    closeSync(descriptor);
+  }
+}
+
+/** What a call returns; undefined where it fails. */
+function attempt<T>(call: () => T): T | undefined {
+  try {
+    return call();
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,210 @@
+import { existsSync, lstatSync, readdirSync, readFileSync, renameSync } from 'node:fs';
+import type { Log } from '../../etc/host/log.ts';
+import { CCache } from '../model/ccache.ts';
+import { bumped, type Clock } from '../model/change-time.ts';
+import type { KeptCollection } from '../model/collection.ts';
+import { CredentialList } from '../model/credential-list.ts';
+import { Identifiers, type ListIdentity } from '../model/identifiers.ts';
+import { shred, TEMPORARY, TRASH } from './atomic-file.ts';
+import { CCacheLog, ccacheOfFile, fileName, pathOfCCache } from './ccache-log.ts';
+import { COLLECTION_FILE, type CollectionFile, type CollectionState } from './collection-file.ts';
+import { contentsFor } from './heading.ts';
+import { type FoundCCache, readLog } from './read-log.ts';
+
+/** The name of the file in which libkrb5 looks for the name of the default ccache's file. */
+export const PRIMARY_FILE = 'primary';
+
+/** Where a collection is stored. */
+export interface StorageDirectory {
+  directory: string;
+  collectionFile: CollectionFile;
+  sync: boolean;
+  log: Log;
+}
+
+/** What was read of a directory. */
+export interface LoadedCollection {
+  identifiers: Identifiers;
+  kept: KeptCollection;
+  /** The file of each ccache, by the ccache's number. */
+  logs: Map<number, CCacheLog>;
+}
+
+/** So many ccaches are not created, so that foreign files with higher numbers need no reserve. */
+const MAX_RESERVED = 2 ** 40;
+
+/** Reads a directory. What cannot be read is set aside and logged, and costs nothing else; no file that can be read goes. */
+export function loadCollection(place: StorageDirectory, now: Clock): LoadedCollection {
+  clear(place);
+  const numbers = ccacheNumbers(place.directory);
+  const state = readState(place);
+  const found = numbers.flatMap((ccache) => readFile(place, ccache) ?? []);
+  if (!state && found.length > 0) {
+    place.log.warning(
+      `${place.directory}: no ${COLLECTION_FILE} file; ${found.length} ccaches are taken from their own`,
+    );
+  }
+  const identifiers = identifiersFor(state, numbers, found);
+  const changed = state?.changed ?? bumped(0, now());
+  const times = new Map(state?.times);
+  const logs = new Map<number, CCacheLog>();
+  const ccaches = settle(place, found, identifiers).map((each) => {
+    const { heading } = each;
+    const contents = contentsFor(heading, listOf(each, identifiers.listNumbered(heading.list)));
+    const time = times.get(heading.ccache) ?? changed;
+    const identifier = identifiers.ccacheNumbered(heading.ccache);
+    const ccache = new CCache(identifier, heading.name, contents, time, heading.lastDefault);
+    const log = new CCacheLog(place.directory, heading, place.sync);
+    logs.set(heading.ccache, log);
+    resume(place, log, each, contents.credentials);
+    return ccache;
+  });
+  const kept = { ccaches, changed, nextUnique: state?.unique ?? 0, awaitedDefault: awaitedDefault(state, logs) };
+  place.collectionFile.resume(
+    identifiers,
+    now,
+    [...logs.values()].map(({ heading }) => heading),
+  );
+  return { identifiers, kept, logs };
+}
+
+/** Sets aside what is no file and has a name that one is needed under, and overwrites what a crash left over. */
+function clear(place: StorageDirectory): void {
+  const { directory, log } = place;
+  const files = ccacheNumbers(directory).map(fileName);
+  for (const name of [COLLECTION_FILE, PRIMARY_FILE, TEMPORARY, TRASH, ...files]) {
+    const found = lstatSync(`${directory}/${name}`, { throwIfNoEntry: false });
+    if (found && !found.isFile()) setAside(place, name, 'it is not a file');
+  }
+  for (const path of [TEMPORARY, TRASH].map((name) => `${directory}/${name}`).filter((path) => existsSync(path))) {
+    try {
+      shred(path);
+    } catch (error) {
+      log.error(`cannot remove ${path}: ${(error as Error).message}`);
+    }
+  }
+}
+
+function readState(place: StorageDirectory): CollectionState | undefined {
+  try {
+    return place.collectionFile.read();
+  } catch (error) {
+    setAside(place, COLLECTION_FILE, (error as Error).message);
+    return undefined;
+  }
+}
+
+function readFile(place: StorageDirectory, ccache: number): FoundCCache | undefined {
+  try {
+    const bytes = readFileSync(pathOfCCache(place.directory, ccache));
+    try {
+      return readLog(ccache, bytes);
+    } finally {
+      bytes.fill(0);
+    }
+  } catch (error) {
+    setAside(place, fileName(ccache), (error as Error).message);
+    return undefined;
+  }
+}
+
+/** Keeps a file under another name: it may hold tickets. */
+function setAside({ directory, log }: StorageDirectory, name: string, why: string): void {
+  const aside = `set-aside.${name}.${Date.now()}`;
+  try {
+    renameSync(`${directory}/${name}`, `${directory}/${aside}`);
+    log.error(`cannot read ${directory}/${name} (${why}); set aside as ${aside}`);
+  } catch (error) {
+    log.error(`cannot read ${directory}/${name} (${why}): ${(error as Error).message}`);
+  }
+}
+
+/** The numbers of which there are files, in their order. */
+function ccacheNumbers(directory: string): number[] {
+  return readdirSync(directory)
+    .flatMap((name) => ccacheOfFile(name) ?? [])
+    .sort((a, b) => a - b);
+}
+
+/** They go on above all numbers that were given out, and above those of files that are none of ours. */
+function identifiersFor(state: CollectionState | undefined, numbers: number[], found: FoundCCache[]): Identifiers {
+  const { server, seed, ccaches, lists } = state ?? new Identifiers().state;
+  const highest = (all: number[], least: number) => all.reduce((most, number) => Math.max(most, number), least);
+  const usedLists = found.filter(({ hasHeading }) => hasHeading).map(({ heading }) => heading.list);
+  return new Identifiers({
+    server,
+    seed,
+    ccaches: highest(
+      numbers.filter((number) => number < MAX_RESERVED),
+      ccaches,
+    ),
+    lists: highest(usedLists, lists),
+  });
+}
+
+/** A ccache of which the heading is settled. */
+interface SettledCCache extends FoundCCache {
+  /** Whether the file does not say all that the heading says, or has what it should not. */
+  needsRewrite: boolean;
+}
+
+/** The ccaches in their order. A name and a list are one ccache's each: of two with one of them, the one with the later list's. */
+function settle(place: StorageDirectory, found: FoundCCache[], identifiers: Identifiers): SettledCCache[] {
+  const names = new Set<string>();
+  const lists = new Set<number>();
+  const primary = readPrimary(place.directory);
+  const settled = found
+    .toSorted((a, b) => b.heading.list - a.heading.list)
+    .map((each) => {
+      const { ccache } = each.heading;
+      let { name, list, position } = each.heading;
+      while (names.has(name)) name = `${name} (${ccache})`;
+      if (!each.hasHeading && fileName(ccache) === primary) position = 0;
+      if (!each.hasHeading || lists.has(list)) list = identifiers.list().serial;
+      names.add(name);
+      lists.add(list);
+      const isSaid = each.hasHeading && name === each.heading.name && list === each.heading.list;
+      const needsRewrite = !isSaid || each.hasRemains;
+      return { ...each, heading: { ...each.heading, name, list, position }, needsRewrite };
+    });
+  return settled.sort(({ heading: a }, { heading: b }) => a.position - b.position || a.ccache - b.ccache);
+}
+
+function listOf({ credentials, nextIndex }: FoundCCache, identity: ListIdentity): CredentialList {
+  const list = new CredentialList(identity);
+  for (const [index, { value, marshalled, at }] of credentials) {
+    list.skip(index - list.numbered);
+    list.append(value, at, marshalled);
+  }
+  list.skip(nextIndex - list.numbered);
+  return list;
+}
+
+/** Goes on with a file: without what stands behind its last whole record, and with a heading. */
+function resume({ log }: StorageDirectory, file: CCacheLog, found: SettledCCache, list: CredentialList): void {
+  if (found.torn > 0) log.warning(`${file.path}: dropping ${found.torn} bytes of a half-written last entry`);
+  try {
+    file.resume(found.length, found.dead);
+    if (found.needsRewrite) file.write(found.heading, list);
+  } catch (error) {
+    log.error(`cannot write ${file.path}: ${(error as Error).message}`);
+  }
+  file.close();
+}
+
+/** The awaited default, unless it is there by now, or another ccache became the default since. */
+function awaitedDefault(state: CollectionState | undefined, logs: Map<number, CCacheLog>): string | undefined {
+  const { name, front } = state?.awaited ?? {};
+  if (name === undefined || front === undefined) return undefined;
+  const isOver = [...logs.values()].some(({ heading }) => heading.name === name || heading.position < front);
+  return isOver ? undefined : name;
+}
+
+/** The name of the file that libkrb5 takes for the default ccache's. */
+export function readPrimary(directory: string): string | undefined {
+  try {
+    return readFileSync(`${directory}/${PRIMARY_FILE}`, 'utf8').trimEnd();
+  } catch {
+    return undefined;
+  }
+}
