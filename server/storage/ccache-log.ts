@@ -47,11 +47,11 @@ export class CCacheLog {
     return this.#dead > MAX_DEAD && this.#dead > this.#length / 2;
   }
 
-  /** Goes on with a file that was read: so many bytes of it stand, of which so many are dead. Cuts off the others. */
-  resume(length: number, dead: number): void {
+  /** Goes on with a file that was read: so many bytes of it stand, of which so many are dead. Cuts off what is torn. */
+  resume({ length, dead, torn }: { length: number; dead: number; torn: number }): void {
     this.#length = length;
     this.#dead = dead;
-    if (this.isIntact) return;
+    if (torn === 0) return;
     overwrite(this.#open(), length);
     ftruncateSync(this.#open(), length);
   }

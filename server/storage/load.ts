@@ -184,7 +184,7 @@ function listOf({ credentials, nextIndex }: FoundCCache, identity: ListIdentity)
 function resume({ log }: StorageDirectory, file: CCacheLog, found: SettledCCache, list: CredentialList): void {
   if (found.torn > 0) log.warning(`${file.path}: dropping ${found.torn} bytes of a half-written last entry`);
   try {
-    file.resume(found.length, found.dead);
+    file.resume(found);
     if (found.needsRewrite) file.write(found.heading, list);
   } catch (error) {
     log.error(`cannot write ${file.path}: ${(error as Error).message}`);

@@ -4,7 +4,7 @@ import { Reader } from '../../proto/reader.ts';
 import type { NewCredential } from '../model/storage.ts';
 import { fileName } from './ccache-log.ts';
 import { formerName, type Heading, headingFromHeader } from './heading.ts';
-import { readRecords } from './records.ts';
+import { readRecord } from './records.ts';
 
 /** What was read of a ccache's file. */
 export interface FoundCCache {
@@ -71,7 +71,9 @@ function collectRecords(reader: Reader, ccache: number): FoundRecords {
     found.hasRemains = credentials.delete(index) || found.hasRemains;
   };
   let replaced: number[] = [];
-  for (const record of readRecords(reader)) {
+  for (let at = start; at < end; at = reader.offset) {
+    const record = readRecord(reader);
+    if (!record) break;
     if (record.kind === 'replaced') {
       // It counts for nothing without the record that follows it.
       replaced = record.indexes;
@@ -83,10 +85,12 @@ function collectRecords(reader: Reader, ccache: number): FoundRecords {
       if (record.heading?.ccache === ccache) found.heading = record.heading;
     } else if (record.kind === 'skipped') found.nextIndex += record.count;
     else if (record.kind === 'removed') record.indexes.forEach(remove);
-    else if (record.kind === 'credential') credentials.set(found.nextIndex++, record);
-    else found.nextIndex++;
+    else if (record.kind === 'credential') {
+      const { value, marshalled } = record;
+      credentials.set(found.nextIndex++, { value, marshalled, at, length: reader.offset - at });
+    } else found.nextIndex++;
     found.isOurs ||= record.kind === 'damaged' || (record.kind === 'heading' && !record.heading);
-    found.length = record.at + record.length;
+    found.length = reader.offset;
   }
   const live = [...credentials.values()].reduce((bytes, { length }) => bytes + length, start);
   return { ...found, credentials, dead: found.length - live, torn: end - found.length };

@@ -101,32 +101,20 @@ export function skippedRecord(count: number): Buffer {
 }
 
 /**
- * Reads the records of a file with where each stands, up to its end or a record of which the end is missing. What makes no
- * sense otherwise is a damaged record, and costs no other.
+ * Reads the next record; undefined where its end is missing. One that makes no sense otherwise is a damaged record, and
+ * costs no other.
  */
-export function* readRecords(reader: Reader): Generator<FileRecord & { at: number; length: number }> {
-  while (reader.remaining > 0) {
-    const at = reader.offset;
-    const bytes = unlessMalformed(() => takeMarshalled(reader));
-    if (!bytes) return;
-    const record = unlessMalformed(() => readRecord(bytes)) ?? { kind: 'damaged' };
-    yield { ...record, at, length: bytes.length };
-  }
-}
-
-function readRecord(marshalled: Buffer): FileRecord {
-  const value = credentialV5In(marshalled);
-  const kind = ourKind(value);
-  if (kind !== undefined) return readOurs(kind, value.ticket.data);
-  return isRemoved(value) ? { kind: 'erased' } : { kind: 'credential', value, marshalled };
-}
-
-function unlessMalformed<T>(read: () => T): T | undefined {
+export function readRecord(reader: Reader): FileRecord | undefined {
+  let marshalled: Buffer | undefined;
   try {
-    return read();
+    marshalled = takeMarshalled(reader);
+    const value = credentialV5In(marshalled);
+    const kind = ourKind(value);
+    if (kind !== undefined) return readOurs(kind, value.ticket.data);
+    return isRemoved(value) ? { kind: 'erased' } : { kind: 'credential', value, marshalled };
   } catch (error) {
-    if (CCAPIError.is(error, 'malformed')) return undefined;
-    throw error;
+    if (!CCAPIError.is(error, 'malformed')) throw error;
+    return marshalled && { kind: 'damaged' };
   }
 }
 
