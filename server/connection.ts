@@ -12,7 +12,7 @@ export interface ConnectionLimits {
   maxOutput: number;
 }
 
-/** How many bytes of further requests are kept for a connection whose request has to wait. */
+/** How many bytes of further requests are kept for a connection while its request waits. */
 const MOST_WAITING = 1024 * 1024;
 
 /** Milliseconds for which one connection is answered before the others have their turn. */

@@ -32,7 +32,7 @@ const YOUNG = 10_000;
  * 1. The kernel's lock (flock) on the directory's inode. It belongs to the process and not to a name, so nothing that is
  *    removed, emptied or renamed in the directory can give it to a second worker, and the kernel releases it when its
  *    process ends, however that happens. systemd-tmpfiles passes over what is locked so.
- * 2. A token, the file `W.<id>`, while no other token is there whose worker listens on `S.<id>`. It keeps out workers
+ * 2. A token, the file `W.<id>`, while there is no other token with a worker that listens on `S.<id>`. It keeps out workers
  *    that take no lock: where the C library cannot be called, and those of versions before 0.2. A candidate writes its
  *    token first and looks for others afterwards, so of any two candidates at least the later one sees the other; the
  *    first in the order of the ids stays, the others withdraw. No token is ever needed from before: none is a state in
@@ -42,13 +42,13 @@ const YOUNG = 10_000;
  * taken its name. So two workers never write the same files: they would have to hold the lock of the same inode. Without
  * the lock that is as true as the names in the directory are left alone.
  */
-export class Ownership {
+export class Election {
   readonly #directory: string;
   readonly #id: string;
   readonly #descriptor: number;
   #lock: 'untried' | 'held' | 'unsupported' = 'untried';
 
-  /** `id` is the candidate's, whose socket is `S.<id>` in the directory. Throws the system's error. */
+  /** `id` is the candidate's; its socket is `S.<id>` in the directory. Throws the system's error. */
   constructor(directory: string, id: string) {
     this.#directory = directory;
     this.#id = id;

@@ -1,4 +1,4 @@
-/** How long nobody must have asked before it is tidied up, in milliseconds. */
+/** Idle time before a forced garbage collection, in milliseconds. */
 import { monotonic } from '../etc/host/monotonic.ts';
 
 const AT_REST = 6000;
@@ -13,14 +13,14 @@ const PASSES = 2;
  * Gives the memory back that a busy while has left. There is a worker for every user, and the engine by itself keeps tens
  * of megabytes for the next time; to forbid it that room would make storing a third slower.
  */
-export class Tidying {
+export class IdleGC {
   #held = held();
   #lastRequest = 0;
   #isWatching = false;
   #passesLeft = 0;
 
   /** There was a request, at this time of `performance`; it costs no more than taking note of that. */
-  requested(now: number): void {
+  touch(now: number): void {
     this.#lastRequest = now;
     if (!this.#isWatching) this.#lookAgainIn(AT_REST);
   }

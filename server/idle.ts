@@ -4,21 +4,21 @@ import { monotonic } from '../etc/host/monotonic.ts';
 const LONGEST_TIMER = 2 ** 31 - 1;
 
 /** What decides whether a worker may leave. */
-export interface LifetimeConditions {
+export interface IdleExitConditions {
   /** Whether something is held that would be lost. */
-  holdsSomething(): boolean;
+  mustStayAlive(): boolean;
   leave(): void;
 }
 
-/** Tells a worker when to leave: nobody is connected, nothing would be lost, and nobody has asked for a while. */
-export class Lifetime {
+/** Tells a worker when to exit: no client is connected, nothing would be lost, and the last request is `idle_timeout` ago. */
+export class IdleExit {
   /** Milliseconds without a request after which it may leave. A change holds from the next look on. */
   idleTimeout: number;
-  readonly #conditions: LifetimeConditions;
+  readonly #conditions: IdleExitConditions;
   #connections = 0;
   #lastRequest = monotonic();
 
-  constructor(idleTimeout: number, conditions: LifetimeConditions) {
+  constructor(idleTimeout: number, conditions: IdleExitConditions) {
     this.idleTimeout = idleTimeout;
     this.#conditions = conditions;
     this.watch();
@@ -34,23 +34,23 @@ export class Lifetime {
     return this.#connections;
   }
 
-  /** In how many milliseconds it leaves if nobody asks but so many that go at once; undefined while it would not. */
-  leavesIn(passing: number): number | undefined {
-    if (this.#connections > passing || this.#conditions.holdsSomething()) return undefined;
+  /** Milliseconds until idle exit, not counting `closing` connections; undefined while something keeps the worker. */
+  leavesIn(closing: number): number | undefined {
+    if (this.#connections > closing || this.#conditions.mustStayAlive()) return undefined;
     return Math.max(0, this.#lastRequest + this.idleTimeout - monotonic());
   }
 
   /** There was a request, at this time of `performance`. */
-  requested(now: number): void {
+  touch(now: number): void {
     this.#lastRequest = now;
   }
 
-  /** Whoever only looks whether somebody is there asks for nothing. */
-  connected(): void {
+  /** A connection alone is no request: it may only look whether a worker listens. */
+  addConnection(): void {
     this.#connections++;
   }
 
-  disconnected(): void {
+  removeConnection(): void {
     this.#connections--;
   }
 
@@ -60,7 +60,7 @@ export class Lifetime {
       () => {
         const left = this.#lastRequest + this.idleTimeout - monotonic();
         if (left > 0) this.#lookAgainIn(left);
-        else if (this.#connections > 0 || this.#conditions.holdsSomething()) this.#lookAgainIn(this.idleTimeout);
+        else if (this.#connections > 0 || this.#conditions.mustStayAlive()) this.#lookAgainIn(this.idleTimeout);
         else this.#conditions.leave();
       },
       Math.min(Math.ceil(milliseconds), LONGEST_TIMER),

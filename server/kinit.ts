@@ -5,7 +5,7 @@ import { writeClientKrb5Conf } from '../etc/config/client-krb5-conf.ts';
 const DEADLINE = 60_000;
 
 /**
- * Has the system's kinit renew the ticket-granting ticket of a ccache of the worker whose socket this is. Rejects with
+ * Has the system's kinit renew the ticket-granting ticket of a ccache of the worker behind this socket. Rejects with
  * what kinit says, in one line.
  */
 export function renewByKinit(socket: string, name: string, signal: AbortSignal): Promise<void> {

@@ -15,7 +15,7 @@ import {
   REFUSED,
   TAKEN,
 } from '../proto/link.ts';
-import { PublicSocket } from './published-socket.ts';
+import { PublishedSocket } from './published-socket.ts';
 
 /** How long the two connections of a link may take to say so, in milliseconds. */
 const DEADLINE = 1000;
@@ -41,7 +41,7 @@ export class LinkPort {
   /** First halves of links, until the second has said which it is. */
   readonly #halves = new Map<string, Socket>();
   readonly #links = new Set<Link>();
-  #socket: PublicSocket | undefined;
+  #socket: PublishedSocket | undefined;
 
   private constructor(take: Take, log: Log) {
     this.#take = take;
@@ -51,12 +51,12 @@ export class LinkPort {
   static async open(directory: string, id: string, take: Take, log: Log): Promise<LinkPort> {
     const port = new LinkPort(take, log);
     const newServer = () => createServer({ allowHalfOpen: true }, (socket) => port.#greet(socket));
-    port.#socket = await PublicSocket.listen(newServer, directory, LINK_SOCKET_NAME, id);
+    port.#socket = await PublishedSocket.listen(newServer, directory, LINK_SOCKET_NAME, id);
     return port;
   }
 
-  get socket(): PublicSocket {
-    return this.#socket as PublicSocket;
+  get socket(): PublishedSocket {
+    return this.#socket as PublishedSocket;
   }
 
   /** Takes nothing more. A launcher offers to the next worker what has no acknowledgement. */

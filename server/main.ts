@@ -30,8 +30,8 @@ const MAX_REPORT = 500;
 
 const usage = `usage: ccapi-server [options]
 
-Holds the credential caches of the user it runs as. ccapi-launcher starts it; nobody needs to start it by hand. It may be
-a systemd user unit whose socket is S.ccapi in the user's directory.
+Holds the credential caches of the user it runs as. ccapi-launcher starts it; there is no need to start it by hand. It may
+be a systemd user unit with the socket S.ccapi in the user's directory.
 
   --assigned       wait for the launcher's line on standard input, and become the user that it names
   --session NAME   only those of this login session
@@ -61,19 +61,19 @@ async function main(): Promise<void> {
   const worker = new Worker(settings, log);
   process.on('SIGHUP', () => {
     try {
-      worker.reconfigure(read());
+      worker.configure(read());
       log.info('settings reloaded');
     } catch (error) {
       log.error(`settings stay as they were: ${(error as Error).message}`);
     }
   });
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => worker.stop(signal));
-  // The one who asked gets the same answer from whichever worker holds the name.
+  // The launcher gives the same answer, whichever worker has won the directory.
   const serving = await worker.start(directory, { passed, vanishes: session !== undefined });
   if (passed.length === 0) report('ok');
   if (serving) worker.prepare();
   else {
-    worker.abandon();
+    worker.discard();
     process.exit(0);
   }
 }

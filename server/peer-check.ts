@@ -4,10 +4,10 @@ import { describePeer, hasPeerCredentials, peerCredentials } from '../etc/host/p
 import { descriptorOf } from '../etc/host/socket-handle.ts';
 
 /**
- * Who is served beside the directory's own word: the kernel is asked who connected, since a directory keeps everybody out
- * but root. Where it cannot be asked, the directory is the proof.
+ * Serves the owner alone, by the kernel's word on the peer: the directory keeps out all other users but root. Where the
+ * kernel cannot be asked, the directory is the proof.
  */
-export class Admission {
+export class PeerCheck {
   readonly #uid = process.getuid?.() as number;
   rootAccess: boolean;
   readonly #log: Log;
@@ -17,13 +17,13 @@ export class Admission {
     this.#log = log;
   }
 
-  /** Loads what asking needs; best when the worker already listens and nobody has come yet. */
+  /** Loads the calls that it needs; best while the worker listens and has no connection yet. */
   prepare(): void {
     hasPeerCredentials();
   }
 
-  /** Whether whoever made a connection is served. Somebody else is logged. */
-  admits(socket: Socket): boolean {
+  /** Whether the peer of a connection is served; one that is not is logged. */
+  isServed(socket: Socket): boolean {
     if (!hasPeerCredentials()) return true;
     const peer = peerCredentials(descriptorOf(socket));
     if (peer?.uid === this.#uid || (peer?.uid === 0 && this.rootAccess)) return true;

@@ -9,7 +9,7 @@ import { type FileIdentity, sameFile } from './file-identity.ts';
  * listens under its own, and gets the known one once the worker may serve: that never leads to a socket on which no
  * worker listens yet.
  */
-export class PublicSocket {
+export class PublishedSocket {
   /** The known name, also while another worker has it. */
   readonly path: string;
   readonly #own: string;
@@ -26,10 +26,10 @@ export class PublicSocket {
 
   /**
    * Listens in a directory, not under the known name yet; `id` tells the worker from any other. `newServer` gives what is
-   * to listen: a socket whose names are all gone cannot get another, so that there may have to be a second one.
+   * to listen: a socket without a name left cannot get another, so that there may have to be a second one.
    */
-  static async listen(newServer: () => Server, directory: string, name: string, id: string): Promise<PublicSocket> {
-    const socket = new PublicSocket(newServer, directory, name, id);
+  static async listen(newServer: () => Server, directory: string, name: string, id: string): Promise<PublishedSocket> {
+    const socket = new PublishedSocket(newServer, directory, name, id);
     if (Buffer.byteLength(socket.#own) > MAX_SOCKET_PATH) {
       throw new CCAPIError('ccErrBadParam', `${socket.#own} is longer than a socket's path may be: 107 bytes`);
     }

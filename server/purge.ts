@@ -7,10 +7,10 @@ import type { Collection } from './model/collection.ts';
 const PURGE_AGAIN = { least: 60, most: 3600 };
 
 /** What a collection may hold, and how long what has expired. */
-export type HouseSettings = Pick<Settings, 'maxCaches' | 'maxCredentials' | 'maxBytes' | 'purgeExpired'>;
+export type PurgeSettings = Pick<Settings, 'maxCaches' | 'maxCredentials' | 'maxBytes' | 'purgeExpired'>;
 
 /** Has a collection's limits be those of the settings, and removes what has expired, at once and from time to time. */
-export class Housekeeping {
+export class Purge {
   readonly #collection: Collection;
   readonly #log: Log;
   #purging: NodeJS.Timeout | undefined;
@@ -21,7 +21,7 @@ export class Housekeeping {
   }
 
   /** Goes by these settings from here on. */
-  goBy({ maxCaches, maxCredentials, maxBytes, purgeExpired }: HouseSettings): void {
+  configure({ maxCaches, maxCredentials, maxBytes, purgeExpired }: PurgeSettings): void {
     const { limits } = this.#collection;
     limits.most = { caches: maxCaches, credentials: maxCredentials, bytes: maxBytes };
     limits.onMet = (message) => this.#log.warning(message);

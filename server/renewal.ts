@@ -3,7 +3,7 @@ import { monotonic } from '../etc/host/monotonic.ts';
 import type { CredentialV5 } from '../proto/credential.ts';
 import { splitRealm } from '../proto/principal.ts';
 import { isStaging } from '../proto/staging.ts';
-import type { Holder, Holding } from './model/cancellation.ts';
+import type { Cancellable, Client } from './model/cancellation.ts';
 import type { CCache } from './model/ccache.ts';
 import type { Clock } from './model/change-time.ts';
 import type { Collection } from './model/collection.ts';
@@ -29,8 +29,8 @@ interface Failure {
 }
 
 /** Has ticket-granting tickets renewed at half their life: `renew = yes`. */
-export class Renewal implements Holder {
-  readonly holdings = new Set<Holding>();
+export class Renewal implements Client {
+  readonly cancellables = new Set<Cancellable>();
   readonly #collection: Collection;
   readonly #renew: (ccache: CCache, signal: AbortSignal) => Promise<void>;
   readonly #now: Clock;
@@ -71,7 +71,7 @@ export class Renewal implements Holder {
   /** Renews nothing from here on, and breaks off what is being renewed. */
   stop(): void {
     this.#isOn = false;
-    for (const holding of [...this.holdings]) holding.abandon();
+    for (const cancellable of [...this.cancellables]) cancellable.cancel();
     clearTimeout(this.#timer);
     this.#timer = undefined;
     this.#next = undefined;
@@ -105,7 +105,7 @@ export class Renewal implements Holder {
     );
   }
 
-  /** One after the other: kinit is a program of its own, and nobody waits for it. */
+  /** One after the other: kinit is a program of its own, and no client waits for it. */
   async #look(): Promise<void> {
     if (this.#running) return;
     const running = new AbortController();

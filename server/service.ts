@@ -5,65 +5,65 @@ import type { Log } from '../etc/host/log.ts';
 import { monotonic } from '../etc/host/monotonic.ts';
 import { isConfigServer } from '../proto/krb5-credential.ts';
 import type { SettingsReport, WorkerStatus } from '../proto/status.ts';
-import type { Lifetime } from './idle.ts';
-import { Tidying } from './idle-gc.ts';
+import type { IdleExit } from './idle.ts';
+import { IdleGC } from './idle-gc.ts';
 import type { CCache } from './model/ccache.ts';
 import { hostClock } from './model/change-time.ts';
 import { Collection } from './model/collection.ts';
 import { Identifiers } from './model/identifiers.ts';
 import { Iterators } from './model/iterators.ts';
-import { dropUnfinished } from './model/staging-ccaches.ts';
-import { keepsIn } from './persistence.ts';
+import { destroyStaging } from './model/staging-ccaches.ts';
+import { isPersistent } from './persistence.ts';
 import { CCAPISession } from './protocols/ccapi-session.ts';
 import { KCMNames } from './protocols/kcm-names.ts';
 import { KCMSession } from './protocols/kcm-session.ts';
-import { EitherSession, type Session } from './protocols/session.ts';
+import { type Session, SessionDispatcher } from './protocols/session.ts';
 import { StatusSession } from './protocols/status-session.ts';
-import { Housekeeping, type HouseSettings } from './purge.ts';
+import { Purge, type PurgeSettings } from './purge.ts';
 import { Renewal } from './renewal.ts';
 import { FileStorage } from './storage/file-storage.ts';
 
 /** What a service reads of the settings. */
-export type ServiceSettings = HouseSettings & Pick<Settings, 'persist' | 'renew'> & { report?: SettingsReport };
+export type ServiceSettings = PurgeSettings & Pick<Settings, 'persist' | 'renew'> & { report?: SettingsReport };
 
-/** What is served in a directory: one collection, kept where the settings have it so, and what is done for it unasked. */
+/** Serves one collection of a directory: sessions, storage where the settings say so, purge and renewal. */
 export class Service {
   readonly #log: Log;
-  readonly #lifetime: Lifetime;
-  readonly #store: FileStorage | undefined;
-  readonly #keptIn: string | undefined;
+  readonly #idle: IdleExit;
+  readonly #storage: FileStorage | undefined;
+  readonly #storagePath: string | undefined;
   #report: SettingsReport = {};
   readonly #collection: Collection;
   readonly #iterators: Iterators;
   readonly #names: KCMNames;
-  readonly #house: Housekeeping;
+  readonly #purge: Purge;
   readonly #renewal: Renewal;
-  readonly #tidying = new Tidying();
+  readonly #idleGC = new IdleGC();
   readonly #started = Math.round(Date.now() / 1000 - process.uptime());
   readonly #requests = new Map<string, { count: number }>();
 
   /**
-   * Reads what is kept there; throws the system's error where that cannot be. `lifetime` is told of each request. What is
-   * kept is reached by `path`, which leads to the directory also after another has taken its name.
+   * Loads the collection from its storage, which is reached by `path`: it leads to the directory also after another has
+   * taken its name. `idle` is told of each request. Throws the system's error where the storage cannot be read.
    */
-  constructor(directory: string, settings: ServiceSettings, lifetime: Lifetime, log: Log, path = directory) {
+  constructor(directory: string, settings: ServiceSettings, idle: IdleExit, log: Log, path = directory) {
     this.#log = log;
-    this.#lifetime = lifetime;
-    this.#keptIn = keepsIn(directory, settings.persist) ? keptDirectoryIn(directory) : undefined;
-    if (this.#keptIn !== undefined) {
+    this.#idle = idle;
+    this.#storagePath = isPersistent(directory, settings.persist) ? keptDirectoryIn(directory) : undefined;
+    if (this.#storagePath !== undefined) {
       const sync = settings.persist === 'always';
-      this.#store = new FileStorage(keptDirectoryIn(path), sync, replacingLog(log, path, directory));
+      this.#storage = new FileStorage(keptDirectoryIn(path), sync, replacingLog(log, path, directory));
     }
-    const loaded = this.#store?.load(hostClock);
+    const loaded = this.#storage?.load(hostClock);
     const collection = new Collection(loaded?.identifiers ?? new Identifiers(), hostClock);
-    if (this.#store && loaded) this.#store.attach(collection, loaded.kept);
-    dropUnfinished(collection);
+    if (this.#storage && loaded) this.#storage.attach(collection, loaded.kept);
+    destroyStaging(collection);
     this.#collection = collection;
     this.#iterators = new Iterators(collection);
     this.#names = new KCMNames(collection, process.getuid?.() as number);
-    this.#house = new Housekeeping(collection, log);
+    this.#purge = new Purge(collection, log);
     this.#renewal = new Renewal(collection, renewer(`${directory}/${SOCKET_NAME}`), hostClock, log);
-    this.goBy(settings);
+    this.configure(settings);
   }
 
   /** How many ccaches there are. */
@@ -71,27 +71,27 @@ export class Service {
     return this.#collection.size;
   }
 
-  /** Goes by these settings from here on, also in what it does unasked; how ccaches are kept stays as it is. */
-  goBy(settings: ServiceSettings): void {
+  /** Applies other settings, also to purge and renewal; storage stays as it is. */
+  configure(settings: ServiceSettings): void {
     this.#report = settings.report ?? {};
-    this.#house.goBy(settings);
+    this.#purge.configure(settings);
     if (settings.renew) this.#renewal.start();
     else this.#renewal.stop();
   }
 
-  /** What answers a new connection. */
+  /** Opens the session of a new connection. */
   openSession(): Session {
-    return new EitherSession({
-      ccapi: () => new CCAPISession(this.#collection, this.#iterators, this.#log, this.#requested),
-      kcm: () => new KCMSession({ collection: this.#collection, names: this.#names }, this.#log, this.#requested),
+    return new SessionDispatcher({
+      ccapi: () => new CCAPISession(this.#collection, this.#iterators, this.#log, this.#countRequest),
+      kcm: () => new KCMSession({ collection: this.#collection, names: this.#names }, this.#log, this.#countRequest),
       status: () => new StatusSession(() => this.#status()),
     });
   }
 
-  /** Whether something would be lost with the process, or not be done. */
-  holdsSomething(): boolean {
+  /** Whether exiting now would lose a ticket or skip a renewal. */
+  mustStayAlive(): boolean {
     if (this.#renewal.next !== undefined) return true;
-    if (this.#store) return false;
+    if (this.#storage) return false;
     const now = hostClock();
     for (const ccache of this.#collection) {
       for (const { value } of ccache.contents.credentials) {
@@ -101,40 +101,40 @@ export class Service {
     return false;
   }
 
-  /** Whoever waits is told that it is over, and nothing is done unasked any more. */
+  /** Answers the clients that wait, and stops purges and renewals. */
   shutDown(): void {
     this.#renewal.stop();
     this.#collection.shutDown();
   }
 
-  /** Keeps anew what was removed from the directory. */
+  /** Writes again what was removed from the directory. */
   restore(): void {
-    this.#store?.restore();
+    this.#storage?.restore();
   }
 
-  /** Writes nothing any more: the directory may be another worker's already. */
+  /** Stops all writes: the directory may be another worker's already. */
   forsake(): void {
-    this.#store?.forsake();
+    this.#storage?.forsake();
   }
 
-  /** The directory is another's from here on; with `forGood` nothing is left in it that was kept. */
+  /** Closes the storage, since another worker has the directory next; with `forGood` its files are removed. */
   close(forGood: boolean): void {
-    this.#store?.close();
-    if (forGood) this.#store?.removeDirectory();
+    this.#storage?.close();
+    if (forGood) this.#storage?.removeDirectory();
   }
 
-  #requested = (name: string): void => {
+  #countRequest = (name: string): void => {
     const now = monotonic();
-    this.#lifetime.requested(now);
-    this.#tidying.requested(now);
+    this.#idle.touch(now);
+    this.#idleGC.touch(now);
     const asked = this.#requests.get(name);
     if (asked) asked.count++;
     else this.#requests.set(name, { count: 1 });
   };
 
-  /** The one who asks is not counted: that they are there keeps nobody. */
+  /** The connection that asks is not counted: it does not keep the worker. */
   #status(): WorkerStatus {
-    const leavesIn = this.#lifetime.leavesIn(1);
+    const leavesIn = this.#idle.leavesIn(1);
     const renewsAt = this.#renewal.next;
     return {
       version,
@@ -143,17 +143,17 @@ export class Service {
       memory: process.memoryUsage.rss(),
       ccaches: this.#collection.size,
       credentials: this.#collection.limits.held.credentials,
-      connections: this.#lifetime.connections - 1,
+      connections: this.#idle.connections - 1,
       settings: this.#report,
       requests: Object.fromEntries([...this.#requests].map(([name, { count }]) => [name, count])),
-      ...(this.#keptIn !== undefined && { keptIn: this.#keptIn }),
+      ...(this.#storagePath !== undefined && { keptIn: this.#storagePath }),
       ...(leavesIn !== undefined && { leavesIn: Math.round(leavesIn / 1000) }),
       ...(renewsAt !== undefined && { renewsIn: Math.max(0, renewsAt - hostClock()) }),
     };
   }
 }
 
-/** A log in whose lines one text stands for another. */
+/** A log that writes one text in the place of another. */
 function replacingLog(log: Log, text: string, by: string): Log {
   const replacing = (write: (message: string) => void) => (message: string) => write(message.replaceAll(text, by));
   return {

@@ -6,9 +6,9 @@ import type { Log } from '../etc/host/log.ts';
 import { monotonic } from '../etc/host/monotonic.ts';
 import { CCAPIError } from '../proto/errors.ts';
 import { DirectoryWatch } from './directory-watch.ts';
-import { Ownership } from './election.ts';
+import { Election } from './election.ts';
 import { LinkPort, type Take } from './link.ts';
-import { PublicSocket } from './published-socket.ts';
+import { PublishedSocket } from './published-socket.ts';
 
 /** Milliseconds between two attempts to take the directory: at first, doubled each time, and at most. */
 const RETRY = { first: 5, most: 250 };
@@ -17,7 +17,7 @@ const RETRY = { first: 5, most: 250 };
 const PATIENCE = 10_000;
 
 /** What a place is given to serve. */
-export interface PlaceOptions {
+export interface WorkerDirectoryOptions {
   /** Gives what is to listen on `S.ccapi`. */
   newServer: () => Server;
   /** Takes a connection that came to the front door. */
@@ -28,7 +28,7 @@ export interface PlaceOptions {
 }
 
 /** What a worker does when its place changes under it. */
-export interface PlaceEvents {
+export interface WorkerDirectoryEvents {
   /** Names were made anew; other files may be missing too. */
   restored(): void;
   /** The directory is gone, or may have another worker. With `isLocked` no other can write what this one has. */
@@ -36,10 +36,10 @@ export interface PlaceEvents {
 }
 
 /** A worker's directory: its names in it, and the right to serve there. */
-export class Place {
+export class WorkerDirectory {
   readonly directory: string;
-  readonly #ownership: Ownership;
-  readonly #socket: PublicSocket;
+  readonly #ownership: Election;
+  readonly #socket: PublishedSocket;
   readonly #links: LinkPort;
   readonly #isPassed: boolean;
   readonly #log: Log;
@@ -47,10 +47,10 @@ export class Place {
 
   private constructor(
     directory: string,
-    ownership: Ownership,
-    socket: PublicSocket,
+    ownership: Election,
+    socket: PublishedSocket,
     links: LinkPort,
-    { isPassed, log }: PlaceOptions,
+    { isPassed, log }: WorkerDirectoryOptions,
   ) {
     this.directory = directory;
     this.#ownership = ownership;
@@ -61,12 +61,12 @@ export class Place {
   }
 
   /** Listens in a directory, under names of its own. Throws the system's error. */
-  static async open(directory: string, options: PlaceOptions): Promise<Place> {
+  static async open(directory: string, options: WorkerDirectoryOptions): Promise<WorkerDirectory> {
     const id = `${process.pid.toString(36)}.${(process.hrtime.bigint() % 36n ** 4n).toString(36)}`;
-    const ownership = new Ownership(directory, id);
-    const socket = await PublicSocket.listen(options.newServer, directory, SOCKET_NAME, id);
+    const ownership = new Election(directory, id);
+    const socket = await PublishedSocket.listen(options.newServer, directory, SOCKET_NAME, id);
     const links = await LinkPort.open(directory, id, options.take, options.log);
-    return new Place(directory, ownership, socket, links, options);
+    return new WorkerDirectory(directory, ownership, socket, links, options);
   }
 
   /** Leads to the directory also after another has taken its name. */
@@ -108,7 +108,7 @@ export class Place {
   }
 
   /** Tidies the directory up, and restores from here on what is removed from it. */
-  guard(events: PlaceEvents): void {
+  guard(events: WorkerDirectoryEvents): void {
     this.#watch = new DirectoryWatch(this.directory, () => this.#restore(events));
     this.#ownership.sweep().catch((error: Error) => this.#log.warning(`${this.directory}: ${error.message}`));
   }
@@ -128,7 +128,7 @@ export class Place {
     else this.#ownership.release();
   }
 
-  async #restore(events: PlaceEvents): Promise<void> {
+  async #restore(events: WorkerDirectoryEvents): Promise<void> {
     if (!this.#watch) return;
     try {
       if (!this.#ownership.retain()) {

@@ -5,13 +5,13 @@ import { version } from '../etc/config/version.ts';
 import { disableTracing } from '../etc/host/identity.ts';
 import type { Log } from '../etc/host/log.ts';
 import { Connection } from './connection.ts';
-import { Lifetime } from './idle.ts';
+import { IdleExit } from './idle.ts';
 import { InputBudget } from './input-budget.ts';
-import { Admission } from './peer-check.ts';
+import { PeerCheck } from './peer-check.ts';
 import { Service, type ServiceSettings } from './service.ts';
-import { Place } from './worker-directory.ts';
+import { WorkerDirectory } from './worker-directory.ts';
 
-/** How long a worker that has given up its name waits for those who had found it before, in milliseconds. */
+/** Milliseconds for which a worker without its names still serves clients that had found them before. */
 const FAREWELL = 100;
 
 /** How long a worker that was told to end waits for peers to read their last replies, in milliseconds. */
@@ -30,94 +30,94 @@ export type WorkerSettings = ServiceSettings &
 /** How a worker comes to its directory, and leaves it. */
 export interface StartOptions {
   /**
-   * The descriptors that systemd has passed. The name in the directory is systemd's then: whoever comes to it while another
+   * The descriptors that systemd has passed. The name in the directory is systemd's then: a client that connects to it while another
    * worker is about to leave waits there.
    */
   passed?: readonly number[];
-  /** Whether the directory goes when nothing is left in it that anybody could want, as a login session's does. */
+  /** Whether an empty directory is removed at exit, as a login session's is. */
   vanishes?: boolean;
 }
 
-/** A user's worker: what is served, behind one socket, for as long as anybody wants it. */
+/** A user's worker: one service behind one socket, until it is idle or told to stop. */
 export class Worker {
   #settings: WorkerSettings;
   readonly #log: Log;
-  readonly #admission: Admission;
+  readonly #peerCheck: PeerCheck;
   readonly #connections = new Map<Socket, Connection>();
-  readonly #lifetime: Lifetime;
+  readonly #idle: IdleExit;
   readonly #budget: InputBudget;
-  #place: Place | undefined;
-  #vanishes = false;
-  #leaving = false;
+  #directory: WorkerDirectory | undefined;
+  #removesDirectory = false;
+  #isStopping = false;
   #isFull = false;
   #service: Service | undefined;
 
   constructor(settings: WorkerSettings, log: Log) {
     this.#settings = settings;
     this.#log = log;
-    this.#admission = new Admission(settings.rootAccess, log);
+    this.#peerCheck = new PeerCheck(settings.rootAccess, log);
     this.#budget = new InputBudget(FRAMES_HELD * settings.maxFrame, log);
-    this.#lifetime = new Lifetime(settings.idleTimeout * 1000, {
-      holdsSomething: () => this.#service?.holdsSomething() ?? false,
-      leave: () => this.#leaveWhenIdle(),
+    this.#idle = new IdleExit(settings.idleTimeout * 1000, {
+      mustStayAlive: () => this.#service?.mustStayAlive() ?? false,
+      leave: () => this.#exitIfStillIdle(),
     });
   }
 
-  /** Begins to serve in a directory; false if another worker does. */
+  /** Starts to serve in a directory; false if another worker does. */
   async start(directory: string, { passed = [], vanishes = false }: StartOptions = {}): Promise<boolean> {
-    this.#vanishes = vanishes;
-    const place = await Place.open(directory, {
+    this.#removesDirectory = vanishes;
+    const own = await WorkerDirectory.open(directory, {
       newServer: () => this.#newServer(),
       take: (socket) => this.#serve(socket),
       isPassed: passed.length > 0,
       log: this.#log,
     });
-    this.#place = place;
+    this.#directory = own;
     try {
-      if (!(await place.acquire())) return false;
-      this.#service = new Service(directory, this.#settings, this.#lifetime, this.#log, place.path);
+      if (!(await own.acquire())) return false;
+      this.#service = new Service(directory, this.#settings, this.#idle, this.#log, own.path);
     } catch (error) {
-      this.abandon();
-      throw new Error((error as Error).message.replaceAll(place.path, directory), { cause: error });
+      this.discard();
+      throw new Error((error as Error).message.replaceAll(own.path, directory), { cause: error });
     }
-    this.#place?.publish();
+    this.#directory?.publish();
     await Promise.all(passed.map((descriptor) => this.#listenAt(descriptor)));
     return true;
   }
 
-  /** Goes by other settings from here on; how ccaches are kept stays as it is. */
-  reconfigure(settings: WorkerSettings): void {
+  /** Applies other settings; storage stays as it is. */
+  configure(settings: WorkerSettings): void {
     this.#settings = settings;
-    this.#admission.rootAccess = settings.rootAccess;
+    this.#peerCheck.rootAccess = settings.rootAccess;
     this.#budget.most = FRAMES_HELD * settings.maxFrame;
-    this.#lifetime.idleTimeout = settings.idleTimeout * 1000;
-    this.#service?.goBy(settings);
+    this.#idle.idleTimeout = settings.idleTimeout * 1000;
+    this.#service?.configure(settings);
   }
 
-  /** What the first connection needs and the first answer of the launcher need not wait for. */
+  /** Does what the launcher's first answer need not wait for. */
   prepare(): void {
-    this.#admission.prepare();
+    this.#peerCheck.prepare();
     disableTracing();
-    this.#place?.guard({ restored: () => this.#service?.restore(), lost: (isLocked) => this.#lose(isLocked) });
-    const holds = `${this.#service?.size} ccaches`;
-    const begins = `version ${version} begins for uid ${process.getuid?.()} in ${this.#place?.directory}; ${holds}`;
-    // The first who asks is on the way, and does not wait for the log.
-    setTimeout(() => this.#log.info(begins), FIRST_ASKED);
+    this.#directory?.guard({ restored: () => this.#service?.restore(), lost: (isLocked) => this.#lose(isLocked) });
+    const { directory } = this.#directory ?? {};
+    const started = `started: version ${version}, uid ${process.getuid?.()}, directory ${directory}, ${this.#service?.size} ccaches`;
+    // The first request is on its way, and does not wait for the log.
+    setTimeout(() => this.#log.info(started), FIRST_ASKED);
   }
 
-  /** Leaves nothing of a worker that is not needed. */
-  abandon(): void {
-    this.#place?.leave();
+  /** Removes the names of a worker that has lost the election. */
+  discard(): void {
+    this.#directory?.leave();
   }
 
-  /** Answers what has come, lets the replies out, and ends the process. `why` is for the log. */
+  /** Answers the requests that have arrived, sends their replies, and exits. `why` is for the log. */
   stop(why: string): void {
-    if (this.#leaving) return;
-    this.#leaving = true;
-    this.#log.info(`leaves uid ${process.getuid?.()}: ${why}`);
-    this.#place?.unguard();
-    this.#place?.withdraw();
-    this.#place?.closeLinks();
+    if (this.#isStopping) return;
+    this.#isStopping = true;
+    this.#log.info(`exiting (uid ${process.getuid?.()}): ${why}`);
+    this.#directory?.unguard();
+    this.#directory?.withdraw();
+    this.#directory?.closeLinks();
     this.#service?.shutDown();
     for (const connection of this.#connections.values()) finishSoon(connection);
     setTimeout(() => this.#exit(), LAST_REPLIES);
@@ -126,7 +126,7 @@ export class Worker {
 
   #newServer(): Server {
     return createServer({ allowHalfOpen: true }, (socket) => {
-      if (this.#admission.admits(socket)) this.#serve(socket);
+      if (this.#peerCheck.isServed(socket)) this.#serve(socket);
       else socket.destroy();
     });
   }
@@ -140,18 +140,18 @@ export class Worker {
   }
 
   #serve(socket: Socket): void {
-    // Until the directory is ours it is other workers who look whether we are there.
+    // Until the election is won, only other candidates connect, to look whether this one listens.
     if (!this.#service || !this.#hasRoom()) {
       socket.destroy();
       return;
     }
     const connection = new Connection(socket, this.#service.openSession(), this.#settings, this.#budget);
     this.#connections.set(socket, connection);
-    this.#lifetime.connected();
-    if (this.#leaving) finishSoon(connection);
+    this.#idle.addConnection();
+    if (this.#isStopping) finishSoon(connection);
     socket.on('close', () => {
       this.#connections.delete(socket);
-      this.#lifetime.disconnected();
+      this.#idle.removeConnection();
       this.#exitWhenEmpty();
     });
   }
@@ -165,43 +165,43 @@ export class Worker {
     return !full;
   }
 
-  /** The names go first. Whoever had found them by then is served, and if somebody has, the worker takes them back. */
-  #leaveWhenIdle(): void {
-    this.#place?.withdraw();
+  /** Withdraws the names first. A client that had found them is served, and then the worker publishes them again. */
+  #exitIfStillIdle(): void {
+    this.#directory?.withdraw();
     setTimeout(() => {
-      if (this.#leaving) return;
-      if (this.#lifetime.connections === 0 && !this.#service?.holdsSomething())
-        this.stop(`nobody has asked for ${this.#settings.idleTimeout} s`);
+      if (this.#isStopping) return;
+      if (this.#idle.connections === 0 && !this.#service?.mustStayAlive())
+        this.stop(`idle for ${this.#settings.idleTimeout} s`);
       else {
-        this.#place?.publish();
-        this.#lifetime.watch();
+        this.#directory?.publish();
+        this.#idle.watch();
       }
     }, FAREWELL);
   }
 
-  /** Where another worker may write what is kept here, this one must not any more. */
+  /** Where another worker may write to the storage, this one must not any more. */
   #lose(isLocked: boolean): void {
     if (!isLocked) this.#service?.forsake();
     this.stop('its directory is gone or has another worker');
   }
 
   async #exitWhenEmpty(): Promise<void> {
-    if (!this.#leaving || this.#connections.size > 0) return;
-    // Somebody may have been on the way when the names went.
+    if (!this.#isStopping || this.#connections.size > 0) return;
+    // A client may have been on its way when the names went.
     await turns();
     if (this.#connections.size === 0) this.#exit();
   }
 
-  /** The directory is another's from here on, so nothing may happen behind it. */
+  /** Ends the process at once: another worker has the directory from here on. */
   #exit(): never {
-    const ends = this.#vanishes && this.#service?.size === 0;
+    const ends = this.#removesDirectory && this.#service?.size === 0;
     this.#service?.close(ends);
-    this.#place?.leave(ends);
+    this.#directory?.leave(ends);
     process.exit(0);
   }
 }
 
-/** Ends a connection when what the kernel has of it by now is answered; that comes with the next turns. */
+/** Ends a connection once the requests that the kernel has of it are answered; they arrive in the next turns. */
 async function finishSoon(connection: Connection): Promise<void> {
   await turns();
   connection.finish();

@@ -1,5 +1,5 @@
 import type { CCache } from './ccache.ts';
-import type { Walk } from './cursor.ts';
+import type { Cursor } from './cursor.ts';
 import { LinkedList, type Place } from './linked-list.ts';
 
 /**
@@ -59,12 +59,12 @@ export class CCacheOrder {
   }
 
   /** A walk over the ccaches in the order of this moment, and then over those that are born later. */
-  walk(): Walk<CCache> {
-    return this.opened(this.#moment, this.#stays.start);
+  cursor(): Cursor<CCache> {
+    return this.open(this.#moment, this.#stays.start);
   }
 
   /** A cursor of an iteration that began at a moment and has come to a place. */
-  opened(began: number, last: Place<Stay>): CCacheCursor {
+  open(began: number, last: Place<Stay>): CCacheCursor {
     const cursor = new CCacheCursor(this, began, last);
     this.#cursors.add(cursor);
     return cursor;
@@ -77,7 +77,7 @@ export class CCacheOrder {
     return place;
   }
 
-  closed(cursor: CCacheCursor): void {
+  close(cursor: CCacheCursor): void {
     this.#cursors.delete(cursor);
     if (this.#cursors.size === 0) this.#forget();
   }
@@ -103,7 +103,7 @@ export class CCacheOrder {
 }
 
 /** The position of one iteration: a moment and a place. */
-class CCacheCursor implements Walk<CCache> {
+class CCacheCursor implements Cursor<CCache> {
   readonly #order: CCacheOrder;
   readonly began: number;
   #last: Place<Stay>;
@@ -120,12 +120,12 @@ class CCacheCursor implements Walk<CCache> {
     return place?.value.ccache;
   }
 
-  clone(): Walk<CCache> {
-    return this.#order.opened(this.began, this.#last);
+  clone(): Cursor<CCache> {
+    return this.#order.open(this.began, this.#last);
   }
 
   close(): void {
-    this.#order.closed(this);
+    this.#order.close(this);
   }
 }
 

@@ -3,7 +3,7 @@ import { CCAPIError } from '../../proto/errors.ts';
 import type { Identifier } from '../../proto/identifier.ts';
 import { bumped } from './change-time.ts';
 import { CredentialList, type StoredCredential } from './credential-list.ts';
-import type { Walkable } from './cursor.ts';
+import type { Removable } from './cursor.ts';
 import type { ListIdentity } from './identifiers.ts';
 import type { Place } from './linked-list.ts';
 import { LockState } from './locks.ts';
@@ -24,8 +24,8 @@ export function emptyContents(list: ListIdentity, principal: string): Contents {
   return { principal, kdcOffset: undefined, credentials: new CredentialList(list) };
 }
 
-/** A named credentials cache. It changes only through its collection, which tells everybody who waits. */
-export class CCache implements Walkable {
+/** A named credentials cache. It changes only through its collection, which wakes the clients that wait. */
+export class CCache implements Removable {
   readonly identifier: Identifier;
   readonly name: string;
   readonly version = CREDENTIALS_V5;
@@ -68,7 +68,7 @@ export class CCache implements Walkable {
 
   /** The credential with this identifier; throws 207 where it is not in this ccache. */
   credential(identifier: Identifier): StoredCredential {
-    const found = this.contents.credentials.identified(identifier.object);
+    const found = this.contents.credentials.find(identifier.object);
     if (found?.identifier.server !== identifier.server) throw new CCAPIError('ccErrInvalidCredentials');
     return found;
   }

@@ -7,7 +7,7 @@ import { CCache, type Contents, emptyContents } from './ccache.ts';
 import { CCacheOrder } from './ccache-order.ts';
 import { bumped, type Clock } from './change-time.ts';
 import type { CredentialList, StoredCredential } from './credential-list.ts';
-import type { Walk } from './cursor.ts';
+import type { Cursor } from './cursor.ts';
 import type { IdentifierSource } from './identifiers.ts';
 import { type Amounts, amountsOf, Limits, requireName, requirePrincipal, sizeOf } from './limits.ts';
 import { LinkedList } from './linked-list.ts';
@@ -19,7 +19,7 @@ import { Waiters } from './waiters.ts';
 export const DEFAULT_NAME = 'Initial default ccache';
 
 /** What a storage has of a collection: its ccaches, the default one first. */
-export interface KeptCollection {
+export interface StoredCollection {
   ccaches: CCache[];
   changed: number;
   nextUnique: number;
@@ -68,7 +68,7 @@ export class Collection {
   }
 
   /** Goes on where another collection left off, of which this is what was kept; from here on `storage` keeps it. */
-  resume(storage: Storage, kept: KeptCollection): void {
+  resume(storage: Storage, kept: StoredCollection): void {
     for (const ccache of kept.ccaches) this.#add(ccache);
     this.#changed = kept.changed;
     this.#nextUnique = kept.nextUnique;
@@ -93,17 +93,17 @@ export class Collection {
     return this.#order[Symbol.iterator]();
   }
 
-  named(name: string): CCache | undefined {
+  findByName(name: string): CCache | undefined {
     return this.#byName.get(name);
   }
 
-  identified({ server, object }: Identifier): CCache | undefined {
+  find({ server, object }: Identifier): CCache | undefined {
     return server === this.identifier.server ? this.#byObject.get(object) : undefined;
   }
 
   /** An identifier for something of this collection that does not outlive the process, such as an iterator. */
-  identifierOfPassing(): Identifier {
-    return this.#identifiers.passing();
+  transientIdentifier(): Identifier {
+    return this.#identifiers.transient();
   }
 
   /** How many names of their own have been given out. */
@@ -111,8 +111,8 @@ export class Collection {
     return this.#nextUnique;
   }
 
-  walk(): Walk<CCache> {
-    return this.#places.walk();
+  cursor(): Cursor<CCache> {
+    return this.#places.cursor();
   }
 
   /** Contents without a credential, for a ccache of this collection. */
@@ -176,7 +176,7 @@ export class Collection {
     this.#becomesDefault(ccache, at);
   }
 
-  /** Moves the contents of one ccache into another, whose own are dropped, and destroys the empty shell. */
+  /** Moves the contents of one ccache into another, drops the latter's own, and destroys the empty first. */
   move(source: CCache, destination: CCache): void {
     if (source === destination) throw new CCAPIError('ccErrBadParam', 'a ccache cannot be moved onto itself');
     this.#storage.move(source, destination, { isNew: false });
@@ -240,14 +240,14 @@ export class Collection {
   }
 
   /**
-   * Removes the credentials whose end time is before `time`, and the ccaches of which nothing but libkrb5's notes would be
-   * left by that. Those that have no end time stay.
+   * Removes the credentials with an end time before `time`, in seconds since 1970, and the ccaches that would keep nothing
+   * but libkrb5's configuration entries. Credentials without an end time stay.
    */
   purge(time: number): void {
     this.#purge(time);
   }
 
-  /** The server ends in order: whoever waits is told that what they wait for is gone (proto/CCAPI.md#waiting). */
+  /** The server ends in order: clients that wait are answered that the object is gone (proto/CCAPI.md#waiting). */
   shutDown(): void {
     this.lock.discard();
     for (const ccache of this) {
@@ -271,7 +271,7 @@ export class Collection {
     }
   }
 
-  /** What has expired goes before anything is refused. Throws 203 (`ccErrNoMem`) where that does not make room. */
+  /** Purges expired credentials before refusing. Throws 203 (`ccErrNoMem`) where that does not make room. */
   #makeRoom(more: Partial<Amounts>, subject?: Subject): void {
     if (this.limits.hasRoomFor(more)) return;
     // Nothing more has expired within the same second, and looking takes a while where there is much.
@@ -281,7 +281,7 @@ export class Collection {
   }
 
   #handContentsOver(source: CCache, destination: CCache): void {
-    this.limits.gone(destination.contents.credentials);
+    this.limits.release(destination.contents.credentials);
     destination.replaceContents(source.contents);
     source.contents = this.emptyContents('');
     destination.changed = Math.max(source.changed, destination.changed);
@@ -301,9 +301,9 @@ export class Collection {
   }
 
   #change(list: CredentialList, change: (list: CredentialList) => void): void {
-    this.limits.gone(list);
+    this.limits.release(list);
     change(list);
-    this.limits.come(list);
+    this.limits.add(list);
   }
 
   #make(name: string, contents: Contents): CCache {
@@ -321,7 +321,7 @@ export class Collection {
   }
 
   #add(ccache: CCache): void {
-    this.limits.come(ccache.contents.credentials, 1);
+    this.limits.add(ccache.contents.credentials, 1);
     ccache.place = this.#order.append(ccache);
     this.#places.append(ccache);
     this.#byName.set(ccache.name, ccache);
@@ -333,8 +333,8 @@ export class Collection {
     const more = { credentials: come.size - old.size, bytes: come.bytes - old.bytes };
     this.#makeRoom(more, { ccache, credentials: old });
     this.#storage.replace(ccache, contents);
-    this.limits.gone(old);
-    this.limits.come(come);
+    this.limits.release(old);
+    this.limits.add(come);
     ccache.replaceContents(contents);
     this.#ccacheChanged(ccache);
     return ccache;
@@ -355,7 +355,7 @@ export class Collection {
 
   #drop(ccache: CCache): void {
     if (!ccache.place) return;
-    this.limits.gone(ccache.contents.credentials, 1);
+    this.limits.release(ccache.contents.credentials, 1);
     this.#order.remove(ccache.place);
     this.#places.remove(ccache);
     ccache.place = undefined;

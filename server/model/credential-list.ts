@@ -1,19 +1,19 @@
 import type { CredentialV5 } from '../../proto/credential.ts';
 import type { Identifier } from '../../proto/identifier.ts';
-import { BirthWalk, type Walk, type Walkable } from './cursor.ts';
+import { type Cursor, ListCursor, type Removable } from './cursor.ts';
 import type { ListIdentity } from './identifiers.ts';
 import { sizeOf } from './limits.ts';
 import { LinkedList, type Place } from './linked-list.ts';
 import { ServiceIndex } from './service-index.ts';
 
 /** A credential in a ccache. */
-export interface StoredCredential extends Walkable {
+export interface StoredCredential extends Removable {
   readonly identifier: Identifier;
   readonly value: CredentialV5;
   /** Its number in the list. */
   readonly index: number;
   /** Where the storage has it. */
-  kept: number;
+  fileOffset: number;
   /** The bytes that KCM and FILE have it as, where it came so or was asked for so; its value may be parts of them. */
   marshalled: Buffer | undefined;
 }
@@ -23,7 +23,7 @@ class Entry implements StoredCredential {
   readonly #identity: ListIdentity;
   readonly index: number;
   readonly value: CredentialV5;
-  kept: number;
+  fileOffset: number;
   marshalled: Buffer | undefined;
   removed = false;
   place: Place<Entry> | undefined;
@@ -32,7 +32,7 @@ class Entry implements StoredCredential {
     this.#identity = identity;
     this.index = index;
     this.value = value;
-    this.kept = kept;
+    this.fileOffset = kept;
     this.marshalled = marshalled;
   }
 
@@ -70,13 +70,13 @@ export class CredentialList {
     return this.#bytes;
   }
 
-  /** How many credentials it has numbered, those included that are gone. */
-  get numbered(): number {
+  /** The index of the next credential: one more than any that was given out. */
+  get nextIndex(): number {
     return this.#next;
   }
 
-  /** Leaves numbers out, as of credentials that were removed. */
-  skip(count: number): void {
+  /** Leaves out so many indexes, as of credentials that were removed. */
+  reserve(count: number): void {
     this.#next += count;
   }
 
@@ -88,8 +88,8 @@ export class CredentialList {
     this.#index.add(entry);
   }
 
-  /** The credential whose identifier has this object part. */
-  identified(object: string): StoredCredential | undefined {
+  /** The credential with this object part in its identifier. */
+  find(object: string): StoredCredential | undefined {
     const index = this.identity.indexOf(object);
     return index === undefined ? undefined : this.#byIndex.get(index);
   }
@@ -104,7 +104,7 @@ export class CredentialList {
     return this.#index.forPrincipals({ client, server });
   }
 
-  /** The credentials whose place another takes (STORE, proto/KCM.md#operations). */
+  /** The credentials that another replaces (STORE, proto/KCM.md#operations). */
   replacedBy(value: CredentialV5): StoredCredential[] {
     return this.#index.forPurpose(value);
   }
@@ -128,8 +128,8 @@ export class CredentialList {
   }
 
   /** A walk over the credentials from the first on. */
-  walk(): Walk<StoredCredential> {
-    return new BirthWalk(this.#births as LinkedList<StoredCredential>);
+  cursor(): Cursor<StoredCredential> {
+    return new ListCursor(this.#births as LinkedList<StoredCredential>);
   }
 
   [Symbol.iterator](): Iterator<StoredCredential> {
@@ -137,7 +137,7 @@ export class CredentialList {
   }
 }
 
-/** Key material does not stay behind in memory that nobody owns. */
+/** Overwrites key material before its memory is released. */
 function wipe({ value: { keyblock, ticket, secondTicket }, marshalled }: StoredCredential): void {
   keyblock.data.fill(0);
   ticket.data.fill(0);

@@ -1,25 +1,25 @@
 import type { LinkedList, Place } from './linked-list.ts';
 
-/** What can be walked over: it knows whether it is still there. */
-export interface Walkable {
+/** A member of a list that knows whether it was removed. */
+export interface Removable {
   readonly removed: boolean;
 }
 
 /**
- * An iteration (proto/CCAPI.md#iterators): it returns what was there at its beginning, in the order of that moment, then
+ * The position of an iteration (proto/CCAPI.md#iterators): it returns what was there at its beginning, in the order of that moment, then
  * what has been appended since; never what has been removed. It takes the same memory over any number of members.
  */
-export interface Walk<T extends Walkable> {
+export interface Cursor<T extends Removable> {
   /** The next member, or undefined at the end; a later call may find what has been appended meanwhile. */
   next(): T | undefined;
-  /** Another walk over what this one has yet to return. */
-  clone(): Walk<T>;
+  /** Another cursor over what this one has yet to return. */
+  clone(): Cursor<T>;
   /** It is not used any more. */
   close(): void;
 }
 
-/** A walk over a list whose order is the order in which its members were born. */
-export class BirthWalk<T extends Walkable> implements Walk<T> {
+/** A cursor over a list that grows only at its end. */
+export class ListCursor<T extends Removable> implements Cursor<T> {
   readonly #births: LinkedList<T>;
   #last: Place<T>;
 
@@ -34,8 +34,8 @@ export class BirthWalk<T extends Walkable> implements Walk<T> {
     return place?.value;
   }
 
-  clone(): Walk<T> {
-    return new BirthWalk(this.#births, this.#last);
+  clone(): Cursor<T> {
+    return new ListCursor(this.#births, this.#last);
   }
 
   close(): void {}

@@ -4,7 +4,7 @@ import type { Identifier } from '../../proto/identifier.ts';
 /** What names the credentials of one list: they are numbered in the order in which they were stored. */
 export interface ListIdentity {
   /** Tells the list from every other of this server. */
-  readonly serial: number;
+  readonly listId: number;
   /** The identifier of the credential with this number, the same whenever it is asked for. */
   credential(index: number): Identifier;
   /** The inverse, by the object part; undefined for what is none of this list's. */
@@ -22,7 +22,7 @@ export interface IdentifierSource {
   /** Names the credentials of a new list. */
   list(): ListIdentity;
   /** Names what does not outlive this process, such as an iterator. */
-  passing(): Identifier;
+  transient(): Identifier;
 }
 
 /** What an {@link Identifiers} has to be told to go on where another left off. */
@@ -63,27 +63,27 @@ export class Identifiers implements IdentifierSource {
   }
 
   collection(): Identifier {
-    return this.ccacheNumbered(0);
+    return this.ccacheIdentifier(0);
   }
 
   ccache(): Identifier {
-    return this.ccacheNumbered(++this.#ccaches);
+    return this.ccacheIdentifier(++this.#ccaches);
   }
 
   /** The identifier of a ccache that was named before. */
-  ccacheNumbered(number: number): Identifier {
+  ccacheIdentifier(number: number): Identifier {
     return this.#identifier(this.#collection, number);
   }
 
   list(): ListIdentity {
-    return this.listNumbered(++this.#lists);
+    return this.listIdentity(++this.#lists);
   }
 
   /** The identity of a list that was named before. */
-  listNumbered(serial: number): ListIdentity {
-    const prefix = this.#prefix(serial);
+  listIdentity(listId: number): ListIdentity {
+    const prefix = this.#prefix(listId);
     return {
-      serial,
+      listId,
       credential: (index) => this.#identifier(prefix, index),
       indexOf: (object) => {
         const index = object.startsWith(prefix) ? Number.parseInt(object.slice(prefix.length), 16) : Number.NaN;
@@ -92,12 +92,12 @@ export class Identifiers implements IdentifierSource {
     };
   }
 
-  passing(): Identifier {
+  transient(): Identifier {
     return this.#identifier(this.#passing, ++this.#passed);
   }
 
-  #prefix(serial: number): string {
-    const digits = serial.toString(16).padStart(10, '0');
+  #prefix(listId: number): string {
+    const digits = listId.toString(16).padStart(10, '0');
     return `${this.#seed}-${digits.slice(0, 4)}-4${digits.slice(4, 7)}-8${digits.slice(7)}-`;
   }
 

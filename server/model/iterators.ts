@@ -3,7 +3,7 @@ import type { Identifier } from '../../proto/identifier.ts';
 import type { CCache } from './ccache.ts';
 import type { Collection } from './collection.ts';
 import type { CredentialList, StoredCredential } from './credential-list.ts';
-import type { Walk } from './cursor.ts';
+import type { Cursor } from './cursor.ts';
 
 /** How many iterators a connection may have open. */
 const MAX_OPEN = 10_000;
@@ -16,17 +16,17 @@ interface OpenIterator {
 }
 
 export interface CCacheIterator extends OpenIterator {
-  readonly walk: Walk<CCache>;
+  readonly cursor: Cursor<CCache>;
 }
 
 export interface CredentialsIterator extends OpenIterator {
-  readonly walk: Walk<StoredCredential>;
+  readonly cursor: Cursor<StoredCredential>;
   /** What it walks over; once that is discarded the iterator is dead. */
   readonly list: CredentialList;
 }
 
 /**
- * The iterators of all connections. Whoever knows an identifier may use it; each belongs to the connection that made it
+ * The iterators of all connections. A client that knows an identifier may use it; each belongs to the connection that made it
  * and goes with that (proto/CCAPI.md#iterators).
  */
 export class Iterators {
@@ -43,27 +43,27 @@ export class Iterators {
     return this.#overCCaches.size + this.#overCredentials.size;
   }
 
-  overCCaches(owner: Set<string>, walk: Walk<CCache>): CCacheIterator {
-    requireRoom(owner, walk);
-    const iterator = { identifier: this.#collection.identifierOfPassing(), owner, walk };
+  openOverCCaches(owner: Set<string>, cursor: Cursor<CCache>): CCacheIterator {
+    requireRoom(owner, cursor);
+    const iterator = { identifier: this.#collection.transientIdentifier(), owner, cursor };
     this.#overCCaches.set(iterator.identifier.object, iterator);
     owner.add(iterator.identifier.object);
     return iterator;
   }
 
-  overCredentials(owner: Set<string>, list: CredentialList, walk: Walk<StoredCredential>): CredentialsIterator {
-    requireRoom(owner, walk);
-    const iterator = { identifier: this.#collection.identifierOfPassing(), owner, walk, list };
+  openOverCredentials(owner: Set<string>, list: CredentialList, cursor: Cursor<StoredCredential>): CredentialsIterator {
+    requireRoom(owner, cursor);
+    const iterator = { identifier: this.#collection.transientIdentifier(), owner, cursor, list };
     this.#overCredentials.set(iterator.identifier.object, iterator);
     owner.add(iterator.identifier.object);
     return iterator;
   }
 
-  ccacheIterator(object: string): CCacheIterator | undefined {
+  findCCacheIterator(object: string): CCacheIterator | undefined {
     return this.#overCCaches.get(object);
   }
 
-  credentialsIterator(object: string): CredentialsIterator | undefined {
+  findCredentialsIterator(object: string): CredentialsIterator | undefined {
     const iterator = this.#overCredentials.get(object);
     if (!iterator?.list.discarded) return iterator;
     this.release(object);
@@ -73,15 +73,15 @@ export class Iterators {
   release(object: string): void {
     const iterator = this.#overCCaches.get(object) ?? this.#overCredentials.get(object);
     iterator?.owner.delete(object);
-    iterator?.walk.close();
+    iterator?.cursor.close();
     this.#overCCaches.delete(object);
     this.#overCredentials.delete(object);
   }
 }
 
 /** Throws 203 (`ccErrNoMem`) where a connection has too many iterators. */
-function requireRoom({ size }: Set<string>, walk: Walk<CCache> | Walk<StoredCredential>): void {
+function requireRoom({ size }: Set<string>, cursor: Cursor<CCache> | Cursor<StoredCredential>): void {
   if (size < MAX_OPEN) return;
-  walk.close();
+  cursor.close();
   throw new CCAPIError('ccErrNoMem', `${MAX_OPEN} iterators are open on one connection`);
 }

@@ -65,12 +65,12 @@ export class Limits {
   readonly #met = new Set<keyof Amounts>();
 
   /** Counts a list of credentials in, with the ccache that it is of where that is new. */
-  come(list: Counted, caches: 0 | 1 = 0): void {
+  add(list: Counted, caches: 0 | 1 = 0): void {
     this.#count({ caches, ...amountsOf(list) }, 1);
   }
 
   /** Counts it out. */
-  gone(list: Counted, caches: 0 | 1 = 0): void {
+  release(list: Counted, caches: 0 | 1 = 0): void {
     this.#count({ caches, ...amountsOf(list) }, -1);
     for (const kind of this.#met) if (this.held[kind] < this.most[kind]) this.#met.delete(kind);
   }

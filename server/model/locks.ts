@@ -1,5 +1,5 @@
 import { CCAPIError, type ErrorName } from '../../proto/errors.ts';
-import type { Answer, Holder, Holding } from './cancellation.ts';
+import type { Answer, Cancellable, Client } from './cancellation.ts';
 
 /** The lock types of the API. Once granted, an upgrade counts as a write lock and a downgrade as a read lock. */
 export const lockTypes = { read: 0, write: 1, upgrade: 2, downgrade: 3 } as const;
@@ -11,21 +11,21 @@ export interface LockErrors {
   gone: ErrorName;
 }
 
-class Entry implements Holding {
+class Entry implements Cancellable {
   readonly state: LockState;
-  readonly holder: Holder;
+  readonly client: Client;
   readonly type: number;
   readonly answer: Answer<void>;
 
-  constructor(state: LockState, holder: Holder, type: number, answer: Answer<void>) {
+  constructor(state: LockState, client: Client, type: number, answer: Answer<void>) {
     this.state = state;
-    this.holder = holder;
+    this.client = client;
     this.type = type;
     this.answer = answer;
   }
 
-  abandon(): void {
-    this.state.abandon(this);
+  cancel(): void {
+    this.state.cancel(this);
   }
 
   get isWrite(): boolean {
@@ -35,12 +35,12 @@ class Entry implements Holding {
 
 /**
  * The lock of the collection, or of one ccache: who holds it and who waits for it, first come, first looked at. It is
- * advisory, and not fair: a reader is let in while a writer waits. A holder has at most one lock here. Source:
+ * advisory, and not fair: a reader is let in while a writer waits. A client has at most one lock here. Source:
  * proto/CCAPI.md#locks.
  */
 export class LockState {
   readonly #errors: LockErrors;
-  readonly #granted = new Map<Holder, Entry>();
+  readonly #granted = new Map<Client, Entry>();
   readonly #pending = new Set<Entry>();
 
   constructor(errors: LockErrors) {
@@ -53,9 +53,9 @@ export class LockState {
   }
 
   /** Answers at once, or, where `block` allows it, when the lock is granted or its object is gone. */
-  lock(holder: Holder, type: number, block: boolean, answer: Answer<void>): void {
-    for (const entry of this.#pending) if (entry.holder === holder) this.#refuse(entry, this.#errors.gone);
-    const entry = new Entry(this, holder, type, answer);
+  lock(client: Client, type: number, block: boolean, answer: Answer<void>): void {
+    for (const entry of this.#pending) if (entry.client === client) this.#refuse(entry, this.#errors.gone);
+    const entry = new Entry(this, client, type, answer);
     const verdict = this.#verdict(entry);
     if (verdict === 'senseless') {
       answer({ error: new CCAPIError('ccErrBadLockType') });
@@ -64,39 +64,39 @@ export class LockState {
       if (type === lockTypes.downgrade) this.#rescan();
     } else if (block) {
       this.#pending.add(entry);
-      holder.holdings.add(entry);
+      client.cancellables.add(entry);
     } else {
       answer({ error: new CCAPIError(this.#errors.locked) });
     }
   }
 
-  /** Gives the holder's lock back; those who can have it now are answered first. Throws where there is none. */
-  unlock(holder: Holder): void {
-    const entry = this.#granted.get(holder);
+  /** Gives the client's lock back; those who can have it now are answered first. Throws where there is none. */
+  unlock(client: Client): void {
+    const entry = this.#granted.get(client);
     if (!entry) throw new CCAPIError(this.#errors.unlocked);
-    this.#granted.delete(holder);
-    holder.holdings.delete(entry);
+    this.#granted.delete(client);
+    client.cancellables.delete(entry);
     this.#rescan();
   }
 
   /** The object is gone: who waits is told so, who holds the lock holds nothing any more. */
   discard(): void {
     for (const entry of this.#pending) this.#refuse(entry, this.#errors.gone);
-    for (const entry of this.#granted.values()) entry.holder.holdings.delete(entry);
+    for (const entry of this.#granted.values()) entry.client.cancellables.delete(entry);
     this.#granted.clear();
   }
 
-  /** An entry's holder is gone. */
-  abandon(entry: Entry): void {
-    entry.holder.holdings.delete(entry);
+  /** An entry's client is gone. */
+  cancel(entry: Entry): void {
+    entry.client.cancellables.delete(entry);
     this.#pending.delete(entry);
-    if (this.#granted.get(entry.holder) === entry) this.#granted.delete(entry.holder);
+    if (this.#granted.get(entry.client) === entry) this.#granted.delete(entry.client);
     this.#rescan();
   }
 
   /** What the table of proto/CCAPI.md#locks says of a request at this moment. */
-  #verdict({ holder, type }: Entry): 'grant' | 'wait' | 'senseless' {
-    const held = this.#granted.get(holder);
+  #verdict({ client, type }: Entry): 'grant' | 'wait' | 'senseless' {
+    const held = this.#granted.get(client);
     const [someone] = this.#granted.values();
     if (type === lockTypes.read && !held) return someone?.isWrite ? 'wait' : 'grant';
     if (type === lockTypes.write && !held) return someone ? 'wait' : 'grant';
@@ -106,23 +106,23 @@ export class LockState {
   }
 
   #grant(entry: Entry): void {
-    const { holder } = entry;
-    const old = this.#granted.get(holder);
-    if (old) holder.holdings.delete(old);
-    this.#granted.delete(holder);
-    this.#granted.set(holder, entry);
+    const { client } = entry;
+    const old = this.#granted.get(client);
+    if (old) client.cancellables.delete(old);
+    this.#granted.delete(client);
+    this.#granted.set(client, entry);
     this.#pending.delete(entry);
-    holder.holdings.add(entry);
+    client.cancellables.add(entry);
     entry.answer({ result: undefined });
   }
 
   #refuse(entry: Entry, name: ErrorName): void {
     this.#pending.delete(entry);
-    entry.holder.holdings.delete(entry);
+    entry.client.cancellables.delete(entry);
     entry.answer({ error: new CCAPIError(name) });
   }
 
-  /** Walks over those who wait until a walk grants nothing. */
+  /** Goes over the waiting clients until one pass grants nothing. */
   #rescan(): void {
     for (let granted = true; granted; ) {
       granted = false;

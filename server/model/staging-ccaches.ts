@@ -1,16 +1,16 @@
 import { isStaging } from '../../proto/staging.ts';
-import type { Holder } from './cancellation.ts';
+import type { Client } from './cancellation.ts';
 import type { CCache } from './ccache.ts';
 import type { Collection } from './collection.ts';
 
-/** Has a ccache that is still being filled go with the connection that has made it. */
-export function heldIfUnfinished(ccache: CCache, collection: Collection, holder: Holder): CCache {
-  if (isStaging(ccache.name)) holder.holdings.add({ abandon: () => drop(ccache, collection) });
+/** Destroys a staging ccache with the connection that has made it. */
+export function destroyWithClient(ccache: CCache, collection: Collection, client: Client): CCache {
+  if (isStaging(ccache.name)) client.cancellables.add({ cancel: () => drop(ccache, collection) });
   return ccache;
 }
 
-/** Whoever was filling them when the last server ended has no connection that could end. */
-export function dropUnfinished(collection: Collection): void {
+/** Destroys the staging ccaches that the last server left: the connections that filled them are gone. */
+export function destroyStaging(collection: Collection): void {
   for (const ccache of [...collection]) if (isStaging(ccache.name)) drop(ccache, collection);
 }
 

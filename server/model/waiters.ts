@@ -1,12 +1,12 @@
 import { CCAPIError, type ErrorName } from '../../proto/errors.ts';
-import type { Answer, Holder, Holding } from './cancellation.ts';
+import type { Answer, Cancellable, Client } from './cancellation.ts';
 
-interface Waiter extends Holding {
-  holder: Holder;
+interface Waiter extends Cancellable {
+  client: Client;
   answer: Answer<number>;
 }
 
-/** Those who wait for a change of one object. All are woken by the next one (proto/CCAPI.md#waiting). */
+/** The clients that wait for a change of one object; the next change answers all of them (proto/CCAPI.md#waiting). */
 export class Waiters {
   readonly #waiting = new Set<Waiter>();
 
@@ -15,10 +15,10 @@ export class Waiters {
   }
 
   /** Answers when the object changes, with its change time, or when it is gone. */
-  add(holder: Holder, answer: Answer<number>): void {
-    const waiter: Waiter = { holder, answer, abandon: () => this.#remove(waiter) };
+  add(client: Client, answer: Answer<number>): void {
+    const waiter: Waiter = { client, answer, cancel: () => this.#remove(waiter) };
     this.#waiting.add(waiter);
-    holder.holdings.add(waiter);
+    client.cancellables.add(waiter);
   }
 
   /** The object changed. */
@@ -40,6 +40,6 @@ export class Waiters {
 
   #remove(waiter: Waiter): void {
     this.#waiting.delete(waiter);
-    waiter.holder.holdings.delete(waiter);
+    waiter.client.cancellables.delete(waiter);
   }
 }

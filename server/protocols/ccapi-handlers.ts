@@ -1,11 +1,11 @@
 import type { MessageName, messages, Reply, Request } from '../../proto/ccapi.ts';
 import { requireV5 } from '../../proto/credential.ts';
 import { CCAPIError } from '../../proto/errors.ts';
-import type { Answer, Holder, Holding } from '../model/cancellation.ts';
+import type { Answer, Cancellable, Client } from '../model/cancellation.ts';
 import type { CCache } from '../model/ccache.ts';
 import { type Collection, DEFAULT_NAME } from '../model/collection.ts';
 import type { CCacheIterator, CredentialsIterator, Iterators } from '../model/iterators.ts';
-import { heldIfUnfinished } from '../model/staging-ccaches.ts';
+import { destroyWithClient } from '../model/staging-ccaches.ts';
 
 /** What each class of message acts on. */
 export interface Objects {
@@ -21,10 +21,10 @@ export interface HandlerContext {
   readonly iterators: Iterators;
   /** The iterators of the asking connection; they go when it does. */
   readonly owned: Set<string>;
-  readonly holdings: Set<Holding>;
+  readonly cancellables: Set<Cancellable>;
 }
 
-/** What a handler returns whose reply may have to wait: it is told how to answer, once, now or later. */
+/** Returned by a handler that may have to wait: `begin` gets the function that answers, once, now or later. */
 export class Later<T> {
   readonly begin: (answer: Answer<T>) => void;
 
@@ -33,7 +33,7 @@ export class Later<T> {
   }
 }
 
-/** The messages whose reply may have to wait (proto/CCAPI.md#messages). */
+/** The messages that may have to wait for their reply (proto/CCAPI.md#messages). */
 type BlockingMessage = 'contextWaitForChange' | 'contextLock' | 'ccacheLock' | 'ccacheWaitForChange';
 
 type Handlers = {
@@ -51,10 +51,10 @@ export const handlers: Handlers = {
   contextGetChangeTime: (collection) => ({ time: collection.changed }),
   contextWaitForChange: waitForChange,
   contextGetDefaultCCacheName: (collection) => ({ name: collection.default?.name ?? DEFAULT_NAME }),
-  contextOpenCCache: (collection, { name }) => ({ ccache: found(collection.named(name)).identifier }),
+  contextOpenCCache: (collection, { name }) => ({ ccache: found(collection.findByName(name)).identifier }),
   contextOpenDefaultCCache: (collection) => ({ ccache: found(collection.default).identifier }),
-  contextCreateCCache: (collection, { name, version, principal }, holder) => ({
-    ccache: heldIfUnfinished(collection.create(name, version, principal), collection, holder).identifier,
+  contextCreateCCache: (collection, { name, version, principal }, client) => ({
+    ccache: destroyWithClient(collection.create(name, version, principal), collection, client).identifier,
   }),
   contextCreateDefaultCCache: (collection, { version, principal }) => ({
     ccache: collection.createDefault(version, principal).identifier,
@@ -63,10 +63,10 @@ export const handlers: Handlers = {
     ccache: collection.createNew(version, principal).identifier,
   }),
   contextNewCCacheIterator: (collection, _, { iterators, owned }) => ({
-    iterator: iterators.overCCaches(owned, collection.walk()).identifier,
+    iterator: iterators.openOverCCaches(owned, collection.cursor()).identifier,
   }),
   contextLock: lock,
-  contextUnlock: (collection, _, holder) => done(collection.lock.unlock(holder)),
+  contextUnlock: (collection, _, client) => done(collection.lock.unlock(client)),
 
   ccacheDestroy: (ccache, _, { collection }) => done(collection.destroy(ccache)),
   ccacheSetDefault: (ccache, _, { collection }) => done(collection.setDefault(ccache)),
@@ -81,12 +81,12 @@ export const handlers: Handlers = {
   ccacheStoreCredentials: (ccache, { credentials }, { collection }) => done(collection.store(ccache, credentials)),
   ccacheRemoveCredentials: (ccache, { credentials }, { collection }) => done(collection.remove(ccache, [credentials])),
   ccacheNewCredentialsIterator: ({ contents }, _, { iterators, owned }) => ({
-    iterator: iterators.overCredentials(owned, contents.credentials, contents.credentials.walk()).identifier,
+    iterator: iterators.openOverCredentials(owned, contents.credentials, contents.credentials.cursor()).identifier,
   }),
   ccacheMove: (destination, { source }, { collection }) =>
-    done(collection.move(found(collection.identified(source), 'ccErrInvalidCCache'), destination)),
+    done(collection.move(found(collection.find(source), 'ccErrInvalidCCache'), destination)),
   ccacheLock: lock,
-  ccacheUnlock: (ccache, _, holder) => done(ccache.lock.unlock(holder)),
+  ccacheUnlock: (ccache, _, client) => done(ccache.lock.unlock(client)),
   ccacheGetLastDefaultTime: ({ lastDefault }) => {
     if (lastDefault === 0) throw new CCAPIError('ccErrNeverDefault');
     return { time: lastDefault };
@@ -98,33 +98,33 @@ export const handlers: Handlers = {
   ccacheClearKDCTimeOffset: (ccache, _, { collection }) => done(collection.setKDCOffset(ccache, undefined)),
 
   ccacheIteratorRelease: ({ identifier }, _, { iterators }) => done(iterators.release(identifier.object)),
-  ccacheIteratorNext: ({ walk }) => ({ ccache: found(walk.next(), 'ccIteratorEnd').identifier }),
-  ccacheIteratorClone: ({ walk }, _, { iterators, owned }) => ({
-    iterator: iterators.overCCaches(owned, walk.clone()).identifier,
+  ccacheIteratorNext: ({ cursor }) => ({ ccache: found(cursor.next(), 'ccIteratorEnd').identifier }),
+  ccacheIteratorClone: ({ cursor }, _, { iterators, owned }) => ({
+    iterator: iterators.openOverCCaches(owned, cursor.clone()).identifier,
   }),
 
   credentialsIteratorRelease: ({ identifier }, _, { iterators }) => done(iterators.release(identifier.object)),
-  credentialsIteratorNext: ({ walk }) => {
-    const { identifier, value } = found(walk.next(), 'ccIteratorEnd');
+  credentialsIteratorNext: ({ cursor }) => {
+    const { identifier, value } = found(cursor.next(), 'ccIteratorEnd');
     return { identifier, credentials: value };
   },
-  credentialsIteratorClone: ({ walk, list }, _, { iterators, owned }) => ({
-    iterator: iterators.overCredentials(owned, list, walk.clone()).identifier,
+  credentialsIteratorClone: ({ cursor, list }, _, { iterators, owned }) => ({
+    iterator: iterators.openOverCredentials(owned, list, cursor.clone()).identifier,
   }),
 };
 
 /** Any block word but 0 blocks (proto/CCAPI.md#locks). */
-function lock(object: Collection | CCache, { type, block }: Request<'contextLock'>, holder: Holder) {
+function lock(object: Collection | CCache, { type, block }: Request<'contextLock'>, client: Client) {
   return new Later<Reply<'contextLock'>>((answer) => {
-    object.lock.lock(holder, type, block !== 0, (outcome) => answer('error' in outcome ? outcome : { result: {} }));
+    object.lock.lock(client, type, block !== 0, (outcome) => answer('error' in outcome ? outcome : { result: {} }));
   });
 }
 
 /** What has changed since the caller looked is answered at once (proto/CCAPI.md#waiting). */
-function waitForChange(object: Collection | CCache, { last }: Request<'contextWaitForChange'>, holder: Holder) {
+function waitForChange(object: Collection | CCache, { last }: Request<'contextWaitForChange'>, client: Client) {
   if (last < object.changed) return { time: object.changed };
   return new Later<Reply<'contextWaitForChange'>>((answer) => {
-    object.waiters.add(holder, (outcome) =>
+    object.waiters.add(client, (outcome) =>
       answer('error' in outcome ? outcome : { result: { time: outcome.result } }),
     );
   });

@@ -9,7 +9,7 @@ import {
 } from '../../proto/ccapi-codec.ts';
 import { CCAPIError, type ErrorName, errorCodes } from '../../proto/errors.ts';
 import { type Identifier, isInitialised } from '../../proto/identifier.ts';
-import { abandonAll, type Holding } from '../model/cancellation.ts';
+import { type Cancellable, cancelAll } from '../model/cancellation.ts';
 import type { Collection } from '../model/collection.ts';
 import type { Iterators } from '../model/iterators.ts';
 import { type HandlerContext, handlers, Later, type Objects } from './ccapi-handlers.ts';
@@ -26,7 +26,7 @@ const identifierErrors: Record<ObjectClass, { foreign: ErrorName; unknown: Error
   credentialsIterator: { foreign: 'ccErrInvalidCredentialsIterator', unknown: 'ccErrInvalidCredentialsIterator' },
 };
 
-/** What a request is called whose number nobody knows. */
+/** The name of a request with an unknown number, in the counts of the status frame. */
 const UNKNOWN = 'unknown';
 
 /** One connection that speaks CCAPI: turns its frames into calls on the model and their results into frames. */
@@ -34,7 +34,7 @@ export class CCAPISession implements HandlerContext {
   readonly collection: Collection;
   readonly iterators: Iterators;
   readonly owned = new Set<string>();
-  readonly holdings = new Set<Holding>();
+  readonly cancellables = new Set<Cancellable>();
 
   readonly #log: Log;
   readonly #onRequest: (name: string) => void;
@@ -72,7 +72,7 @@ export class CCAPISession implements HandlerContext {
 
   /** The connection is gone, and what it owns goes with it. */
   close(): void {
-    abandonAll(this);
+    cancelAll(this);
     for (const object of this.owned) this.iterators.release(object);
   }
 
@@ -111,8 +111,8 @@ export class CCAPISession implements HandlerContext {
   #lookUp(objectClass: ObjectClass, identifier: Identifier): Objects[ObjectClass] | undefined {
     if (objectClass === 'context') return this.collection;
     if (!isInitialised(identifier)) return undefined;
-    if (objectClass === 'ccache') return this.collection.identified(identifier);
-    if (objectClass === 'ccacheIterator') return this.iterators.ccacheIterator(identifier.object);
-    return this.iterators.credentialsIterator(identifier.object);
+    if (objectClass === 'ccache') return this.collection.find(identifier);
+    if (objectClass === 'ccacheIterator') return this.iterators.findCCacheIterator(identifier.object);
+    return this.iterators.findCredentialsIterator(identifier.object);
   }
 }

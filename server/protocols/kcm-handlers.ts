@@ -6,7 +6,7 @@ import { type Principal, parsePrincipal, unparsePrincipal } from '../../proto/pr
 import type { CCache, Contents } from '../model/ccache.ts';
 import type { Collection } from '../model/collection.ts';
 import type { CredentialList, StoredCredential } from '../model/credential-list.ts';
-import { matches } from './kcm-matching.ts';
+import { findMatches } from './kcm-matching.ts';
 import type { KCMNames } from './kcm-names.ts';
 
 /** What the handlers act on. */
@@ -49,7 +49,7 @@ export const kcmHandlers: Handlers = {
     const offset = (contents.kdcOffset ?? 0) | 0;
     // A client that finds its tickets by RETRIEVE never asks for the offset; sent to look for itself, it does.
     if (Math.abs(offset) >= SIGNIFICANT_OFFSET) throw new CCAPIError('KRB5_CC_NOSUPP');
-    for (const stored of matches(contents.credentials, matching, flags)) {
+    for (const stored of findMatches(contents.credentials, matching, flags)) {
       const credential = asMarshalled(stored);
       if (credential) return { credential };
     }
@@ -60,12 +60,12 @@ export const kcmHandlers: Handlers = {
     uuids: readable(existing(names.found(name)).contents.credentials).map(({ identifier }) => uuidOf(identifier)),
   }),
   getCredByUUID: ({ name, uuid }, { names }) => {
-    const stored = existing(names.found(name)).contents.credentials.identified(objectOf(uuid));
+    const stored = existing(names.found(name)).contents.credentials.find(objectOf(uuid));
     return { credential: present(stored && asMarshalled(stored), 'KRB5_CC_END') };
   },
   removeCred: ({ name, flags, matching }, { collection, names }) => {
     const ccache = existing(names.found(name));
-    const found = [...matches(ccache.contents.credentials, matching, flags)];
+    const found = [...findMatches(ccache.contents.credentials, matching, flags)];
     if (found.length === 0) throw notFound;
     collection.remove(
       ccache,
@@ -85,7 +85,7 @@ export const kcmHandlers: Handlers = {
     uuids: [...collection].filter(({ contents }) => principalOf(contents)).map(({ identifier }) => uuidOf(identifier)),
   }),
   getCacheByUUID: ({ uuid }, { collection }) => {
-    const ccache = collection.identified({ server: collection.identifier.server, object: objectOf(uuid) });
+    const ccache = collection.find({ server: collection.identifier.server, object: objectOf(uuid) });
     return { name: present(ccache, 'KRB5_CC_END').name };
   },
   getDefaultCache: (_, { names }) => ({ name: names.default }),

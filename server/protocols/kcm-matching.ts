@@ -5,7 +5,11 @@ import type { CredentialList, StoredCredential } from '../model/credential-list.
 import { sameData } from '../model/service-index.ts';
 
 /** The credentials of a list that match, in the order in which they were stored (proto/KCM.md#matching-credentials). */
-export function* matches(list: CredentialList, wanted: MatchingCredential, flags: number): Generator<StoredCredential> {
+export function* findMatches(
+  list: CredentialList,
+  wanted: MatchingCredential,
+  flags: number,
+): Generator<StoredCredential> {
   const accepts = matcher(wanted, flags);
   for (const candidate of candidatesFor(list, wanted, flags)) if (accepts(candidate.value)) yield candidate;
 }

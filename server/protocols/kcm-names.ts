@@ -5,7 +5,7 @@ import type { Collection } from '../model/collection.ts';
 export class KCMNames {
   readonly #collection: Collection;
   readonly #uid: number;
-  /** Begins anywhere, so that a name from before a restart does not come to mean somebody else. */
+  /** Begins at a random number, so that a name from before a restart does not come to mean another ccache. */
   #next = Number(process.hrtime.bigint() % 1_000_000n);
 
   constructor(collection: Collection, uid: number) {
@@ -22,23 +22,23 @@ export class KCMNames {
   fresh(): string {
     let name: string;
     do name = `${this.#uid}:${++this.#next}`;
-    while (this.#collection.named(name));
+    while (this.#collection.findByName(name));
     return name;
   }
 
   /** The ccache that a name leads to, by the rule of proto/KCM.md#names: `work` and `<uid>:work` are the same. */
   resolved(name: string): CCache | undefined {
-    const exact = this.#collection.named(name);
+    const exact = this.#collection.findByName(name);
     if (exact) return exact;
     const prefix = `${this.#uid}:`;
     const rest = name.startsWith(prefix) ? name.slice(prefix.length) : undefined;
-    if (rest && !isNumeric(rest)) return this.#collection.named(rest);
-    return isNumeric(name) ? undefined : this.#collection.named(prefix + name);
+    if (rest && !isNumeric(rest)) return this.#collection.findByName(rest);
+    return isNumeric(name) ? undefined : this.#collection.findByName(prefix + name);
   }
 
   /** As {@link resolved}, where the bare uid also stands for the default ccache; for all that neither makes nor destroys. */
   found(name: string): CCache | undefined {
-    return this.resolved(name) ?? (name === String(this.#uid) ? this.#collection.named(this.default) : undefined);
+    return this.resolved(name) ?? (name === String(this.#uid) ? this.#collection.findByName(this.default) : undefined);
   }
 
   /** The name under which a ccache is or would be stored. */

@@ -22,7 +22,7 @@ const calledOut = Object.fromEntries(Object.keys(operations).map((name) => [name
   string
 >;
 
-/** What a request is called whose number nobody knows. */
+/** The name of a request with an unknown number, in the counts of the status frame. */
 const UNKNOWN = 'kcm unknown';
 
 /**

@@ -21,7 +21,7 @@ export interface SessionOpeners {
 }
 
 /** A connection that shows with its first request which of the two protocols it speaks, or that it is about the worker. */
-export class EitherSession implements Session {
+export class SessionDispatcher implements Session {
   readonly #openers: SessionOpeners;
   #session: Session | undefined;
 

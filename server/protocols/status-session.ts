@@ -3,7 +3,7 @@ import { STATUS_REQUEST, type WorkerStatus } from '../../proto/status.ts';
 import { Writer } from '../../proto/writer.ts';
 import type { Session } from './session.ts';
 
-/** A connection that asks how the worker is. It is no request: nobody's tickets are asked for, and nobody is kept waiting. */
+/** A connection that asks for the worker's status. It does not count as a request, and so does not keep the worker. */
 export class StatusSession implements Session {
   readonly #status: () => WorkerStatus;
 

@@ -68,7 +68,7 @@ export class CCacheLog {
       closeSync(descriptor);
       throw error;
     }
-    for (const [credential, offset] of offsets) credential.kept = offset;
+    for (const [credential, offset] of offsets) credential.fileOffset = offset;
     this.close();
     this.#descriptor = descriptor;
     this.#heading = heading;
@@ -148,7 +148,7 @@ export class CCacheLog {
       for (const credential of credentials) {
         const bytes = erasedRecord(credential);
         this.#dead += bytes.length;
-        writeSync(this.#open(), bytes, 0, bytes.length, credential.kept);
+        writeSync(this.#open(), bytes, 0, bytes.length, credential.fileOffset);
       }
       fdatasyncSync(this.#open());
     } catch {
@@ -200,5 +200,5 @@ function* pieces(heading: Heading, list: CredentialList, offsets: [StoredCredent
     if (record !== credential.marshalled) record.fill(0);
   }
   // The indexes of those that are removed are not given out again.
-  yield skipTo(list.numbered);
+  yield skipTo(list.nextIndex);
 }

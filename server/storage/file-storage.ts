@@ -4,7 +4,7 @@ import type { Log } from '../../etc/host/log.ts';
 import { CCAPIError } from '../../proto/errors.ts';
 import type { CCache, Contents } from '../model/ccache.ts';
 import type { Clock } from '../model/change-time.ts';
-import type { Collection, KeptCollection } from '../model/collection.ts';
+import type { Collection, StoredCollection } from '../model/collection.ts';
 import type { StoredCredential } from '../model/credential-list.ts';
 import { type Identifiers, numberOfCCache } from '../model/identifiers.ts';
 import type { NewCCache, NewCredential, Storage } from '../model/storage.ts';
@@ -45,7 +45,7 @@ export class FileStorage implements Storage {
   }
 
   /** Reads what is stored. Throws 224 where the path leads to no directory, or the system's error. */
-  load(now: Clock): { identifiers: Identifiers; kept: KeptCollection } {
+  load(now: Clock): { identifiers: Identifiers; kept: StoredCollection } {
     makeDirectory(this.#directory, this.#sync);
     const place = {
       directory: this.#directory,
@@ -60,7 +60,7 @@ export class FileStorage implements Storage {
   }
 
   /** Stores the collection from here on. */
-  attach(collection: Collection, kept: KeptCollection): void {
+  attach(collection: Collection, kept: StoredCollection): void {
     this.#collection = collection;
     collection.resume(this, kept);
     if (!this.#collectionFile.isIntact) this.#bestEffort(() => this.#collectionFile.raise(collection));

@@ -51,7 +51,7 @@ export function fileHeader({ principal, type, offset = 0 }: Heading): Buffer {
 
 /** The part of a heading that a ccache's contents decide. */
 export function describeContents({ principal, nameType, kdcOffset, credentials }: Contents) {
-  return { list: credentials.identity.serial, principal, type: nameType, offset: kdcOffset };
+  return { list: credentials.identity.listId, principal, type: nameType, offset: kdcOffset };
 }
 
 /** The contents of which a heading tells, with their credentials. */

@@ -2,7 +2,7 @@ import { existsSync, lstatSync, readdirSync, readFileSync, renameSync } from 'no
 import type { Log } from '../../etc/host/log.ts';
 import { CCache } from '../model/ccache.ts';
 import { bumped, type Clock } from '../model/change-time.ts';
-import type { KeptCollection } from '../model/collection.ts';
+import type { StoredCollection } from '../model/collection.ts';
 import { CredentialList } from '../model/credential-list.ts';
 import { Identifiers, type ListIdentity } from '../model/identifiers.ts';
 import { shred, TEMPORARY, TRASH } from './atomic-file.ts';
@@ -25,7 +25,7 @@ export interface StorageDirectory {
 /** What was read of a directory. */
 export interface LoadedCollection {
   identifiers: Identifiers;
-  kept: KeptCollection;
+  kept: StoredCollection;
   /** The file of each ccache, by the ccache's number. */
   logs: Map<number, CCacheLog>;
 }
@@ -50,9 +50,9 @@ export function loadCollection(place: StorageDirectory, now: Clock): LoadedColle
   const logs = new Map<number, CCacheLog>();
   const ccaches = settle(place, found, identifiers).map((each) => {
     const { heading } = each;
-    const contents = contentsFor(heading, listOf(each, identifiers.listNumbered(heading.list)));
+    const contents = contentsFor(heading, listOf(each, identifiers.listIdentity(heading.list)));
     const time = times.get(heading.ccache) ?? changed;
-    const identifier = identifiers.ccacheNumbered(heading.ccache);
+    const identifier = identifiers.ccacheIdentifier(heading.ccache);
     const ccache = new CCache(identifier, heading.name, contents, time, heading.lastDefault);
     const log = new CCacheLog(place.directory, heading, place.sync);
     logs.set(heading.ccache, log);
@@ -160,7 +160,7 @@ function settle(place: StorageDirectory, found: FoundCCache[], identifiers: Iden
       let { name, list, position } = each.heading;
       while (names.has(name)) name = `${name} (${ccache})`;
       if (!each.hasHeading && fileName(ccache) === primary) position = 0;
-      if (!each.hasHeading || lists.has(list)) list = identifiers.list().serial;
+      if (!each.hasHeading || lists.has(list)) list = identifiers.list().listId;
       names.add(name);
       lists.add(list);
       const isSaid = each.hasHeading && name === each.heading.name && list === each.heading.list;
@@ -173,10 +173,10 @@ function settle(place: StorageDirectory, found: FoundCCache[], identifiers: Iden
 function listOf({ credentials, nextIndex }: FoundCCache, identity: ListIdentity): CredentialList {
   const list = new CredentialList(identity);
   for (const [index, { value, marshalled, at }] of credentials) {
-    list.skip(index - list.numbered);
+    list.reserve(index - list.nextIndex);
     list.append(value, at, marshalled);
   }
-  list.skip(nextIndex - list.numbered);
+  list.reserve(nextIndex - list.nextIndex);
   return list;
 }
 

@@ -6,7 +6,7 @@ import type { CCache } from '../../server/model/ccache.ts';
 import { hostClock } from '../../server/model/change-time.ts';
 import { Collection } from '../../server/model/collection.ts';
 import { Identifiers } from '../../server/model/identifiers.ts';
-import { matches } from '../../server/protocols/kcm-matching.ts';
+import { findMatches } from '../../server/protocols/kcm-matching.ts';
 import { credentialFor } from '../server/model/model.ts';
 
 interface Size {
@@ -31,28 +31,28 @@ export async function growth(): Promise<string> {
 async function stepsAt({ ccaches, credentials }: Size): Promise<Record<string, number>> {
   const collection = new Collection(new Identifiers(), hostClock);
   for (let i = 0; i < ccaches; i++) collection.create(`ccache ${i}`, 2, 'alice@R');
-  const full = collection.named(`ccache ${ccaches >> 1}`) as CCache;
+  const full = collection.findByName(`ccache ${ccaches >> 1}`) as CCache;
   for (let i = 0; i < credentials; i++) collection.store(full, credentialFor(`${i}@R`));
   const list = full.contents.credentials;
-  const inTheMiddle = list.walk();
+  const inTheMiddle = list.cursor();
   for (let i = 0; i < credentials >> 1; i++) inTheMiddle.next();
   const { identifier } = inTheMiddle.next() as { identifier: CCache['identifier'] };
-  const walk = collection.walk();
+  const walk = collection.cursor();
   for (let i = 0; i < ccaches >> 1; i++) walk.next();
   return counted({
-    'open by name': () => collection.named(`ccache ${ccaches - 1}`),
-    'find by identifier': () => collection.identified(full.identifier),
+    'open by name': () => collection.findByName(`ccache ${ccaches - 1}`),
+    'find by identifier': () => collection.find(full.identifier),
     'create a ccache': () => collection.create('one more', 2, 'alice@R'),
-    'destroy a ccache': () => collection.destroy(collection.named('one more') as CCache),
+    'destroy a ccache': () => collection.destroy(collection.findByName('one more') as CCache),
     'set the default': () => collection.setDefault(full),
     'store a credential': () => collection.store(full, credentialFor('one more@R')),
-    'look up a credential as KCM does': () => [...matches(list, wantedIn(credentials), 0)].length,
+    'look up a credential as KCM does': () => [...findMatches(list, wantedIn(credentials), 0)].length,
     'remove a credential from the middle': () => collection.remove(full, [identifier]),
     'next credential, behind the removed one': () => inTheMiddle.next(),
     'next ccache': () => walk.next(),
-    'begin to iterate over credentials': () => list.walk(),
+    'begin to iterate over credentials': () => list.cursor(),
     // The one that has to grow, since it takes note of the order of that moment; it shows that growth would show.
-    'begin to iterate over ccaches': () => collection.walk(),
+    'begin to iterate over ccaches': () => collection.cursor(),
   });
 }
 

@@ -71,10 +71,10 @@ describeWith(['root', 'Linux', 'openbsd-inetd', 'socat', 'netcat-openbsd'], 'und
     // 30 is DAEMON (3 × 8) and info (6).
     const line = (text: string) => new RegExp(`<30>.*ccapi-server\\[(\\d+)\\]: ${text}`).exec(systemLog.text());
     const [, pid] = await eventually(() =>
-      line(`version \\S+ begins for uid ${bob.uid} in ${base}/${bob.uid}; 0 ccaches`),
+      line(`started: version \\S+, uid ${bob.uid}, directory ${base}/${bob.uid}, 0 ccaches`),
     );
     process.kill(Number(pid), 'SIGTERM');
-    expect((await eventually(() => line(`leaves uid ${bob.uid}: SIGTERM`)))[1]).toBe(pid);
+    expect((await eventually(() => line(`exiting \\(uid ${bob.uid}\\): SIGTERM`)))[1]).toBe(pid);
   });
 
   it('nothing but the answer reaches the peer', async () => {

@@ -8,10 +8,10 @@ import { bytesFromText, textFromBytes } from '../../proto/text.ts';
 import type { CCache } from '../../server/model/ccache.ts';
 import { CCacheOrder } from '../../server/model/ccache-order.ts';
 import type { Collection } from '../../server/model/collection.ts';
-import type { Walk } from '../../server/model/cursor.ts';
+import type { Cursor } from '../../server/model/cursor.ts';
 import { Iterators } from '../../server/model/iterators.ts';
 import { kcmHandlers } from '../../server/protocols/kcm-handlers.ts';
-import { matches } from '../../server/protocols/kcm-matching.ts';
+import { findMatches } from '../../server/protocols/kcm-matching.ts';
 import { KCMNames } from '../../server/protocols/kcm-names.ts';
 import { KCMSession } from '../../server/protocols/kcm-session.ts';
 import { collectionAt, credentialFor } from './model/model.ts';
@@ -68,7 +68,7 @@ describe('credentials for one service', () => {
         for (const one of bytes) kcmHandlers.store({ name: 'a', credential: Buffer.from(one) }, { collection, names });
       }
       const took = performance.now() - began;
-      expect(collection.named('a')?.contents.credentials.size).toBe(count);
+      expect(collection.findByName('a')?.contents.credentials.size).toBe(count);
       return took;
     };
     store(2000);
@@ -78,8 +78,8 @@ describe('credentials for one service', () => {
 
   it('are found by client and service without looking at those of other clients', () => {
     const { collection } = context();
-    const list = collection.named('a')?.contents.credentials as CCache['contents']['credentials'];
-    const ccache = collection.named('a') as CCache;
+    const list = collection.findByName('a')?.contents.credentials as CCache['contents']['credentials'];
+    const ccache = collection.findByName('a') as CCache;
     const clients = Array.from({ length: 40 }, (_, i) => `client${i % 20}@R`);
     const looked = (client: string) => [...list.forPrincipals(client, 's@R')].map(({ value }) => value.client);
     for (const client of clients) collection.store(ccache, { ...credentialFor('s@R'), client });
@@ -93,9 +93,9 @@ describe('credentials for one service', () => {
     // By name only, or in any realm, the principals do not tell.
     const matching = { server: 's@OTHER', enctype: 0, authtime: 0, starttime: 0, endtime: 0, renewTill: 0, isSkey: 0 };
     const wanted = { ...matching, client: 'client3@R', ticketFlags: 0, authdata: [], secondTicket: Buffer.alloc(0) };
-    const found = (flags: number) => [...matches(list, wanted, flags)].length;
+    const found = (flags: number) => [...findMatches(list, wanted, flags)].length;
     expect([found(0), found(matchFlags.serverNameOnly), found(matchFlags.dontMatchRealm)]).toEqual([0, 1, 1]);
-    expect([...matches(list, { ...wanted, server: 's@R' }, 0)]).toHaveLength(1);
+    expect([...findMatches(list, { ...wanted, server: 's@R' }, 0)]).toHaveLength(1);
   });
 
   it('are replaced by what is for the same as them, and by nothing else', () => {
@@ -105,9 +105,9 @@ describe('credentials for one service', () => {
       kcmHandlers.store({ name: 'a', credential: marshalled(fromCredentialV5(value)) }, { collection, names });
     for (const value of values) store(value);
     for (const [i, value] of values.entries()) store({ ...value, endtime: 2_000_000_001 + i });
-    const list = collection.named('a')?.contents.credentials as Iterable<{ value: { endtime: number } }>;
+    const list = collection.findByName('a')?.contents.credentials as Iterable<{ value: { endtime: number } }>;
     expect([...list].map(({ value }) => value.endtime)).toEqual(values.map((_, i) => 2_000_000_001 + i));
-    const credentials = collection.named('a')?.contents.credentials;
+    const credentials = collection.findByName('a')?.contents.credentials;
     for (const value of values) expect(credentials?.replacedBy(value)).toHaveLength(1);
     for (const other of [{ isSkey: 1 }, { secondTicket: { type: 0, data: Buffer.from('x') } }, { client: 'other@R' }]) {
       store({ ...(values[0] as (typeof values)[0]), ...other });
@@ -123,7 +123,8 @@ describe('iterators over ccaches', () => {
     for (let i = 0; i < count; i++) collection.create(`${i}`, 2, 'a@R');
     return collection;
   };
-  const setDefault = (collection: Collection, name: string) => collection.setDefault(collection.named(name) as CCache);
+  const setDefault = (collection: Collection, name: string) =>
+    collection.setDefault(collection.findByName(name) as CCache);
 
   it('take the same memory over many ccaches as over few', () => {
     const collection = collectionOf(5000);
@@ -131,7 +132,7 @@ describe('iterators over ccaches', () => {
     const before = process.memoryUsage();
     const owned = Array.from({ length: 3 }, () => new Set<string>());
     for (let i = 0; i < 15_000; i++) {
-      iterators.overCCaches(owned[i % 3] as Set<string>, collection.walk());
+      iterators.openOverCCaches(owned[i % 3] as Set<string>, collection.cursor());
       // Where a snapshot was shared by the iterations between two changes of the order, this is what parts them.
       setDefault(collection, `${i % 5000}`);
     }
@@ -143,13 +144,13 @@ describe('iterators over ccaches', () => {
     const collection = collectionOf(1);
     const iterators = new Iterators(collection);
     const owned = new Set<string>();
-    for (let i = 0; i < 10_000; i++) iterators.overCCaches(owned, collection.walk());
+    for (let i = 0; i < 10_000; i++) iterators.openOverCCaches(owned, collection.cursor());
     const refused = expect.objectContaining({ code: 203 });
-    expect(() => iterators.overCCaches(owned, collection.walk())).toThrow(refused);
-    const list = collection.named('0')?.contents.credentials as CCache['contents']['credentials'];
-    expect(() => iterators.overCredentials(owned, list, list.walk())).toThrow(refused);
+    expect(() => iterators.openOverCCaches(owned, collection.cursor())).toThrow(refused);
+    const list = collection.findByName('0')?.contents.credentials as CCache['contents']['credentials'];
+    expect(() => iterators.openOverCredentials(owned, list, list.cursor())).toThrow(refused);
     iterators.release([...owned][0] as string);
-    iterators.overCCaches(owned, collection.walk());
+    iterators.openOverCCaches(owned, collection.cursor());
     expect(iterators.size).toBe(10_000);
   });
 
@@ -157,7 +158,7 @@ describe('iterators over ccaches', () => {
     const iterators = new Iterators(collectionOf(1));
     let closed = 0;
     const walk = { next: () => undefined, clone: () => walk, close: () => void closed++ };
-    const { identifier } = iterators.overCCaches(new Set(), walk);
+    const { identifier } = iterators.openOverCCaches(new Set(), walk);
     iterators.release(identifier.object);
     expect([closed, iterators.size]).toEqual([1, 0]);
   });
@@ -166,7 +167,7 @@ describe('iterators over ccaches', () => {
     const order = new CCacheOrder();
     const ccaches = Array.from({ length: 10 }, (_, i) => ({ name: `${i}`, removed: false }) as CCache);
     for (const ccache of ccaches) order.append(ccache);
-    const walk = order.walk();
+    const walk = order.cursor();
     for (let i = 0; i < 10_000; i++) order.moveToFront(ccaches[i % 10] as CCache);
     expect(order.size).toBeLessThan(200);
     expect(rest(walk)).toEqual(ccaches);
@@ -183,7 +184,7 @@ describe('iterators over ccaches', () => {
       fc.property(fc.constantFrom(0, 64), fc.array(step, { maxLength: 120, size: 'max' }), (few, steps) => {
         const order = new CCacheOrder(few);
         let now: CCache[] = [];
-        let open: { walk: Walk<CCache>; queue: CCache[] }[] = [];
+        let open: { walk: Cursor<CCache>; queue: CCache[] }[] = [];
         for (const [i, { what, which }] of steps.entries()) {
           const ccache = now[which % now.length] as CCache;
           const one = open[which % open.length];
@@ -192,7 +193,7 @@ describe('iterators over ccaches', () => {
             order.append(added);
             now.push(added);
             for (const { queue } of open) queue.push(added);
-          } else if (what === 'walk') open.push({ walk: order.walk(), queue: [...now] });
+          } else if (what === 'walk') open.push({ walk: order.cursor(), queue: [...now] });
           else if (what === 'move' && ccache) {
             order.moveToFront(ccache);
             now = [ccache, ...now.filter((other) => other !== ccache)];
@@ -216,7 +217,7 @@ describe('iterators over ccaches', () => {
   });
 });
 
-function rest(walk: Walk<CCache>): CCache[] {
+function rest(walk: Cursor<CCache>): CCache[] {
   const found: CCache[] = [];
   for (let ccache = walk.next(); ccache; ccache = walk.next()) found.push(ccache);
   return found;

@@ -4,7 +4,7 @@ import { mkdirSync, readdirSync, renameSync, rmSync, utimesSync, writeFileSync }
 import { createServer, type Server } from 'node:net';
 import { beforeEach, describe, expect, it, vi } from 'vitest';
 import { DirectoryWatch } from '../../server/directory-watch.ts';
-import { Ownership } from '../../server/election.ts';
+import { Election } from '../../server/election.ts';
 import { afterwards, eventually, temporaryDirectory } from '../setup/cleanup.ts';
 
 const host = vi.hoisted(() => ({ hasLocks: true }));
@@ -25,11 +25,11 @@ beforeEach(() => {
 });
 
 /** A candidate that listens as a worker does. */
-async function candidate(id: string): Promise<{ ownership: Ownership; server: Server }> {
+async function candidate(id: string): Promise<{ ownership: Election; server: Server }> {
   const server = createServer((socket) => socket.destroy());
   await new Promise<void>((resolve) => server.listen(`${directory}/S.${id}`, resolve));
   afterwards(() => void server.close());
-  return { ownership: new Ownership(directory, id), server };
+  return { ownership: new Election(directory, id), server };
 }
 
 describe.each([[true], [false]])('with locks: %s, a directory', (hasLocks) => {

@@ -2,7 +2,7 @@
 import { describe, expect, it } from 'vitest';
 import type { CCache } from '../../../server/model/ccache.ts';
 import type { Collection } from '../../../server/model/collection.ts';
-import type { Walk } from '../../../server/model/cursor.ts';
+import type { Cursor } from '../../../server/model/cursor.ts';
 import { collectionAt, credentialFor } from './model.ts';
 
 const BIRTH = 1_700_000_000;
@@ -26,7 +26,7 @@ describe('names', () => {
     const { collection } = collectionAt(BIRTH);
     for (const name of ['', 'a/../b', 'x'.repeat(4096), '\udcff']) {
       const ccache = collection.create(name, 2, '');
-      expect(collection.named(name)).toBe(ccache);
+      expect(collection.findByName(name)).toBe(ccache);
     }
   });
 });
@@ -95,13 +95,13 @@ describe('an iteration over the ccaches', () => {
   ])('of which %i of a b c d are returned, then %s, goes on with %j', (returned, change, expected) => {
     const { collection } = collectionAt(BIRTH);
     for (const name of ['a', 'b', 'c', 'd']) collection.create(name, 2, 'p@R');
-    const walk = collection.walk();
-    const clone = collection.walk();
+    const walk = collection.cursor();
+    const clone = collection.cursor();
     for (let i = 0; i < returned; i++) walk.next();
     const [operation, name] = change.split(' ') as [string, string];
     if (operation === 'create') collection.create(name, 2, 'p@R');
-    else if (operation === 'destroy') collection.destroy(collection.named(name) as CCache);
-    else collection.setDefault(collection.named(name) as CCache);
+    else if (operation === 'destroy') collection.destroy(collection.findByName(name) as CCache);
+    else collection.setDefault(collection.findByName(name) as CCache);
     const rest = walk.clone();
     expect(namesOf(walk)).toBe(expected);
     expect(namesOf(rest)).toBe(expected);
@@ -111,15 +111,15 @@ describe('an iteration over the ccaches', () => {
   it('begins with the default ccache', () => {
     const { collection } = collectionAt(BIRTH);
     for (const name of ['a', 'b', 'c']) collection.create(name, 2, 'p@R');
-    collection.setDefault(collection.named('c') as CCache);
-    expect(namesOf(collection.walk())).toBe('c a b');
+    collection.setDefault(collection.findByName('c') as CCache);
+    expect(namesOf(collection.cursor())).toBe('c a b');
     expect(names(collection)).toEqual(['c', 'a', 'b']);
   });
 
   it('finds at its end what is appended after it, even where all it had seen is gone', () => {
     const { collection } = collectionAt(BIRTH);
     const a = collection.create('a', 2, 'p@R');
-    const walk = collection.walk();
+    const walk = collection.cursor();
     expect(namesOf(walk)).toBe('a');
     collection.destroy(a);
     collection.destroy(collection.create('b', 2, 'p@R'));
@@ -134,7 +134,7 @@ describe('an iteration over credentials', () => {
     const { collection } = collectionAt(BIRTH);
     const ccache = collection.create('a', 2, 'p@R');
     for (const server of ['1', '2', '3', '4']) collection.store(ccache, credentialFor(server));
-    const walk = ccache.contents.credentials.walk();
+    const walk = ccache.contents.credentials.cursor();
     const first = walk.next();
     const second = walk.clone().next();
     if (!first || !second) throw new Error('two were stored');
@@ -155,7 +155,7 @@ describe('an iteration over credentials', () => {
     expect([kept.discarded, dropped.discarded, destination.contents.credentials]).toEqual([false, true, kept]);
     expect(destination.contents).toMatchObject({ principal: 's@R', kdcOffset: 5 });
     expect([destination.name, names(collection)]).toEqual(['d', ['d']]);
-    expect(collection.identified(source.identifier)).toBeUndefined();
+    expect(collection.find(source.identifier)).toBeUndefined();
   });
 });
 
@@ -172,7 +172,7 @@ it('a credential of another ccache is not removed: 207', () => {
   const { collection } = collectionAt(BIRTH);
   const [a, b] = [collection.create('a', 2, 'p@R'), collection.create('b', 2, 'p@R')];
   collection.store(a, credentialFor('s@R'));
-  const credential = a.contents.credentials.walk().next();
+  const credential = a.contents.credentials.cursor().next();
   if (!credential) throw new Error('one was stored');
   expect(() => collection.remove(b, [credential.identifier])).toThrow(expect.objectContaining({ code: 207 }));
   const foreign = { ...credential.identifier, server: 'another' };
@@ -197,7 +197,7 @@ describe('key material', () => {
   });
 });
 
-function namesOf(walk: Walk<CCache>): string {
+function namesOf(walk: Cursor<CCache>): string {
   const found: string[] = [];
   for (let ccache = walk.next(); ccache; ccache = walk.next()) found.push(ccache.name);
   return found.join(' ');

@@ -18,7 +18,7 @@ function limited(most: Partial<Collection['limits']['most']>): { collection: Col
 
 const expiring = (server: string, endtime: number): CredentialV5 => credentialFor(server, endtime);
 const services = (collection: Collection, name: string) =>
-  [...(collection.named(name)?.contents.credentials ?? [])].map(({ value }) => value.server);
+  [...(collection.findByName(name)?.contents.credentials ?? [])].map(({ value }) => value.server);
 
 describe('a limit', () => {
   it('of ccaches refuses one more, changes nothing, is told of once, and holds no more once one has gone', () => {
@@ -53,7 +53,7 @@ describe('a limit', () => {
     const many = collection.emptyContents('b@R');
     many.credentials.append(credentialFor('y@R'));
     expect(() => collection.replace('b', many)).toThrow(full('max_credentials = 3'));
-    expect(collection.named('b')).toBeUndefined();
+    expect(collection.findByName('b')).toBeUndefined();
   });
 
   it('of bytes counts tickets', () => {
@@ -79,7 +79,7 @@ describe('a limit', () => {
     collection.store(b, expiring('expired too@R', NOW - 1));
     collection.store(a, expiring('new@R', NOW + 1));
     expect(services(collection, 'a')).toEqual(['good@R', 'new@R']);
-    expect(collection.named('b')).toBeUndefined();
+    expect(collection.findByName('b')).toBeUndefined();
     expect(told).toEqual([]);
   });
 
@@ -100,7 +100,7 @@ describe('a limit', () => {
     collection.store(a, expiring('expired@R', NOW - 1));
     collection.store(a, expiring('new@R', NOW + 1));
     expect(services(collection, 'a')).toEqual(['new@R']);
-    expect(collection.named('a')).toBe(a);
+    expect(collection.findByName('a')).toBe(a);
   });
 
   it('keeps count, and loses nothing that it has taken, whatever comes and expires', () => {
@@ -140,7 +140,7 @@ function changed(
       contents.credentials.append(value);
       collection.replace(name, contents);
     } else {
-      const ccache = collection.named(name) ?? collection.create(name, 2, 'a@R');
+      const ccache = collection.findByName(name) ?? collection.create(name, 2, 'a@R');
       const [first] = ccache.contents.credentials;
       collection.store(ccache, value, how === 'store over' && first ? [first] : []);
     }

@@ -9,14 +9,14 @@ export function numberedIdentifiers(numbers: Iterator<number>): IdentifierSource
   const uuid = (number: number) => `00000000-0000-4000-8000-${number.toString(16).padStart(12, '0')}`;
   const server = uuid(0);
   const next = () => ({ server, object: uuid(numbers.next().value as number) });
-  return { server, collection: next, ccache: next, list: () => numberedList(next), passing: next };
+  return { server, collection: next, ccache: next, list: () => numberedList(next), transient: next };
 }
 
 /** The identifiers of a list's credentials, each drawn when it is first asked for. */
 function numberedList(next: () => Identifier): ListIdentity {
   const drawn = new Map<number, Identifier>();
   return {
-    serial: 0,
+    listId: 0,
     credential(index) {
       const identifier = drawn.get(index) ?? next();
       drawn.set(index, identifier);

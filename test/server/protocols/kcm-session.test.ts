@@ -198,7 +198,7 @@ describe('names', () => {
     initialize('1000:work', parsePrincipal('bob@R'));
     expect(collection.size).toBe(3);
     ask('destroy', { name: 'home' });
-    expect(collection.named('1000:home')).toBeUndefined();
+    expect(collection.findByName('1000:home')).toBeUndefined();
   });
 
   it('of the bare uid stand for the default ccache, but for making and destroying', () => {
@@ -351,12 +351,12 @@ describe('between the faces', () => {
     fc.assert(
       fc.property(krb5Credential, (credential) => {
         ask('replace', { name: 'a', offset: 0, principal: credential.client, credentials: [credential] });
-        const [stored] = collection.named('a')?.contents.credentials ?? [];
+        const [stored] = collection.findByName('a')?.contents.credentials ?? [];
         expect(stored?.value).toEqual(toCredentialV5(credential));
         expect(ask('getCredList', { name: 'a' }).credentials).toEqual([credential]);
         expect(ask('getPrincipal', { name: 'a' }).principal).toEqual(credential.client);
         ask('initialize', { name: 'b', principal: credential.client });
-        collection.store(collection.named('b') as CCache, toCredentialV5(credential));
+        collection.store(collection.findByName('b') as CCache, toCredentialV5(credential));
         for (let time = 0; time < 2; time++)
           expect(ask('getCredList', { name: 'b' }).credentials).toEqual([credential]);
       }),
@@ -366,7 +366,7 @@ describe('between the faces', () => {
   it('what KCM brought is overwritten when it goes, whichever way', () => {
     initialize('a');
     for (const service of ['s@R', 't@R']) ask('store', { name: 'a', credential: ticket(service) });
-    const [one, other] = [...(collection.named('a') as CCache).contents.credentials];
+    const [one, other] = [...(collection.findByName('a') as CCache).contents.credentials];
     expect(one?.marshalled?.some((byte) => byte !== 0)).toBe(true);
     ask('removeCred', { name: 'a', flags: 0, matching: matching({ server: parsePrincipal('s@R') }) });
     ask('destroy', { name: 'a' });

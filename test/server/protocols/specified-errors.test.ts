@@ -296,7 +296,7 @@ const kcmProvocations: Record<string, (server: KCMServer) => number> = {
   'moveCache KRB5_CC_BADNAME': (server) => server.ask('moveCache', named('work', named('x'.repeat(4097)))),
   'getCacheByUUID KRB5_CC_END': (server) => server.ask('getCacheByUUID', noUUID),
   'getCredList KRB5_CC_NOSUPP': (server) => {
-    const work = server.collection.named('work');
+    const work = server.collection.findByName('work');
     if (!work) throw new Error('no ccache');
     const large = credentialFor('host/large@R');
     large.ticket.data = Buffer.alloc(10_485_760);

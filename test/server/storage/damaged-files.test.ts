@@ -66,9 +66,9 @@ beforeAll(() => {
   }
   collection.create('over', 2, 'alice@R');
   collection.create('over', 2, 'bob@R');
-  collection.setDefault(collection.named('y') as never);
-  collection.setKDCOffset(collection.named('z') as never, 77);
-  const z = collection.named('z') as NonNullable<ReturnType<Collection['named']>>;
+  collection.setDefault(collection.findByName('y') as never);
+  collection.setKDCOffset(collection.findByName('z') as never, 77);
+  const z = collection.findByName('z') as NonNullable<ReturnType<Collection['findByName']>>;
   // One of each kind of record: a removed credential, a replaced one, one that only the CCAPI has, left-out indexes.
   for (const service of ['removed', 'replaced']) collection.store(z, credentialFor(`${service}@R`));
   const [, , removed, replaced] = [...z.contents.credentials];
@@ -76,8 +76,8 @@ beforeAll(() => {
   collection.setPrincipal(z, 2, 'alice@R');
   if (replaced) collection.store(z, { ...credentialFor('z2@R'), isSkey: 256 }, [replaced]);
   collection.awaitDefault('d');
-  collection.moveTo(collection.named('x') as never, 'moved');
-  collection.destroy(collection.named('over') as never);
+  collection.moveTo(collection.findByName('x') as never, 'moved');
+  collection.destroy(collection.findByName('over') as never);
 });
 
 const all = () => [...names.flatMap((name) => [`${name}0@R`, `${name}1@R`]), 'z2@R'].sort();

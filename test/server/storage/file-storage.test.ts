@@ -77,7 +77,7 @@ function seen(collection: Collection) {
       principal: contents.principal,
       nameType: contents.nameType,
       kdcOffset: contents.kdcOffset,
-      numbered: contents.credentials.numbered,
+      numbered: contents.credentials.nextIndex,
       credentials: [...contents.credentials].map((stored) => structuredClone([stored.identifier, stored.value])),
     })),
   };
@@ -204,7 +204,7 @@ describe('a collection that is stored', () => {
       collection.remove(ccache, identifiers.slice(2));
       const other = collection.create('b', 2, 'b@R');
       const unique = collection.createNew(2, 'c@R');
-      const given = [...identifiers, other.identifier, unique.identifier, collection.identifierOfPassing()];
+      const given = [...identifiers, other.identifier, unique.identifier, collection.transientIdentifier()];
       for (const text of [...given.map(({ object }) => object), life > 0 && unique.name]) {
         expect(ever.has(String(text))).toBe(false);
         ever.add(String(text));
@@ -251,8 +251,8 @@ describe('an end in the middle of a write', () => {
       expect(seen(found)).toEqual(length < grown.length ? before : after);
       expect(statSync(join(copy, name)).size).toBe(length < grown.length ? whole.length : grown.length);
       // And it goes on from there.
-      found.store(found.named('a') as CCache, credentialFor('more@R'));
-      expect([...(open(copy).collection.named('a') as CCache).contents.credentials].at(-1)?.value.server).toBe(
+      found.store(found.findByName('a') as CCache, credentialFor('more@R'));
+      expect([...(open(copy).collection.findByName('a') as CCache).contents.credentials].at(-1)?.value.server).toBe(
         'more@R',
       );
     }
@@ -276,7 +276,7 @@ describe('an end in the middle of a write', () => {
   });
 
   it('of a new default or KDC offset leaves the former one or that', () => {
-    cutEverywhere((collection) => collection.setDefault(collection.named('b') as CCache), 'b');
+    cutEverywhere((collection) => collection.setDefault(collection.findByName('b') as CCache), 'b');
     cutEverywhere((collection, ccache) => collection.setKDCOffset(ccache, 7));
   });
 });
@@ -314,8 +314,8 @@ describe('what cannot be read', () => {
       for (const name of ['a', 'b', 'c']) {
         collection.store(collection.create(name, 2, `${name}@R`), credentialFor(`${name}s@R`));
       }
-      collection.setDefault(collection.named('b') as CCache);
-      collection.setKDCOffset(collection.named('c') as CCache, 7);
+      collection.setDefault(collection.findByName('b') as CCache);
+      collection.setKDCOffset(collection.findByName('c') as CCache, 7);
       if (damage === undefined) rmSync(join(directory, 'collection'));
       else writeFileSync(join(directory, 'collection'), damage);
       const { collection: found } = open();
@@ -372,7 +372,7 @@ describe('what is not ours', () => {
     const { collection: found, storage } = open();
     expect([...found].map(({ name }) => name)).toEqual(['a']);
     for (let i = 0; i < 50; i++) found.create(`${i}`, 2, 'a@R');
-    for (let i = 0; i < 50; i++) found.destroy(found.named(`${i}`) as CCache);
+    for (let i = 0; i < 50; i++) found.destroy(found.findByName(`${i}`) as CCache);
     storage.close();
     expect(readdirSync(directory).sort()).toEqual(
       ['collection', 'notes', 'primary', 'tkt1', ...Object.keys(foreign)].sort(),
@@ -387,7 +387,7 @@ describe('what is not ours', () => {
     const { collection, storage } = open();
     collection.store(collection.create('a', 2, 'a@R'), credentialFor('old@R'));
     const copy = readFileSync(join(directory, 'tkt1'));
-    collection.moveTo(collection.named('a') as CCache, 'b');
+    collection.moveTo(collection.findByName('a') as CCache, 'b');
     collection.create('a', 2, 'a@R');
     storage.close();
     writeFileSync(join(directory, 'tkt1'), copy);
@@ -570,7 +570,7 @@ describeWith(['root', 'Linux'], 'a full file system', () => {
       fill();
       const before = seen(collection);
       clock.now += 100_000;
-      const a = collection.named('a') as CCache;
+      const a = collection.findByName('a') as CCache;
       expect(() => collection.store(a, large('more@R'))).toThrow('ENOSPC');
       expect(() => collection.create('d', 2, 'd@R')).toThrow('ENOSPC');
       expect(() => collection.create('a', 2, 'd@R')).toThrow('ENOSPC');
@@ -580,9 +580,9 @@ describeWith(['root', 'Linux'], 'a full file system', () => {
       fill();
       // Beyond what was reserved.
       clock.now += 100_000;
-      const b = collection.named('b') as CCache;
+      const b = collection.findByName('b') as CCache;
       collection.remove(b, [([...b.contents.credentials][0] as { identifier: Identifier }).identifier]);
-      collection.destroy(collection.named('c') as CCache);
+      collection.destroy(collection.findByName('c') as CCache);
       const found = open().collection;
       expect(seen(found)).toEqual(seen(collection));
       expect(found.changed).toBeGreaterThanOrEqual(collection.changed);
@@ -626,7 +626,7 @@ describeWith(['krb5-user'], 'stock klist', () => {
     // The default goes where the model has it go: to the next, to what it is moved to, to what is made the default.
     collection.moveTo(bob, 'new');
     expect((await all()).slice(0, 2)).toEqual(ofBob);
-    collection.destroy(collection.named('new') as CCache);
+    collection.destroy(collection.findByName('new') as CCache);
     expect(await all()).toEqual([...ofAlice, ...ofCarol]);
     collection.move(alice, carol);
     expect(await all()).toEqual(['Default principal: alice@R', 'host/0@R']);

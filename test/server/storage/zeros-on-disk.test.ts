@@ -84,7 +84,7 @@ it.each<[string, (collection: Collection, ccache: CCache) => void]>([
   ['of a ccache that is replaced', (collection) => void collection.create('a', 2, 'b@R')],
   [
     'of a ccache over which another is moved',
-    (collection, ccache) => collection.move(collection.named('b') as CCache, ccache),
+    (collection, ccache) => collection.move(collection.findByName('b') as CCache, ccache),
   ],
 ])('before the file %s loses its last name', (_, change) => {
   const collection = open();
