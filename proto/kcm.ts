@@ -1,12 +1,6 @@
-import { type Field, type Layout, u32, type Values } from './fields.ts';
-import {
-  type Krb5Credential,
-  readAddresses,
-  readAuthdata,
-  readTimes,
-  signed16,
-  takeMarshalled,
-} from './krb5-credential.ts';
+import { type Field, type Layout, readFields, u32, type Values } from './fields.ts';
+import { type Krb5Credential, takeMarshalled } from './krb5-credential.ts';
+import { krb5Layout } from './krb5-layout.ts';
 import { type Principal, readPrincipal, readPrincipalText, writePrincipal } from './principal.ts';
 import type { Reader } from './reader.ts';
 import { bytesFromText } from './text.ts';
@@ -109,23 +103,20 @@ const matching: Field<MatchingCredential> = {
   },
 };
 
-/** The fields in their order on the wire, which is not that of their bits; addresses, key and ticket are not compared. */
+/** The fields that are always there, and those that the header announces; addresses, key and ticket are not compared. */
 function readMatching(reader: Reader): MatchingCredential {
   const header = reader.u32();
   const has = (bit: number) => (header & bit) !== 0;
+  const { keyblock, authtime, starttime, endtime, renewTill, isSkey, ticketFlags, addresses, authdata } = krb5Layout;
   const client = has(present.client) ? readPrincipalText(reader).text : undefined;
   const server = has(present.server) ? readPrincipalText(reader).text : undefined;
-  const enctype = has(present.key) ? signed16(reader.u16()) : 0;
-  if (has(present.key)) reader.skip(reader.u32());
-  const { authtime, starttime, endtime, renewTill } = readTimes(reader);
-  const isSkey = reader.u8();
-  const ticketFlags = reader.u32();
-  if (has(present.addresses)) readAddresses(reader);
-  const authdata = has(present.authdata) ? readAuthdata(reader) : [];
-  if (has(present.ticket)) reader.skip(reader.u32());
+  const enctype = has(present.key) ? keyblock.read(reader).type : 0;
+  const always = readFields(reader, { authtime, starttime, endtime, renewTill, isSkey, ticketFlags });
+  if (has(present.addresses)) addresses.skip(reader);
+  const found = has(present.authdata) ? authdata.read(reader) : [];
+  if (has(present.ticket)) krb5Layout.ticket.skip(reader);
   const secondTicket = has(present.secondTicket) ? reader.view(reader.u32()) : nothing;
-  const times = { authtime, starttime, endtime, renewTill };
-  return { client, server, enctype, ...times, isSkey, ticketFlags, authdata, secondTicket };
+  return { client, server, enctype, ...always, authdata: found, secondTicket };
 }
 
 const nothing = Buffer.alloc(0);

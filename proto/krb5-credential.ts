@@ -1,24 +1,34 @@
 import type { CredentialV5 } from './credential.ts';
-import { CCAPIError } from './errors.ts';
-import type { Data } from './fields.ts';
+import { readFields, writeFields } from './fields.ts';
+import { type Krb5Credential, krb5Layout, type MarshalledField } from './krb5-layout.ts';
 import {
   inferredNameType,
   type Principal,
+  type PrincipalText,
   parsePrincipal,
-  readPrincipal,
   readPrincipalText,
+  skipPrincipal,
   unparsePrincipal,
-  writePrincipal,
 } from './principal.ts';
 import { Reader } from './reader.ts';
 import { Writer } from './writer.ts';
 
-/** A credential as libkrb5 marshals it in FILE ccaches and over KCM: principals in their parts, bytes for bytes. */
-export interface Krb5Credential extends Omit<CredentialV5, 'client' | 'server' | 'ticket' | 'secondTicket'> {
-  client: Principal;
-  server: Principal;
-  ticket: Buffer;
-  secondTicket: Buffer;
+export type { Krb5Credential } from './krb5-layout.ts';
+
+/** The fields where their types do not matter. */
+const fields = Object.entries(krb5Layout) as unknown as [keyof Krb5Credential, MarshalledField<unknown>][];
+
+/** The same fields with principals as text, which is far less work to read; only parts are written. */
+const textLayout = { ...krb5Layout, client: textOfPrincipal(), server: textOfPrincipal() };
+
+function textOfPrincipal(): MarshalledField<PrincipalText> {
+  return {
+    read: readPrincipalText,
+    skip: skipPrincipal,
+    write: () => {
+      throw new Error('principals are written in their parts');
+    },
+  };
 }
 
 /**
@@ -40,76 +50,24 @@ export function isRemoved({ authtime, endtime }: Pick<CredentialV5, 'authtime' |
   return endtime === 0 && authtime !== 0;
 }
 
-/** Reads a marshalled credential (FILE-CCACHE.md#credentials); throws 22 where it is short or a count cannot be true. */
+/** Reads a marshalled credential; throws 22 where it is short or a count cannot be true. */
 export function readKrb5Credential(reader: Reader): Krb5Credential {
-  const client = readPrincipal(reader);
-  const server = readPrincipal(reader);
-  const keyblock = { type: signed16(reader.u16()), data: reader.copy(reader.u32()) };
-  const times = readTimes(reader);
-  const isSkey = reader.u8();
-  const ticketFlags = reader.u32();
-  const addresses = readAddresses(reader);
-  const authdata = readAuthdata(reader);
-  const ticket = reader.copy(reader.u32());
-  const secondTicket = reader.copy(reader.u32());
-  return { client, server, keyblock, ...times, isSkey, ticketFlags, addresses, authdata, ticket, secondTicket };
+  return readFields(reader, krb5Layout);
+}
+
+/** Writes a marshalled credential; throws 202 for a type number or `isSkey` that its 16 or 8 bits cannot hold. */
+export function writeKrb5Credential(writer: Writer, credential: Krb5Credential): void {
+  writeFields(writer, krb5Layout, credential);
 }
 
 /**
  * The bytes of the marshalled credential that comes next, as a copy of their own; throws 22 where it is short or a count
- * cannot be true. {@link unmarshalled} reads them, and its parts are parts of them.
+ * cannot be true. {@link unmarshalled} and {@link credentialV5In} read them.
  */
 export function takeMarshalled(reader: Reader): Buffer {
   const start = reader.offset;
-  for (let principals = 0; principals < 2; principals++) {
-    reader.u32();
-    const components = reader.count(4);
-    for (let texts = -1; texts < components; texts++) reader.skip(reader.u32());
-  }
-  reader.u16();
-  reader.skip(reader.u32());
-  reader.skip(4 * 4 + 1 + 4);
-  for (let lists = 0; lists < 2; lists++) {
-    for (let left = reader.count(6); left > 0; left--) {
-      reader.u16();
-      reader.skip(reader.u32());
-    }
-  }
-  for (let tickets = 0; tickets < 2; tickets++) reader.skip(reader.u32());
+  for (const [, field] of fields) field.skip(reader);
   return reader.copySince(start);
-}
-
-/** What {@link takeMarshalled} took, as the CCAPI has it: its parts are parts of these bytes, and not copies. */
-export function credentialV5In(bytes: Buffer): CredentialV5 {
-  const reader = new Reader(bytes, true);
-  const client = readPrincipalText(reader);
-  const server = readPrincipalText(reader);
-  const keyblock = { type: signed16(reader.u16()), data: reader.copy(reader.u32()) };
-  const authtime = reader.u32();
-  const starttime = reader.u32();
-  const endtime = reader.u32();
-  const renewTill = reader.u32();
-  const isSkey = reader.u8();
-  const ticketFlags = reader.u32();
-  const addresses = readAddresses(reader);
-  const authdata = readAuthdata(reader);
-  const ticket = { type: server.nameTypeWord, data: reader.copy(reader.u32()) };
-  const secondTicket = { type: client.nameTypeWord, data: reader.copy(reader.u32()) };
-  return {
-    client: client.text,
-    server: server.text,
-    keyblock,
-    authtime,
-    starttime,
-    endtime,
-    renewTill,
-    isSkey,
-    ticketFlags,
-    addresses,
-    ticket,
-    secondTicket,
-    authdata,
-  };
 }
 
 /** Reads a credential; its parts are views of these bytes, and not copies. */
@@ -129,19 +87,33 @@ export function marshalled(credential: Krb5Credential): Buffer {
   return writer.finish();
 }
 
-/** Writes a marshalled credential; throws 202 for a type number or `isSkey` that its 16 or 8 bits cannot hold. */
-export function writeKrb5Credential(writer: Writer, credential: Krb5Credential): void {
-  writePrincipal(writer, credential.client);
-  writePrincipal(writer, credential.server);
-  writeTyped(writer, credential.keyblock);
-  for (const name of ['authtime', 'starttime', 'endtime', 'renewTill'] as const) writer.u32(credential[name]);
-  if (credential.isSkey > 0xff) throw new CCAPIError('ccErrBadParam', `is_skey ${credential.isSkey} is above 255`);
-  writer.u8(credential.isSkey).u32(credential.ticketFlags);
-  for (const list of [credential.addresses, credential.authdata]) {
-    writer.u32(list.length);
-    for (const element of list) writeTyped(writer, element);
-  }
-  for (const ticket of [credential.ticket, credential.secondTicket]) writer.u32(ticket.length).bytes(ticket);
+/** A credential as long as the one given, without its secrets: the session key and both tickets are zeros. */
+export function blanked(credential: Krb5Credential): Krb5Credential {
+  const blank: Record<string, unknown> = { ...credential };
+  for (const [name, field] of fields) if (field.blank) blank[name] = field.blank(blank[name]);
+  return blank as unknown as Krb5Credential;
+}
+
+/** What {@link takeMarshalled} took, as the CCAPI has it: its parts are views of these bytes, and not copies. */
+export function credentialV5In(bytes: Buffer): CredentialV5 {
+  const read = readFields(new Reader(bytes, true), textLayout);
+  const { client, server } = read;
+  // Named one by one: taking the rest of an object costs more than all of the reading.
+  return {
+    client: client.text,
+    server: server.text,
+    keyblock: read.keyblock,
+    authtime: read.authtime,
+    starttime: read.starttime,
+    endtime: read.endtime,
+    renewTill: read.renewTill,
+    isSkey: read.isSkey,
+    ticketFlags: read.ticketFlags,
+    addresses: read.addresses,
+    ticket: { type: server.nameTypeWord, data: read.ticket },
+    secondTicket: { type: client.nameTypeWord, data: read.secondTicket },
+    authdata: read.authdata,
+  };
 }
 
 /**
@@ -178,37 +150,4 @@ function nameTypeWord({ nameType, components }: Principal): number {
 
 function withNameTypeWord(principal: Principal, word: number): Principal {
   return { ...principal, nameType: (word ^ inferredNameType(principal.components)) | 0 };
-}
-
-/** Enctypes and authorization data types are signed 16-bit numbers; as 32-bit patterns they keep their sign. */
-export function signed16(value: number): number {
-  return ((value << 16) >> 16) >>> 0;
-}
-
-/** The four times of a credential, in their order. */
-export function readTimes(reader: Reader): Pick<CredentialV5, 'authtime' | 'starttime' | 'endtime' | 'renewTill'> {
-  return { authtime: reader.u32(), starttime: reader.u32(), endtime: reader.u32(), renewTill: reader.u32() };
-}
-
-/** The addresses of a credential; their types are not signed. */
-export function readAddresses(reader: Reader): Data[] {
-  return readList(reader, (type) => type);
-}
-
-/** The authorization data of a credential. */
-export function readAuthdata(reader: Reader): Data[] {
-  return readList(reader, signed16);
-}
-
-function readList(reader: Reader, typeOf: (word: number) => number): Data[] {
-  const count = reader.count(6);
-  if (count === 0) return [];
-  return Array.from({ length: count }, () => ({ type: typeOf(reader.u16()), data: reader.copy(reader.u32()) }));
-}
-
-function writeTyped(writer: Writer, { type, data }: Data): void {
-  if (type > 0xffff && signed16(type) !== type) {
-    throw new CCAPIError('ccErrBadParam', `type number ${type} does not fit in 16 bits`);
-  }
-  writer.u16(type).u32(data.length).bytes(data);
 }

@@ -82,6 +82,13 @@ export function readPrincipal(reader: Reader): Principal {
   return { nameType, realm, components: Array.from({ length: count }, () => readText(reader)) };
 }
 
+/** Moves on behind a principal. Throws 22 where it is cut short or its count cannot be true. */
+export function skipPrincipal(reader: Reader): void {
+  reader.skip(4);
+  const components = reader.count(4);
+  for (let texts = -1; texts < components; texts++) reader.skip(reader.u32());
+}
+
 /** A principal in its text form, and how its name type differs (XOR) from the one that the text implies. */
 export interface PrincipalText {
   text: string;

@@ -1,16 +1,17 @@
 import { type CredentialV5, credentialUnion } from '../../proto/credential.ts';
 import { CCAPIError } from '../../proto/errors.ts';
 import {
+  blanked,
   CONFIG_REALM,
   credentialV5In,
   fromCredentialV5,
   isRemoved,
   type Krb5Credential,
   marshalled as marshal,
-  signed16,
   takeMarshalled,
   unmarshalled,
 } from '../../proto/krb5-credential.ts';
+import { signed16 } from '../../proto/krb5-layout.ts';
 import { unparsePrincipal } from '../../proto/principal.ts';
 import { Reader } from '../../proto/reader.ts';
 import { Writer } from '../../proto/writer.ts';
@@ -75,17 +76,9 @@ export function credentialRecord({ value, marshalled }: NewCredential): Buffer {
 
 /** What is written over the record of a credential that is removed: as long as that, and without its secrets. */
 export function erasedRecord({ value, marshalled }: NewCredential): Buffer {
-  const blank = (data: Buffer) => Buffer.alloc(data.length);
   const credential = marshalled && !isAmbiguous(value) ? unmarshalled(marshalled) : asKrb5(value);
-  if (!credential) return ourEntry('void', blank(inCCAPIForm(value)));
-  return marshal({
-    ...credential,
-    keyblock: { type: credential.keyblock.type, data: blank(credential.keyblock.data) },
-    ticket: blank(credential.ticket),
-    secondTicket: blank(credential.secondTicket),
-    authtime: REMOVED,
-    endtime: 0,
-  });
+  if (!credential) return ourEntry('void', Buffer.alloc(inCCAPIForm(value).length));
+  return marshal({ ...blanked(credential), authtime: REMOVED, endtime: 0 });
 }
 
 /** Indexes of the list that are removed. */
