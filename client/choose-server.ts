@@ -4,7 +4,7 @@ import type { Settings } from '../etc/config/settings.ts';
 import { nameService } from '../etc/host/passwd.ts';
 
 /** The client that goes somewhere. */
-export interface ClientIdentity {
+interface ClientIdentity {
   uid: number;
   /** The service that its program says it is. */
   service: string | undefined;

@@ -5,7 +5,7 @@ import { MAX_SOCKET_PATH } from '../etc/config/paths.ts';
 import { asUser } from '../etc/host/identity.ts';
 import { monotonic } from '../etc/host/monotonic.ts';
 import { checkUnreplaceableFile } from '../etc/host/private-directory.ts';
-import { CCAPIError } from '../proto/errors.ts';
+import { CCAPIError, InsecurePathError } from '../proto/errors.ts';
 
 /**
  * Connects to a UNIX socket that the settings name: it has to be the user's own or root's, in a place where no other user
@@ -18,7 +18,7 @@ export async function connectToPath(given: string, uid: number): Promise<{ socke
     checkLength(path);
     const owner = lstatSync(path).uid;
     if (owner !== uid && owner !== 0) {
-      throw new CCAPIError('ccErrServerInsecure', `${path} belongs to uid ${owner}; it is not used`);
+      throw new InsecurePathError(`${path} belongs to uid ${owner}; it is not used`);
     }
     return { socket: await connected(path), path };
   } catch (error) {

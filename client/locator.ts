@@ -37,7 +37,7 @@ export interface LocateOptions {
 }
 
 /** Whether a worker may be started: always, never, or only to show ccaches that an earlier one has left. */
-export type Launch = boolean | 'forCCaches';
+type Launch = boolean | 'forCCaches';
 
 /**
  * Finds the worker of the calling uid: in the directory below root's base, else through root's launcher, and only where

@@ -2,7 +2,7 @@ import { CCAPIError } from '../proto/errors.ts';
 import type { Identifier } from '../proto/identifier.ts';
 
 /** What an iteration asks of its server. */
-export interface IterationCalls<T extends { identifier: Identifier }> {
+interface IterationCalls<T extends { identifier: Identifier }> {
   /** Begins it; the first time, and again where the server has gone and with it the iterator. */
   open(): Promise<Identifier | undefined>;
   /** Tells connections apart; an iterator does not outlive the one on which it was made. */

@@ -3,7 +3,7 @@ import { dirname } from 'node:path';
 import { baseDirectory } from '../etc/config/paths.ts';
 import type { Settings } from '../etc/config/settings.ts';
 import type { Log } from '../etc/host/log.ts';
-import { CCAPIError } from '../proto/errors.ts';
+import { ConfigError } from '../proto/errors.ts';
 
 /** Where the users' directories are made. */
 export interface BaseDirectory {
@@ -21,7 +21,7 @@ export function chooseBaseDirectory(settings: Settings, launcherUid: number, sta
   const isSaid = settings.directory !== undefined || settings.pathTemplate !== undefined;
   if (isSaid || launcherUid !== 0 || isWritable(dirname(path))) return { path, isHeld: false };
   if (!stays) {
-    throw new CCAPIError('ccErrBadParam', `${path} cannot be made; set directory in krb5.conf, or use inetd's "wait"`);
+    throw new ConfigError(`${path} cannot be made; set directory in krb5.conf, or use inetd's "wait"`);
   }
   const random = mkdtempSync('/tmp/ccapi-');
   chmodSync(random, 0o755);

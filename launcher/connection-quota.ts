@@ -2,7 +2,7 @@
 export type QuotaKey = number | 'unknown uid' | 'unidentified';
 
 /** A connection as the quota needs it. */
-export interface Countable {
+interface Countable {
   destroy(): void;
 }
 

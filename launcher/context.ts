@@ -5,7 +5,7 @@ import type { Log } from '../etc/host/log.ts';
 import { monotonic } from '../etc/host/monotonic.ts';
 import { NameService } from '../etc/host/name-service.ts';
 import { hasPeerCredentials } from '../etc/host/peer-credentials.ts';
-import { CCAPIError } from '../proto/errors.ts';
+import { CCAPIError, ConfigError } from '../proto/errors.ts';
 import { RendezvousError, type WorkerKey } from '../proto/rendezvous.ts';
 import type { SettingsReport } from '../proto/status.ts';
 import { type BaseDirectory, chooseBaseDirectory } from './base-directory.ts';
@@ -46,7 +46,7 @@ export interface LauncherContext {
 }
 
 /** How a launcher was started. */
-export interface ContextOptions {
+interface ContextOptions {
   /** The settings of its command line. */
   given: SettingTexts;
   launcherUid: number;
@@ -58,7 +58,7 @@ export interface ContextOptions {
 }
 
 /** The context of a launcher that has its settings. */
-export interface PreparedContext extends LauncherContext {
+interface PreparedContext extends LauncherContext {
   settings: Settings;
   base: string;
 }
@@ -74,7 +74,7 @@ export function prepareContext(
   current = new CurrentSettings(options.given),
 ): PreparedContext {
   const { given, launcherUid, stays, log, spare } = options;
-  if (launcherUid === 0 && !hasPeerCredentials()) throw new CCAPIError('ccErrBadParam', rootWithoutKoffi);
+  if (launcherUid === 0 && !hasPeerCredentials()) throw new ConfigError(rootWithoutKoffi);
   const settings = current.read();
   let base = chooseBaseDirectory(settings, launcherUid, stays, log);
   const names = new NameService();

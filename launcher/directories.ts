@@ -4,7 +4,7 @@ import { basename, dirname } from 'node:path';
 import { useBeneath } from '../etc/host/beneath.ts';
 import type { Identity } from '../etc/host/identity.ts';
 import { checkUnreplaceable } from '../etc/host/private-directory.ts';
-import { CCAPIError } from '../proto/errors.ts';
+import { CCAPIError, InsecurePathError } from '../proto/errors.ts';
 import { RendezvousError } from '../proto/rendezvous.ts';
 import type { UserDirectory } from './user-directory.ts';
 import { mountUserSpace, type SpaceBounds } from './user-space.ts';
@@ -18,8 +18,7 @@ export function prepareBaseDirectory(base: string, launcherUid: number): void {
     const made = makeDirectory(base, launcherUid === 0 ? 0o755 : 0o700);
     const found = lstatSync(base);
     if (!made && (found.uid !== launcherUid || (found.mode & 0o022) !== 0)) {
-      throw new CCAPIError(
-        'ccErrServerInsecure',
+      throw new InsecurePathError(
         `${base} must belong to uid ${launcherUid} and be closed to other writers; it has uid ${found.uid}, mode ${octal(found)}`,
       );
     }
@@ -134,8 +133,7 @@ function makeAsUser(place: UserDirectory, { uid, gid }: Identity): void {
 
 function checkOwn(path: string, stats: Stats | undefined, uid: number): void {
   if (stats?.isDirectory() && (stats.mode & 0o777) === 0o700 && stats.uid === uid) return;
-  throw new CCAPIError(
-    'ccErrServerInsecure',
+  throw new InsecurePathError(
     `${path} is not a directory of mode 700 of uid ${uid}; remove it, so that it can be made`,
   );
 }

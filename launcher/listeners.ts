@@ -6,7 +6,7 @@ import { isListening } from '../etc/host/is-listening.ts';
 import { withoutKoffi } from '../etc/host/libc.ts';
 import { hasPeerCredentials } from '../etc/host/peer-credentials.ts';
 import { checkUnreplaceable } from '../etc/host/private-directory.ts';
-import { CCAPIError } from '../proto/errors.ts';
+import { CCAPIError, UsageError } from '../proto/errors.ts';
 import type { LauncherContext } from './context.ts';
 import { isLoopback } from './peer.ts';
 import { serveAddress } from './serve.ts';
@@ -79,11 +79,11 @@ function parseAddress(text: string): Address {
   const [, bracketed, host, portText] = /^(?:(?:\[(.+)\]|([^:]+)):)?([0-9]+)$/.exec(text) ?? [];
   const port = Number(portText);
   if (!(port >= 1 && port <= 65535)) {
-    throw new CCAPIError('ccErrBadParam', `--listen ${JSON.stringify(text)}: expected [ADDRESS:]PORT or /path`);
+    throw new UsageError(`--listen ${JSON.stringify(text)}: expected [ADDRESS:]PORT or /path`);
   }
   const named = bracketed ?? host;
   if (named !== undefined && !(isIP(named) && isLoopback(named))) {
-    throw new CCAPIError('ccErrBadParam', `--listen ${JSON.stringify(text)}: only loopback addresses are served`);
+    throw new UsageError(`--listen ${JSON.stringify(text)}: only loopback addresses are served`);
   }
   return { host: named, port };
 }
@@ -99,12 +99,9 @@ function whyNot(code: string | undefined): string {
  * first; anything else that stands there is refused. The socket is removed when
  * the launcher is told to end.
  */
-export async function listenAtPath(path: string, context: LauncherContext): Promise<string> {
+async function listenAtPath(path: string, context: LauncherContext): Promise<string> {
   if (Buffer.byteLength(path) > MAX_SOCKET_PATH) {
-    throw new CCAPIError(
-      'ccErrBadParam',
-      `--listen ${path}: longer than a socket's path may be: ${MAX_SOCKET_PATH} bytes`,
-    );
+    throw new UsageError(`--listen ${path}: longer than a socket's path may be: ${MAX_SOCKET_PATH} bytes`);
   }
   try {
     checkUnreplaceable(dirname(path), context.launcherUid);
@@ -123,8 +120,7 @@ export async function listenAtPath(path: string, context: LauncherContext): Prom
 async function clearAbandoned(path: string): Promise<void> {
   const found = lstatSync(path, { throwIfNoEntry: false });
   if (!found) return;
-  if (!found.isSocket())
-    throw new CCAPIError('ccErrBadParam', `--listen ${path}: something that is no socket is there`);
+  if (!found.isSocket()) throw new UsageError(`--listen ${path}: something that is no socket is there`);
   if (await isListening(path)) {
     throw new CCAPIError('ccErrServerUnavailable', `cannot listen at ${path}: something listens there already`);
   }

@@ -13,7 +13,7 @@ import {
 import { takeListenFds } from '../etc/host/listen-fds.ts';
 import { openLog } from '../etc/host/log.ts';
 import { hasPeerCredentials, isListeningSocket } from '../etc/host/peer-credentials.ts';
-import { CCAPIError } from '../proto/errors.ts';
+import { CCAPIError, UsageError } from '../proto/errors.ts';
 import { type LauncherContext, prepareContext, prepareOrRefuse, rootWithoutKoffi } from './context.ts';
 import { detectMode, type Mode, stdinIsSocket, stdoutIsApart } from './invocation.ts';
 import { listenByHand } from './listeners.ts';
@@ -80,7 +80,7 @@ function readArguments() {
   });
   const flags: Record<string, string | boolean | undefined> = values;
   if (positionals.length > 0 && !flags.listen) {
-    throw new CCAPIError('ccErrBadParam', `unexpected argument ${JSON.stringify(positionals[0])}; see --help`);
+    throw new UsageError(`unexpected argument ${JSON.stringify(positionals[0])}; see --help`);
   }
   return { flags, addresses: positionals, given: settingsFromOptions(values) };
 }
@@ -155,7 +155,7 @@ async function serveGiven(mode: Mode, descriptors: number[], context: LauncherCo
   if (!isConnection && (await serveListeners(descriptors, context))) process.exit(0);
   if (mode === 'wait' || more.length > 0) {
     const which = more.length > 0 ? 'one of the descriptors' : `descriptor ${first}`;
-    throw new CCAPIError('ccErrBadParam', `${which} is no listening socket: say --inetd, for one connection`);
+    throw new UsageError(`${which} is no listening socket: say --inetd, for one connection`);
   }
   await serveConnection(first, context);
   // Node does not close descriptors 0 to 2; the process's end does.

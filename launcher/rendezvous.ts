@@ -18,7 +18,7 @@ import type { Peer } from './peer.ts';
 import { type Refusals, refusalKey } from './refusals.ts';
 
 /** The two directions of a connection: one socket, or two pipes. */
-export interface Stream {
+interface Stream {
   input: Readable;
   output: Writable;
 }
@@ -30,7 +30,7 @@ export interface Stream {
 const MOST_SURPLUS = 4 << 20;
 
 /** What a rendezvous needs beside its stream. */
-export interface RendezvousOptions {
+interface RendezvousOptions {
   /** Whether claims are held against what the kernel tells of the peer. */
   verifyUid: boolean;
   /** Whether each login session has a worker of its own. */

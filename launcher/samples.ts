@@ -21,7 +21,7 @@ const files = {
 } as const;
 
 /** The name of an option that prints a sample. */
-export type SampleOption = keyof typeof files;
+type SampleOption = keyof typeof files;
 export const sampleOptions = Object.keys(files) as SampleOption[];
 
 const packageDirectory = join(__dirname, '..');

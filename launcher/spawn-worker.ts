@@ -15,7 +15,7 @@ export const nodeOptions = ['--v8-pool-size=1'] as const;
 const MAX_ANSWER = 512;
 
 /** What a worker is told that waits for its user: one line of JSON on its standard input. */
-export interface Assignment {
+interface Assignment {
   uid: number;
   gid: number;
 }

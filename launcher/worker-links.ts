@@ -19,7 +19,7 @@ const MOST_HELD = 4;
 const MOST_JOINED = 16;
 
 /** What links need of the launcher. */
-export interface LinkOptions {
+interface LinkOptions {
   /** Sees to it that a worker listens. */
   socketOf(key: WorkerKey): Promise<string>;
   /** A connection to one of the sockets of a worker, made with the rights of its uid, with a listener for its errors. */

@@ -24,7 +24,7 @@ const START_DEADLINE = 20_000;
 const LOOK_AGAIN = 25;
 
 /** What a registry needs of the launcher. */
-export interface RegistryOptions {
+interface RegistryOptions {
   /** Where the users' directories are made. */
   base: string;
   settings: Settings;

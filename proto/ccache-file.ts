@@ -5,13 +5,13 @@ import { Reader } from './reader.ts';
 import { Writer } from './writer.ts';
 
 /** KDC clock minus client clock. */
-export interface KDCOffset {
+interface KDCOffset {
   seconds: number;
   microseconds: number;
 }
 
 /** A header field of a number that libkrb5 does not know, and therefore skips. */
-export interface HeaderTag {
+interface HeaderTag {
   tag: number;
   value: Buffer;
 }

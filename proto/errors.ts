@@ -73,3 +73,24 @@ export class CCAPIError extends Error {
     return error instanceof CCAPIError && (name === undefined || error.code === errorCodes[name].code);
   }
 }
+
+/** The arguments of a command are not what it takes (202). */
+export class UsageError extends CCAPIError {
+  constructor(message: string, options?: ErrorOptions) {
+    super('ccErrBadParam', message, options);
+  }
+}
+
+/** A setting, or a file or directory that it names, is wrong (202); the message says where it stands. */
+export class ConfigError extends CCAPIError {
+  constructor(message: string, options?: ErrorOptions) {
+    super('ccErrBadParam', message, options);
+  }
+}
+
+/** A path that another user could have put there, or could replace (224). */
+export class InsecurePathError extends CCAPIError {
+  constructor(message: string, options?: ErrorOptions) {
+    super('ccErrServerInsecure', message, options);
+  }
+}

@@ -15,7 +15,7 @@ export interface Principal {
 export const MAX_PRINCIPAL = 65_536;
 
 /** The name types that can be told from the text of a principal (RFC 4120 6.2). */
-export const nameTypes = { principal: 1, serviceInstance: 2, wellKnown: 11 } as const;
+const nameTypes = { principal: 1, serviceInstance: 2, wellKnown: 11 } as const;
 
 /**
  * The text form of a principal, as `krb5_unparse_name` writes it: components joined by `/`, then `@` and the realm;

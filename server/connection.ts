@@ -5,7 +5,7 @@ import type { InputBudget, InputHolder } from './input-budget.ts';
 import type { Session } from './protocols/session.ts';
 
 /** What a connection may make us keep for it, in bytes. */
-export interface ConnectionLimits {
+interface ConnectionLimits {
   /** The longest request that is taken. */
   maxFrame: number;
   /** How much of replies may lie unread before the next request is answered; at least what a socket buffers. */

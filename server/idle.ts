@@ -4,7 +4,7 @@ import { monotonic } from '../etc/host/monotonic.ts';
 const LONGEST_TIMER = 2 ** 31 - 1;
 
 /** What decides whether a worker may leave. */
-export interface IdleExitConditions {
+interface IdleExitConditions {
   /** Whether something is held that would be lost. */
   mustStayAlive(): boolean;
   leave(): void;

@@ -15,7 +15,7 @@ import { libc } from '../etc/host/libc.ts';
 import { takeListenFds } from '../etc/host/listen-fds.ts';
 import { openLog } from '../etc/host/log.ts';
 import { checkPrivateDirectory } from '../etc/host/private-directory.ts';
-import { CCAPIError } from '../proto/errors.ts';
+import { UsageError } from '../proto/errors.ts';
 import { isSessionName } from '../proto/rendezvous.ts';
 import { checkLocal } from './persistence.ts';
 import { Worker } from './worker.ts';
@@ -107,7 +107,7 @@ function prepareDirectory(path: string, uid: number, session: string | undefined
   checkLocal(directory);
   if (session === undefined) return directory;
   if (!isSessionName(session)) {
-    throw new CCAPIError('ccErrBadParam', `--session: ${JSON.stringify(session)} is no name of a session`);
+    throw new UsageError(`--session: ${JSON.stringify(session)} is no name of a session`);
   }
   const own = sessionDirectory(directory, session);
   mkdirSync(own, { recursive: true, mode: 0o700 });

@@ -1,7 +1,7 @@
 import { statfsSync } from 'node:fs';
 import type { Settings } from '../etc/config/settings.ts';
 import { sharedFileSystem } from '../etc/host/shared-file-systems.ts';
-import { CCAPIError } from '../proto/errors.ts';
+import { ConfigError } from '../proto/errors.ts';
 
 /** File systems that are memory (statfs(2), `f_type`): tmpfs and ramfs. */
 const inMemory = new Set([0x01021994, 0x858458f6]);
@@ -19,8 +19,7 @@ export function isPersistent(directory: string, persist: Settings['persist']): b
 export function checkLocal(directory: string): void {
   const kind = process.platform === 'linux' ? sharedFileSystem(statfsSync(directory).type) : undefined;
   if (kind === undefined) return;
-  throw new CCAPIError(
-    'ccErrBadParam',
+  throw new ConfigError(
     `${directory} is on ${kind}, which other hosts can have mounted: set directory or path_template in krb5.conf to a directory of this host, such as /run/ccapi`,
   );
 }

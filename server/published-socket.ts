@@ -1,7 +1,7 @@
 import { linkSync, lstatSync, renameSync, rmSync } from 'node:fs';
 import type { Server } from 'node:net';
 import { LISTEN_BACKLOG, MAX_SOCKET_PATH } from '../etc/config/paths.ts';
-import { CCAPIError } from '../proto/errors.ts';
+import { ConfigError } from '../proto/errors.ts';
 import { type FileIdentity, sameFile } from './file-identity.ts';
 
 /**
@@ -31,7 +31,7 @@ export class PublishedSocket {
   static async listen(newServer: () => Server, directory: string, name: string, id: string): Promise<PublishedSocket> {
     const socket = new PublishedSocket(newServer, directory, name, id);
     if (Buffer.byteLength(socket.#own) > MAX_SOCKET_PATH) {
-      throw new CCAPIError('ccErrBadParam', `${socket.#own} is longer than a socket's path may be: 107 bytes`);
+      throw new ConfigError(`${socket.#own} is longer than a socket's path may be: 107 bytes`);
     }
     await socket.#listen();
     return socket;

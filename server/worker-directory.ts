@@ -17,7 +17,7 @@ const RETRY = { first: 5, most: 250 };
 const PATIENCE = 10_000;
 
 /** What a place is given to serve. */
-export interface WorkerDirectoryOptions {
+interface WorkerDirectoryOptions {
   /** Gives what is to listen on `S.ccapi`. */
   newServer: () => Server;
   /** Takes a connection that came to the front door. */
@@ -28,7 +28,7 @@ export interface WorkerDirectoryOptions {
 }
 
 /** What a worker does when its place changes under it. */
-export interface WorkerDirectoryEvents {
+interface WorkerDirectoryEvents {
   /** Names were made anew; other files may be missing too. */
   restored(): void;
   /** The directory is gone, or may have another worker. With `isLocked` no other can write what this one has. */

@@ -24,11 +24,11 @@ const FIRST_ASKED = 100;
 const FRAMES_HELD = 4;
 
 /** What a worker reads of the settings. */
-export type WorkerSettings = ServiceSettings &
+type WorkerSettings = ServiceSettings &
   Pick<Settings, 'idleTimeout' | 'rootAccess' | 'maxConnections' | 'maxFrame' | 'maxOutput'>;
 
 /** How a worker comes to its directory, and leaves it. */
-export interface StartOptions {
+interface StartOptions {
   /**
    * The descriptors that systemd has passed. The name in the directory is systemd's then: a client that connects to it while another
    * worker is about to leave waits there.

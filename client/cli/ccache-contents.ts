@@ -42,7 +42,7 @@ async function credentialsOf(iterator: AsyncIterable<Credentials>): Promise<Cred
 }
 
 /** Does something with what a ccache holds, anew where the ccache itself is begun anew meanwhile, as kinit does. */
-export async function retryIfReset<T>(act: () => Promise<T>): Promise<T> {
+async function retryIfReset<T>(act: () => Promise<T>): Promise<T> {
   for (let attempt = 1; ; attempt++) {
     try {
       return await act();

@@ -10,8 +10,7 @@ export interface Command {
   run(args: string[]): Promise<void>;
 }
 
-/** The arguments are not what the command takes. */
-export class UsageError extends Error {}
+export { UsageError } from '../../proto/errors.ts';
 
 // All output of the command passes through this file. Names, paths and messages come from other programs and other users,
 // and a terminal must not act on what is in them: each function escapes what it is given. A test holds the rest of the

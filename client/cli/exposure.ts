@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync, statSync } from 'node:fs';
 
 /** What a machine's set-up leaves open that no user can close: for an admin to read, and no fault of the user's. */
-export interface Exposure {
+interface Exposure {
   what: string;
   says: string;
 }

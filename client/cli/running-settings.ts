@@ -4,7 +4,7 @@ import { Locator } from '../locator.ts';
 import { readStatus } from '../worker-status.ts';
 
 /** A running program of ours, and the settings that it goes by. */
-export interface RunningSettings {
+interface RunningSettings {
   program: 'launcher' | 'server';
   settings: SettingsReport;
 }

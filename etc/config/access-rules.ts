@@ -1,4 +1,4 @@
-import { CCAPIError } from '../../proto/errors.ts';
+import { ConfigError } from '../../proto/errors.ts';
 import type { Membership, NameService, UidPattern } from '../host/passwd.ts';
 
 /** One word of an `allow` or `deny` line; of several that match, the one of the lowest order decides. */
@@ -8,7 +8,7 @@ export interface AccessRule {
 }
 
 /** Whether the launcher serves a uid, and by which rule. */
-export interface AccessDecision {
+interface AccessDecision {
   allowed: boolean;
   rule?: string;
 }
@@ -48,7 +48,7 @@ export async function decideAccess(
     const rule = `${allowed ? 'allow' : 'deny'} = ${uidPatternText(pattern)}`;
     const matches = await matchesUid(pattern, uid, names);
     if (matches) return { allowed, rule };
-    if (matches === undefined && !allowed) throw new CCAPIError('ccErrBadParam', `${rule}: no database has this group`);
+    if (matches === undefined && !allowed) throw new ConfigError(`${rule}: no database has this group`);
   }
   return { allowed: allow.length === 0 };
 }

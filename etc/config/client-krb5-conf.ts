@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { mkdirSync, renameSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
-import { CCAPIError } from '../../proto/errors.ts';
+import { CCAPIError, ConfigError } from '../../proto/errors.ts';
 import { checkPrivateDirectory } from '../host/private-directory.ts';
 import { krb5ConfPaths } from './krb5-conf.ts';
 import { privateDirectory } from './paths.ts';
@@ -19,10 +19,7 @@ export function writeClientKrb5Conf(
 ): string {
   // KRB5_CONFIG separates files by colons, and krb5.conf has one line for a value.
   if (/[:\p{Cc}]/u.test(socket)) {
-    throw new CCAPIError(
-      'ccErrBadParam',
-      `${JSON.stringify(socket)} cannot stand in a krb5.conf; choose another directory`,
-    );
+    throw new ConfigError(`${JSON.stringify(socket)} cannot stand in a krb5.conf; choose another directory`);
   }
   const path = `${safeDirectory(dirname(socket), uid, env)}/krb5.conf`;
   const temporary = `${path}.${randomBytes(6).toString('hex')}`;

@@ -1,13 +1,13 @@
 import { readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import { CCAPIError } from '../../proto/errors.ts';
+import { CCAPIError, ConfigError } from '../../proto/errors.ts';
 import { readRegularFile } from '../host/read-file.ts';
 
 /** Where krb5.conf is looked for when the environment does not say. */
-export const DEFAULT_KRB5_CONF = '/etc/krb5.conf';
+const DEFAULT_KRB5_CONF = '/etc/krb5.conf';
 
 /** One `key = value` line of a section, and where it stands. */
-export interface Relation {
+interface Relation {
   key: string;
   value: string;
   file: string;
@@ -136,7 +136,7 @@ class FileParser {
   }
 
   #wrong(what: string): CCAPIError {
-    return new CCAPIError('ccErrBadParam', `${this.#file}:${this.#line}: ${what}`);
+    return new ConfigError(`${this.#file}:${this.#line}: ${what}`);
   }
 }
 
@@ -153,7 +153,7 @@ function parseDirectory(directory: string, tree: Tree, nesting: number, from: st
   try {
     names = readdirSync(directory);
   } catch (error) {
-    throw new CCAPIError('ccErrBadParam', `${from}: ${directory} cannot be read`, { cause: error });
+    throw new ConfigError(`${from}: ${directory} cannot be read`, { cause: error });
   }
   for (const name of names.sort()) {
     const file = join(directory, name);
@@ -172,7 +172,7 @@ function readIncluded(file: string, from: string): string {
     return readRegularFile(file, MAX_FILE).toString();
   } catch (error) {
     const why = error instanceof CCAPIError ? error.message : `${file} cannot be read`;
-    throw new CCAPIError('ccErrBadParam', `${from}: ${why}`, { cause: error });
+    throw new ConfigError(`${from}: ${why}`, { cause: error });
   }
 }
 
@@ -182,9 +182,7 @@ function readListed(file: string): string {
   } catch (error) {
     const code = (error as NodeJS.ErrnoException).code;
     if (code === 'ENOENT' || code === 'ENOTDIR' || code === 'EACCES') return '';
-    throw error instanceof CCAPIError
-      ? error
-      : new CCAPIError('ccErrBadParam', `${file} cannot be read`, { cause: error });
+    throw error instanceof CCAPIError ? error : new ConfigError(`${file} cannot be read`, { cause: error });
   }
 }
 

@@ -1,4 +1,4 @@
-import { CCAPIError } from '../../proto/errors.ts';
+import { ConfigError } from '../../proto/errors.ts';
 import { type User, userWithUid } from '../host/passwd.ts';
 
 /**
@@ -31,11 +31,11 @@ export function expandPathTemplate(
   const user = () => {
     const found = findUser();
     if (found) return found;
-    throw new CCAPIError('ccErrBadParam', `path_template = ${template}: the passwd database has no uid ${uid}`);
+    throw new ConfigError(`path_template = ${template}: the passwd database has no uid ${uid}`);
   };
   const path = template
     .replace(/%(.)/gs, (_, mark) => (mark === 'u' ? String(uid) : mark === 'n' ? user().name : '%'))
     .replace(/^~/, () => user().home);
   if (isPlainPath(path)) return path;
-  throw new CCAPIError('ccErrBadParam', `path_template = ${template}: ${path} is no path for uid ${uid}`);
+  throw new ConfigError(`path_template = ${template}: ${path} is no path for uid ${uid}`);
 }

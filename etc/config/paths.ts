@@ -34,7 +34,7 @@ export function baseDirectory(settings: Pick<Settings, 'directory'>, uid: number
 }
 
 /** The directories in which a client may find the worker of its uid. */
-export interface ClientDirectories {
+interface ClientDirectories {
   /** The one that the settings name, or the one below root's base. */
   first: string;
   /** The user's own, where the settings name none and the machine has no launcher of root's. */

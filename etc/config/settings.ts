@@ -1,4 +1,4 @@
-import { CCAPIError } from '../../proto/errors.ts';
+import { ConfigError } from '../../proto/errors.ts';
 import type { SettingsReport } from '../../proto/status.ts';
 import { type AccessRule, uidPatternText } from './access-rules.ts';
 import { krb5ConfPaths, readSection } from './krb5-conf.ts';
@@ -129,7 +129,7 @@ export type Settings = { [Name in SettingName]: (typeof settingsTable)[Name]['de
 export type SettingTexts = { [Name in SettingName]?: string };
 
 /** Where {@link loadSettings} looks, in falling order of precedence; krb5.conf is found through the environment. */
-export interface SettingSources {
+interface SettingSources {
   commandLine?: SettingTexts;
   env?: NodeJS.ProcessEnv;
   /** Told each file and directory before it is read, also one that is missing. */
@@ -137,7 +137,7 @@ export interface SettingSources {
 }
 
 /** A setting in force, and where it was set: a variable, an option, `file:line`, or nowhere. */
-export interface SettingInForce {
+interface SettingInForce {
   value: unknown;
   where: string | undefined;
 }
@@ -196,7 +196,7 @@ function valuesInFile(env: NodeJS.ProcessEnv, looked?: (path: string) => void): 
   for (const [order, { key, value, file, line }] of readSection(krb5ConfPaths(env), 'ccapi', looked).entries()) {
     const where = `${file}:${line}`;
     const name = names.find((candidate) => settingNameInFile(candidate) === key);
-    if (!name) throw new CCAPIError('ccErrBadParam', `${where}: ${key}: there is no such setting in [ccapi]`);
+    if (!name) throw new ConfigError(`${where}: ${key}: there is no such setting in [ccapi]`);
     const said = { value: parsed(name, value, `${where}: ${key}`, order), where };
     found.set(name, [...(found.get(name) ?? []), said]);
   }
@@ -241,7 +241,7 @@ const names = Object.keys(settingsTable) as SettingName[];
 const precedence = [...names].sort((a, b) => Number(b === 'deny') - Number(a === 'deny'));
 
 /** A value as a person would write it. */
-export function settingText(value: unknown): string {
+function settingText(value: unknown): string {
   if (typeof value === 'boolean') return value ? 'yes' : 'no';
   if (Array.isArray(value)) return value.map(settingText).join(' ');
   if (value !== null && typeof value === 'object')
@@ -262,7 +262,7 @@ function parsed(name: SettingName, text: string, where: string, order: number): 
   const { parse, expected } = settingsTable[name] as Kind<unknown>;
   const value = parse(text, order);
   if (value === undefined) {
-    throw new CCAPIError('ccErrBadParam', `${where}: ${JSON.stringify(text)} is not ${expected}`);
+    throw new ConfigError(`${where}: ${JSON.stringify(text)} is not ${expected}`);
   }
   return value;
 }

@@ -34,7 +34,7 @@ const numbers = {
 } as const;
 
 /** A system call that has a number here. */
-export type SystemCall = keyof (typeof numbers)['x64'];
+type SystemCall = keyof (typeof numbers)['x64'];
 
 /** Declares a system call with the C types of its arguments; undefined on other systems than Linux on x64 and arm64. */
 export function systemCall(name: SystemCall, types: string[]): ((...args: unknown[]) => number) | undefined {

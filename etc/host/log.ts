@@ -6,7 +6,7 @@ import { escapeText } from './escape.ts';
  * Where a program's log goes: under inetd descriptors 0 to 2 are the peer's, so only the system log is left; systemd takes
  * the lines of standard error, each with its level (sd-daemon(3)).
  */
-export type LogDestination = 'syslog' | 'stderr' | 'systemd';
+type LogDestination = 'syslog' | 'stderr' | 'systemd';
 
 /** One line an event. Nothing secret is ever passed in: no key, no ticket, no content of a message. */
 export interface Log {
@@ -44,8 +44,8 @@ function isSocket(descriptor: number): boolean {
 }
 
 /** Facilities and levels of syslog(3). */
-export const syslogFacility = { daemon: 3 << 3, authpriv: 10 << 3 } as const;
-export const syslogLevel = { error: 3, warning: 4, info: 6 } as const;
+const syslogFacility = { daemon: 3 << 3, authpriv: 10 << 3 } as const;
+const syslogLevel = { error: 3, warning: 4, info: 6 } as const;
 
 /** Where the system's logger listens. */
 const LOG_SOCKET = '/dev/log';

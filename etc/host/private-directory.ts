@@ -1,6 +1,6 @@
 import { lstatSync, realpathSync, type Stats } from 'node:fs';
 import { dirname, parse, sep } from 'node:path';
-import { CCAPIError } from '../../proto/errors.ts';
+import { type CCAPIError, InsecurePathError } from '../../proto/errors.ts';
 
 /**
  * Checks that only `uid` and root can have put anything into a directory or can reach anything in it: it is a directory and
@@ -73,7 +73,7 @@ export function checkUnreplaceableFile(path: string, uid: number): string {
 }
 
 function insecure(message: string): CCAPIError {
-  return new CCAPIError('ccErrServerInsecure', message);
+  return new InsecurePathError(message);
 }
 
 function octal({ mode }: Stats): string {

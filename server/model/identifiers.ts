@@ -26,7 +26,7 @@ export interface IdentifierSource {
 }
 
 /** What an {@link Identifiers} has to be told to go on where another left off. */
-export interface IdentifierState {
+interface IdentifierState {
   /** The server's part, a UUID. */
   server: string;
   /** The 8 hexadecimal digits with which the objects' parts begin. */

@@ -5,7 +5,7 @@ import type { Answer, Cancellable, Client } from './cancellation.ts';
 export const lockTypes = { read: 0, write: 1, upgrade: 2, downgrade: 3 } as const;
 
 /** The errors of a lock state, which differ between the collection and a ccache (proto/CCAPI.md#locks). */
-export interface LockErrors {
+interface LockErrors {
   locked: ErrorName;
   unlocked: ErrorName;
   gone: ErrorName;

@@ -76,7 +76,7 @@ export class ServiceIndex<T extends Indexed> {
  * Whether one credential takes the place of another (STORE, proto/KCM.md#operations): it is for the same purpose, or is a
  * configuration entry with the same key, whatever that says.
  */
-export function isSamePurpose(one: CredentialV5, other: CredentialV5): boolean {
+function isSamePurpose(one: CredentialV5, other: CredentialV5): boolean {
   return (
     one.client === other.client &&
     one.server === other.server &&

@@ -14,7 +14,7 @@ const KCM = 0x02;
 const STATUS = STATUS_REQUEST.charCodeAt(0);
 
 /** What opens a connection of each kind. */
-export interface SessionOpeners {
+interface SessionOpeners {
   ccapi(): Session;
   kcm(): Session;
   status(): Session;

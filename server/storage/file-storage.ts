@@ -1,7 +1,7 @@
 import { lstatSync, mkdirSync, rmSync } from 'node:fs';
 import { dirname } from 'node:path';
 import type { Log } from '../../etc/host/log.ts';
-import { CCAPIError } from '../../proto/errors.ts';
+import { CCAPIError, InsecurePathError } from '../../proto/errors.ts';
 import type { CCache, Contents } from '../model/ccache.ts';
 import type { Clock } from '../model/change-time.ts';
 import type { Collection, StoredCollection } from '../model/collection.ts';
@@ -282,6 +282,6 @@ function makeDirectory(path: string, sync: boolean): void {
     if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
   }
   if (!lstatSync(path).isDirectory()) {
-    throw new CCAPIError('ccErrServerInsecure', `${path} is not a directory; it is not used`);
+    throw new InsecurePathError(`${path} is not a directory; it is not used`);
   }
 }

@@ -15,7 +15,7 @@ import { type FoundCCache, readLog } from './read-log.ts';
 export const PRIMARY_FILE = 'primary';
 
 /** Where a collection is stored. */
-export interface StorageDirectory {
+interface StorageDirectory {
   directory: string;
   collectionFile: CollectionFile;
   sync: boolean;
@@ -23,7 +23,7 @@ export interface StorageDirectory {
 }
 
 /** What was read of a directory. */
-export interface LoadedCollection {
+interface LoadedCollection {
   identifiers: Identifiers;
   kept: StoredCollection;
   /** The file of each ccache, by the ccache's number. */

@@ -26,7 +26,7 @@ const CONFIG_NAME = 'krb5_ccache_conf_data';
  * What a ccache's file consists of behind its header, one entry of a FILE ccache each. What a FILE ccache has no form for
  * is a configuration entry, which every reader of such files passes over (proto/FILE-CCACHE.md#configuration-entries).
  */
-export type FileRecord =
+type FileRecord =
   /** What the file is; undefined where the entry is damaged. */
   | { kind: 'heading'; heading: Heading | undefined }
   /** A credential, which has the next index of the list. */
