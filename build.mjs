@@ -1,5 +1,6 @@
 // Bundles the library and each program into one file: nothing is resolved or read at start-up but that.
-import { chmodSync, copyFileSync, readFileSync, writeFileSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { chmodSync, copyFileSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { setFlagsFromString } from 'node:v8';
 import { Script } from 'node:vm';
 import { build } from 'esbuild';
@@ -34,6 +35,11 @@ for (const program of Object.keys(programs)) {
   writeFileSync(`${bundle}.compiled`, compiledFile(text, bundle));
   copyFileSync('run-compiled.cjs', `dist/${program}.js`);
   chmodSync(`dist/${program}.js`, 0o755);
+}
+
+mkdirSync('dist/completions', { recursive: true });
+for (const [shell, name] of Object.entries({ bash: 'ccapi.bash', fish: 'ccapi.fish', zsh: '_ccapi' })) {
+  writeFileSync(`dist/completions/${name}`, execFileSync(process.execPath, ['dist/ccapi.js', 'completions', shell]));
 }
 
 /** Compiled code behind what run-compiled.cjs compares before it is used. It begins at a multiple of 8, as V8 wants it. */

@@ -2,13 +2,40 @@ import type { Duplex } from 'node:stream';
 import { styleText } from 'node:util';
 import { escapedJSON, escapeText } from '../../etc/host/escape.ts';
 
-/** A command of `ccapi`. */
-export interface Command {
-  /** What `--help` prints: the form of the command, what it does, an example. */
-  usage: string;
-  /** Runs the command. Throws an Error with a message for the user, a {@link UsageError} where the arguments are wrong. */
-  run(args: string[]): Promise<void>;
+/** What completions offer where a value or an argument may stand. */
+export type Offer = 'ccaches' | 'files' | 'command' | readonly string[];
+
+/** An option, as `parseArgs` takes it, with what help and completions say of it. */
+export interface Option {
+  type: 'boolean' | 'string';
+  /** The letter of `-c`; an option with one is shown by it alone. */
+  short?: string;
+  /** What follows the option in help, as NAME. */
+  value?: string;
+  offers?: Offer;
+  /** One line for completions. */
+  summary: string;
+  /** What help says; else the summary. */
+  help?: string;
 }
+
+export type Options = Readonly<Record<string, Option>>;
+
+/** A command of `ccapi`. Help and completions are made from it. */
+export interface Command {
+  /** Its arguments, a line for each form. */
+  synopsis: readonly string[];
+  about: string;
+  options?: Options;
+  /** What its arguments may be. */
+  offers?: Offer;
+  example: string;
+  /** Runs the command. Throws an Error with a message for the user, a {@link UsageError} where the arguments are wrong. */
+  run(args: string[], commands: CommandTable): Promise<void>;
+}
+
+/** The commands by their names; each is loaded when it is called. */
+export type CommandTable = Readonly<Record<string, { summary: string; load(): Promise<Command> }>>;
 
 export { UsageError } from '../../proto/errors.ts';
 

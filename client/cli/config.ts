@@ -2,22 +2,28 @@ import { parseArgs } from 'node:util';
 import type { AccessRule } from '../../etc/config/access-rules.ts';
 import { loadSettings, settingsInForce, settingsReport } from '../../etc/config/settings.ts';
 import { NameService } from '../../etc/host/name-service.ts';
-import { type Command, print, printJSON } from './command.ts';
+import { type Command, type Options, print, printJSON } from './command.ts';
 import { type Difference, differences, readRunningSettings } from './running-settings.ts';
 
+const options = {
+  json: { type: 'boolean', summary: 'as JSON' },
+  check: {
+    type: 'boolean',
+    summary: 'only say what is wrong',
+    help: `only say what is wrong with them: keys, values, and names in allow, deny and redirect that no database has;
+exits with 1 where anything is. Before a launcher reads a changed krb5.conf, this is the command to type.`,
+  },
+} as const satisfies Options;
+
 export const config: Command = {
-  usage: `usage: ccapi config [--json | --check]
-
-Shows every setting that is in force, as krb5.conf has it, and where it was set; and where the launcher and the server
-that run go by another value, which it is and where they have it from.
-
-  --check  only say what is wrong with them: keys, values, and names in allow, deny and redirect that no database has;
-           exits with 1 where anything is. Before a launcher reads a changed krb5.conf, this is the command to type.
-
-  ccapi config | grep -v default`,
+  synopsis: ['[--json | --check]'],
+  about: `Shows every setting that is in force, as krb5.conf has it, and where it was set; and where the launcher and the server
+that run go by another value, which it is and where they have it from.`,
+  options,
+  example: 'ccapi config | grep -v default',
 
   async run(args) {
-    const { values } = parseArgs({ args, options: { json: { type: 'boolean' }, check: { type: 'boolean' } } });
+    const { values } = parseArgs({ args, options });
     if (values.check) return check();
     const here = settingsReport(settingsInForce());
     const others = differences(await readRunningSettings(Number(here.port?.value) || 789), here);

@@ -3,12 +3,10 @@ import { Locator } from '../locator.ts';
 import { type Command, joinStreams } from './command.ts';
 
 export const connect: Command = {
-  usage: `usage: ccapi connect
-
-Joins standard input and output to your credential-cache server, which is started if it does not run: the far end of
-ssh://. Nothing is added to what either says; it ends with either.
-
-  CCAPI_SERVER='exec:ssh host ccapi connect' ccapi list`,
+  synopsis: [''],
+  about: `Joins standard input and output to your credential-cache server, which is started if it does not run: the far end of
+ssh://. Nothing is added to what either says; it ends with either.`,
+  example: `CCAPI_SERVER='exec:ssh host ccapi connect' ccapi list`,
 
   async run(args) {
     parseArgs({ args, options: {} });

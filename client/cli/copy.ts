@@ -2,23 +2,31 @@ import { parseArgs } from 'node:util';
 import { parseServerURI } from '../../etc/config/server-uri.ts';
 import { type CCache, Context } from '../index.ts';
 import { importCCache, readCCache, skipIfGone } from './ccache-contents.ts';
-import { type Command, print, UsageError } from './command.ts';
+import { type Command, type Options, print, UsageError } from './command.ts';
 import { iterateFinished, openCCache } from './open-ccache.ts';
 
+const options = {
+  cache: {
+    type: 'string',
+    short: 'c',
+    value: 'NAME',
+    offers: 'ccaches',
+    summary: 'this ccache',
+    help: 'this ccache; without it the default one',
+  },
+  all: { type: 'boolean', summary: 'all ccaches', help: 'all of them' },
+} as const satisfies Options;
+
 export const copy: Command = {
-  usage: `usage: ccapi copy [-c NAME | --all] FROM TO
-
-Copies ccaches from one credential-cache server to another. FROM and TO are "." for the one that the other commands use,
+  synopsis: ['[-c NAME | --all] FROM TO'],
+  about: `Copies ccaches from one credential-cache server to another. FROM and TO are "." for the one that the other commands use,
 or unix:///PATH, ssh://[USER@]HOST[:PORT][/PATH/TO/ccapi], exec:COMMAND, inetd://HOST[:PORT]. What arrives takes the place
-of the ccache of the same principal, or with -c of the same name, in one step: where it breaks off, nothing has changed.
-
-  -c NAME   this ccache; without it the default one
-  --all     all of them
-
-  ccapi copy --all . ssh://host`,
+of the ccache of the same principal, or with -c of the same name, in one step: where it breaks off, nothing has changed.`,
+  options,
+  offers: ['.', 'unix:///', 'ssh://', 'exec:', 'inetd://'],
+  example: 'ccapi copy --all . ssh://host',
 
   async run(args) {
-    const options = { cache: { type: 'string', short: 'c' }, all: { type: 'boolean' } } as const;
     const { values, positionals } = parseArgs({ args, options, allowPositionals: true });
     const [from, to] = positionals;
     if (from === undefined || to === undefined || positionals.length > 2) throw new UsageError('expected FROM and TO');

@@ -1,26 +1,26 @@
 import { parseArgs } from 'node:util';
 import { Context } from '../index.ts';
-import { type Command, UsageError } from './command.ts';
+import { type Command, type Options, UsageError } from './command.ts';
 import { iterateFinished, openCCache } from './open-ccache.ts';
 import { endSession } from './sessions.ts';
 
+const options = {
+  all: { type: 'boolean', short: 'A', summary: 'all ccaches' },
+  cache: { type: 'string', short: 'c', value: 'NAME', offers: 'ccaches', summary: 'this ccache' },
+  session: {
+    type: 'boolean',
+    summary: 'all of a login session',
+    help: 'all of this login session, or of the one that is named, and its server leaves (scope = session)',
+  },
+} as const satisfies Options;
+
 export const destroy: Command = {
-  usage: `usage: ccapi destroy [-A | -c NAME | --session [SESSION]]
-
-Destroys the default ccache and the tickets in it.
-
-  -A        all ccaches
-  -c NAME   this ccache
-  --session  all of this login session, or of the one that is named, and its server leaves (scope = session)
-
-  ccapi destroy -c work`,
+  synopsis: ['[-A | -c NAME | --session [SESSION]]'],
+  about: `Destroys the default ccache and the tickets in it.`,
+  options,
+  example: 'ccapi destroy -c work',
 
   async run(args) {
-    const options = {
-      all: { type: 'boolean', short: 'A' },
-      cache: { type: 'string', short: 'c' },
-      session: { type: 'boolean' },
-    } as const;
     const { values, positionals } = parseArgs({ args, options, allowPositionals: true });
     const [session, ...more] = positionals;
     const ways = [values.all, values.cache !== undefined, values.session].filter(Boolean);

@@ -17,7 +17,7 @@ import { askPort } from '../launcher-client.ts';
 import { Locator } from '../locator.ts';
 import { Machine } from '../machine.ts';
 import { readStatus } from '../worker-status.ts';
-import { type Command, coloured, print, printJSON } from './command.ts';
+import { type Command, coloured, type Options, print, printJSON } from './command.ts';
 
 /** What was looked at, and what it came to. */
 interface Finding {
@@ -37,16 +37,17 @@ interface Patient {
   server?: WorkerStatus;
 }
 
+const options = { json: { type: 'boolean', summary: 'as JSON' } } as const satisfies Options;
+
 export const doctor: Command = {
-  usage: `usage: ccapi doctor [--json]
-
-Walks the way that a request takes, from krb5.conf to the server and back through the door of stock Kerberos programs, and
-says of each step that it is fine, or what is wrong and what to do. Exits with 1 where anything is wrong.
-
-  ccapi doctor`,
+  synopsis: ['[--json]'],
+  about: `Walks the way that a request takes, from krb5.conf to the server and back through the door of stock Kerberos programs, and
+says of each step that it is fine, or what is wrong and what to do. Exits with 1 where anything is wrong.`,
+  options,
+  example: 'ccapi doctor',
 
   async run(args) {
-    const { values } = parseArgs({ args, options: { json: { type: 'boolean' } } });
+    const { values } = parseArgs({ args, options });
     const findings = await examined(process.env);
     if (values.json) printJSON(findings);
     for (const { what, fine, says, todo } of values.json ? [] : findings) {

@@ -1,23 +1,28 @@
 import { parseArgs } from 'node:util';
 import { escapeText } from '../../etc/host/escape.ts';
 import { CCAPIError, Context } from '../index.ts';
-import { type Command, printLines, UsageError } from './command.ts';
+import { type Command, type Options, printLines, UsageError } from './command.ts';
 import { krb5ConfigFor } from './stock-programs.ts';
 
+const options = {
+  s: { type: 'boolean', short: 's', summary: 'for sh', help: 'for sh, bash and zsh' },
+  c: {
+    type: 'boolean',
+    short: 'c',
+    summary: 'for csh',
+    help: 'for csh and tcsh; the default where $SHELL is one of them',
+  },
+} as const satisfies Options;
+
 export const env: Command = {
-  usage: `usage: ccapi env [-s | -c]
-
-Prints shell commands after which kinit, klist, ssh and the like keep their tickets in your credential-cache server, on a
+  synopsis: ['[-s | -c]'],
+  about: `Prints shell commands after which kinit, klist, ssh and the like keep their tickets in your credential-cache server, on a
 machine that no administrator has set up. The server is started, and stays while it holds a ticket that has not
-expired; ccapi exec keeps it for as long as a command runs.
-
-  -s   for sh, bash and zsh
-  -c   for csh and tcsh; the default where $SHELL is one of them
-
-  eval "$(ccapi env)"`,
+expired; ccapi exec keeps it for as long as a command runs.`,
+  options,
+  example: 'eval "$(ccapi env)"',
 
   async run(args) {
-    const options = { s: { type: 'boolean', short: 's' }, c: { type: 'boolean', short: 'c' } } as const;
     const { values } = parseArgs({ args, options });
     if (values.s && values.c) throw new UsageError('-s and -c exclude each other');
     await using context = new Context();

@@ -5,14 +5,13 @@ import { type Command, UsageError, warn } from './command.ts';
 import { krb5ConfigFor } from './stock-programs.ts';
 
 export const exec: Command = {
-  usage: `usage: ccapi exec [--] COMMAND [ARGUMENT...]
-
-Runs a command, and what it starts in its turn, with the tickets of stock Kerberos programs in your credential-cache
+  synopsis: ['[--] COMMAND [ARGUMENT...]'],
+  about: `Runs a command, and what it starts in its turn, with the tickets of stock Kerberos programs in your credential-cache
 server, which stays for as long as the command runs. Ends as the command does: with its exit status, with 128 and the
-signal's number where one ended it, with 127 where there is no such command and 126 where it cannot be run.
-
-  ccapi exec -- kinit alice
-  ccapi exec -- bash`,
+signal's number where one ended it, with 127 where there is no such command and 126 where it cannot be run.`,
+  offers: 'command',
+  example: `ccapi exec -- kinit alice
+ccapi exec -- bash`,
 
   async run(args) {
     const [program, ...rest] = args[0] === '--' ? args.slice(1) : args;

@@ -5,18 +5,16 @@ import { parsePrincipal } from '../../proto/principal.ts';
 import { Context } from '../index.ts';
 import { type CCacheContents, readCCache } from './ccache-contents.ts';
 import type { Command } from './command.ts';
-import { filePath, residualArguments } from './file-ccaches.ts';
+import { cacheOption, filePath, residualArguments } from './file-ccaches.ts';
 import { openCCache } from './open-ccache.ts';
 
 export const exportTickets: Command = {
-  usage: `usage: ccapi export [-c NAME] FILE:PATH
-
-Writes the default ccache to a file that every Kerberos program reads. Only you may read it, and it is there as a
-whole or not at all.
-
-  -c NAME   this ccache
-
-  ccapi export FILE:/tmp/for-java && KRB5CCNAME=/tmp/for-java java …`,
+  synopsis: ['[-c NAME] FILE:PATH'],
+  about: `Writes the default ccache to a file that every Kerberos program reads. Only you may read it, and it is there as a
+whole or not at all.`,
+  options: cacheOption('this ccache'),
+  offers: ['FILE:'],
+  example: 'ccapi export FILE:/tmp/for-java && KRB5CCNAME=/tmp/for-java java …',
 
   async run(args) {
     const { cache, residual } = residualArguments(args, 'FILE:PATH');

@@ -4,11 +4,17 @@ import { parseArgs } from 'node:util';
 import { readRegularFile } from '../../etc/host/read-file.ts';
 import { type ReadCCacheFile, readCCacheFile } from '../../proto/ccache-file.ts';
 import { CCAPIError } from '../index.ts';
-import { UsageError } from './command.ts';
+import { type Options, UsageError } from './command.ts';
 
-/** The arguments of a command that takes `-c NAME` and one residual; `expected` says which, to a person who gave none. */
+/** The option of a command that takes one ccache; `help` says of which. */
+export function cacheOption(help: string) {
+  const named = { type: 'string', short: 'c', value: 'NAME', offers: 'ccaches', summary: 'this ccache' } as const;
+  return { cache: { ...named, help } } satisfies Options;
+}
+
+/** The arguments of a command that takes `-c NAME` and one residual; `expected` names it where it is missing. */
 export function residualArguments(args: string[], expected: string): { cache: string | undefined; residual: string } {
-  const options = { cache: { type: 'string', short: 'c' } } as const;
+  const options = cacheOption('');
   const { values, positionals } = parseArgs({ args, options, allowPositionals: true });
   const [residual] = positionals;
   if (residual === undefined || positionals.length > 1) throw new UsageError(`expected one ${expected}`);

@@ -4,17 +4,15 @@ import { type Principal, unparsePrincipal } from '../../proto/principal.ts';
 import { CCAPIError, Context } from '../index.ts';
 import { type CCacheContents, importCCache } from './ccache-contents.ts';
 import { type Command, print, UsageError, warn } from './command.ts';
-import { ccacheFiles, readFileCCache, residualArguments } from './file-ccaches.ts';
+import { cacheOption, ccacheFiles, readFileCCache, residualArguments } from './file-ccaches.ts';
 
 export const importTickets: Command = {
-  usage: `usage: ccapi import [-c NAME] FILE:PATH | DIR:PATH
-
-Takes in the tickets of a FILE ccache, or of all those of a DIR. They replace what the ccache of the same principal
-holds, or make a new one. A ccache is replaced in one step: no program sees it half filled.
-
-  -c NAME   into this ccache
-
-  ccapi import FILE:/tmp/krb5cc_1000`,
+  synopsis: ['[-c NAME] FILE:PATH | DIR:PATH'],
+  about: `Takes in the tickets of a FILE ccache, or of all those of a DIR. They replace what the ccache of the same principal
+holds, or make a new one. A ccache is replaced in one step: no program sees it half filled.`,
+  options: cacheOption('into this ccache'),
+  offers: ['FILE:', 'DIR:'],
+  example: 'ccapi import FILE:/tmp/krb5cc_1000',
 
   async run(args) {
     const { cache, residual } = residualArguments(args, 'FILE:PATH or DIR:PATH');

@@ -2,7 +2,7 @@ import { parseArgs } from 'node:util';
 import { isConfigServer } from '../../proto/krb5-credential.ts';
 import { CCAPIError, type CCache, Context, type CredentialV5 } from '../index.ts';
 import { readCCache, skipIfGone } from './ccache-contents.ts';
-import { type Coloured, type Command, coloured, print, printJSON, UsageError } from './command.ts';
+import { type Coloured, type Command, coloured, type Options, print, printJSON, UsageError } from './command.ts';
 import { addressesText, enctypeText, flagsText, fromNow } from './format.ts';
 import { iterateFinished, NO_CCACHE, openCCache } from './open-ccache.ts';
 import { listSessions } from './sessions.ts';
@@ -13,39 +13,57 @@ interface Listing {
   credentials: CredentialV5[];
 }
 
+const options = {
+  every: { type: 'boolean', short: 'A', summary: 'all ccaches', help: 'of all ccaches' },
+  short: {
+    type: 'boolean',
+    short: 'l',
+    summary: 'all ccaches, a line each',
+    help: 'all ccaches, a line each, the default one first',
+  },
+  cache: {
+    type: 'string',
+    short: 'c',
+    value: 'NAME',
+    offers: 'ccaches',
+    summary: 'this ccache',
+    help: 'of this ccache',
+  },
+  flags: { type: 'boolean', short: 'f', summary: 'with flags', help: "with their flags, by klist's letters" },
+  enctypes: { type: 'boolean', short: 'e', summary: 'with enctypes', help: 'with the enctype of the session key' },
+  addresses: {
+    type: 'boolean',
+    short: 'a',
+    summary: 'with addresses',
+    help: 'with the addresses that they may be used from',
+  },
+  silent: {
+    type: 'boolean',
+    short: 's',
+    summary: 'only say by the exit status whether there is a ticket',
+    help: 'nothing: exits with 0 where there is a ticket that has not expired, with 1 where not',
+  },
+  test: { type: 'boolean', short: 't', summary: 'the same as -s' },
+  sessions: {
+    type: 'boolean',
+    summary: 'of all login sessions',
+    help: 'the ccaches of all your login sessions, where each has its own (scope = session)',
+  },
+  all: {
+    type: 'boolean',
+    summary: "with libkrb5's notes",
+    help: "with libkrb5's notes to itself (X-CACHECONF), which are no tickets",
+  },
+  json: { type: 'boolean', summary: 'as JSON', help: 'as JSON; times are seconds since 1970, 0 for "not set"' },
+} as const satisfies Options;
+
 export const list: Command = {
-  usage: `usage: ccapi list [-A | -l | -c NAME | --sessions] [-f] [-e] [-a] [--all] [--json]
-       ccapi list -s [-c NAME]
-
-Shows the tickets of the default ccache as klist does.
-
-  -A        of all ccaches
-  -l        all ccaches, a line each, the default one first
-  -c NAME   of this ccache
-  -f        with their flags, by klist's letters
-  -e        with the enctype of the session key
-  -a        with the addresses that they may be used from
-  -s, -t    nothing: exits with 0 where there is a ticket that has not expired, with 1 where not
-  --sessions  the ccaches of all your login sessions, where each has its own (scope = session)
-  --all     with libkrb5's notes to itself (X-CACHECONF), which are no tickets
-  --json    as JSON; times are seconds since 1970, 0 for "not set"
-
-  ccapi list -A`,
+  synopsis: ['[-A | -l | -c NAME | --sessions] [-f] [-e] [-a] [--all] [--json]', '-s [-c NAME]'],
+  about: `Shows the tickets of the default ccache as klist does.`,
+  options,
+  example: 'ccapi list -A',
 
   async run(args) {
-    const options = {
-      every: { type: 'boolean', short: 'A' },
-      all: { type: 'boolean' },
-      cache: { type: 'string', short: 'c' },
-      json: { type: 'boolean' },
-      sessions: { type: 'boolean' },
-      short: { type: 'boolean', short: 'l' },
-      flags: { type: 'boolean', short: 'f' },
-      enctypes: { type: 'boolean', short: 'e' },
-      addresses: { type: 'boolean', short: 'a' },
-      silent: { type: 'boolean', short: 's' },
-      test: { type: 'boolean', short: 't' },
-    } as const;
     const { values } = parseArgs({ args, options });
     if (values.sessions) {
       if (values.every || values.cache !== undefined) throw new UsageError('--sessions goes with neither -A nor -c');

@@ -1,9 +1,10 @@
 import { RendezvousError } from '../../proto/rendezvous.ts';
 import { CCAPIError } from '../index.ts';
-import { type Command, endWithReader, printLines, UsageError, warn } from './command.ts';
+import { type CommandTable, endWithReader, printLines, UsageError, warn } from './command.ts';
+import { overview, usageOf } from './usage.ts';
 
 /** The commands; each is loaded when it is called. */
-const commands: Record<string, { summary: string; load(): Promise<Command> }> = {
+const commands: CommandTable = {
   list: { summary: 'show the tickets', load: async () => (await import('./list.ts')).list },
   path: { summary: "print the path of the server's socket", load: async () => (await import('./path.ts')).path },
   env: { summary: 'print how a shell has stock programs use it', load: async () => (await import('./env.ts')).env },
@@ -27,16 +28,15 @@ const commands: Record<string, { summary: string; load(): Promise<Command> }> = 
     load: async () => (await import('./config.ts')).config,
   },
   watch: { summary: 'print changes as they happen', load: async () => (await import('./watch.ts')).watch },
+  completions: {
+    summary: 'print the completions of a shell',
+    load: async () => (await import('./completions.ts')).completions,
+  },
 };
-
-function overview(): string[] {
-  const lines = Object.entries(commands).map(([name, { summary }]) => `  ${name.padEnd(9)}${summary}`);
-  return ['usage: ccapi COMMAND [OPTIONS]', '', ...lines, '', 'ccapi COMMAND --help says more of each.'];
-}
 
 async function main([name, ...args]: string[]): Promise<void> {
   if (name === undefined || name === '--help' || name === 'help') {
-    printLines(overview());
+    printLines(overview(commands));
     return;
   }
   const entry = Object.hasOwn(commands, name) ? commands[name] : undefined;
@@ -44,8 +44,8 @@ async function main([name, ...args]: string[]): Promise<void> {
   const command = await entry.load();
   // What stands behind a command is that command's.
   const own = name === 'exec' ? args.slice(0, 1) : args;
-  if (own.includes('--help')) printLines(command.usage.split('\n'));
-  else await command.run(args);
+  if (own.includes('--help')) printLines(usageOf(name, command));
+  else await command.run(args, commands);
 }
 
 /** What to type to see how it is used. */

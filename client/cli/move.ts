@@ -4,12 +4,11 @@ import { type Command, UsageError } from './command.ts';
 import { findCCache, openCCache, parseCCacheName } from './open-ccache.ts';
 
 export const move: Command = {
-  usage: `usage: ccapi move FROM TO
-
-Moves the tickets of the ccache FROM into the ccache TO, in one step. What TO held is dropped; where there is no TO it is
-made. FROM is gone then.
-
-  ccapi move work home`,
+  synopsis: ['FROM TO'],
+  about: `Moves the tickets of the ccache FROM into the ccache TO, in one step. What TO held is dropped; where there is no TO it is
+made. FROM is gone then.`,
+  offers: 'ccaches',
+  example: 'ccapi move work home',
 
   async run(args) {
     const [from, to, ...more] = parseArgs({ args, options: {}, allowPositionals: true }).positionals;

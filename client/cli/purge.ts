@@ -6,12 +6,10 @@ import { type Command, print } from './command.ts';
 import { iterateFinished } from './open-ccache.ts';
 
 export const purge: Command = {
-  usage: `usage: ccapi purge
-
-Removes the tickets that have expired, and the ccaches of which nothing else is left. The server does so too, a while
-later: see purge_expired.
-
-  ccapi purge`,
+  synopsis: [''],
+  about: `Removes the tickets that have expired, and the ccaches of which nothing else is left. The server does so too, a while
+later: see purge_expired.`,
+  example: 'ccapi purge',
 
   async run(args) {
     parseArgs({ args, options: {} });

@@ -2,22 +2,26 @@ import { parseArgs } from 'node:util';
 import type { WorkerStatus } from '../../proto/status.ts';
 import { Locator } from '../locator.ts';
 import { readStatus } from '../worker-status.ts';
-import { type Command, print, printJSON, printLines } from './command.ts';
+import { type Command, type Options, print, printJSON, printLines } from './command.ts';
 import { howLong } from './format.ts';
 import { findServers, type RunningServer } from './servers.ts';
 
+const options = {
+  'all-users': {
+    type: 'boolean',
+    summary: 'of all users',
+    help: 'which servers run on this host, of all users; root is told the state of each',
+  },
+  json: { type: 'boolean', summary: 'as JSON', help: 'as JSON; times are seconds, memory is bytes' },
+} as const satisfies Options;
+
 export const status: Command = {
-  usage: `usage: ccapi status [--all-users] [--json]
-
-Shows how your credential-cache server on this host is, if it runs; none is started. Exits with 1 where none does.
-
-  --all-users  which servers run on this host, of all users; root is told the state of each
-  --json       as JSON; times are seconds, memory is bytes
-
-  ccapi status`,
+  synopsis: ['[--all-users] [--json]'],
+  about: `Shows how your credential-cache server on this host is, if it runs; none is started. Exits with 1 where none does.`,
+  options,
+  example: 'ccapi status',
 
   async run(args) {
-    const options = { 'all-users': { type: 'boolean' }, json: { type: 'boolean' } } as const;
     const { values } = parseArgs({ args, options });
     if (values['all-users']) return showAll(values.json ?? false);
     const found = await new Locator({ here: true }).find({ launch: false });

@@ -5,12 +5,10 @@ import { waitForExit } from '../worker-status.ts';
 import type { Command } from './command.ts';
 
 export const stop: Command = {
-  usage: `usage: ccapi stop
-
-Has your credential-cache server on this host finish what it was asked and end. What it keeps in files is there for the next one; with
-persist = never, or where no files are kept, the tickets are gone. Nothing happens where none runs.
-
-  ccapi stop`,
+  synopsis: [''],
+  about: `Has your credential-cache server on this host finish what it was asked and end. What it keeps in files is there for the next one; with
+persist = never, or where no files are kept, the tickets are gone. Nothing happens where none runs.`,
+  example: 'ccapi stop',
 
   async run(args) {
     parseArgs({ args, options: {} });

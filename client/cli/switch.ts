@@ -1,20 +1,20 @@
 import { parseArgs } from 'node:util';
 import { CCAPIError, Context } from '../index.ts';
-import { type Command, UsageError } from './command.ts';
+import { type Command, type Options, UsageError } from './command.ts';
 import { findByPrincipal, openCCache } from './open-ccache.ts';
 
+const options = {
+  cache: { type: 'string', short: 'c', value: 'NAME', offers: 'ccaches', summary: 'the ccache of this name' },
+  principal: { type: 'string', short: 'p', value: 'PRINCIPAL', summary: 'the ccache of this principal' },
+} as const satisfies Options;
+
 export const switchDefault: Command = {
-  usage: `usage: ccapi switch -c NAME | -p PRINCIPAL
-
-Makes a ccache the default one.
-
-  -c NAME        the ccache of this name
-  -p PRINCIPAL   the ccache of this principal
-
-  ccapi switch -p alice/admin@EXAMPLE.COM`,
+  synopsis: ['-c NAME | -p PRINCIPAL'],
+  about: `Makes a ccache the default one.`,
+  options,
+  example: 'ccapi switch -p alice/admin@EXAMPLE.COM',
 
   async run(args) {
-    const options = { cache: { type: 'string', short: 'c' }, principal: { type: 'string', short: 'p' } } as const;
     const { cache, principal } = parseArgs({ args, options }).values;
     if ((cache === undefined) === (principal === undefined)) throw new UsageError('expected -c NAME or -p PRINCIPAL');
     await using context = new Context();

@@ -1,7 +1,7 @@
 import { parseArgs } from 'node:util';
 import { isStaging } from '../../proto/staging.ts';
 import { CCAPIError, type CCache, Context } from '../index.ts';
-import { type Command, print, printJSON } from './command.ts';
+import { type Command, type Options, print, printJSON } from './command.ts';
 
 interface Seen {
   name: string;
@@ -18,17 +18,18 @@ interface Event {
 /** The collection at one moment: its ccaches by what identifies them, in their order. */
 type Snapshot = Map<string, Seen>;
 
+const options = {
+  json: { type: 'boolean', summary: 'as JSON', help: 'as JSON, an object a line' },
+} as const satisfies Options;
+
 export const watch: Command = {
-  usage: `usage: ccapi watch [--json]
-
-Prints what changes in your ccaches as it happens, until it is interrupted. What is there at the beginning comes first.
-
-  --json   as JSON, an object a line
-
-  ccapi watch --json | while read -r event; do …; done`,
+  synopsis: ['[--json]'],
+  about: `Prints what changes in your ccaches as it happens, until it is interrupted. What is there at the beginning comes first.`,
+  options,
+  example: 'ccapi watch --json | while read -r event; do …; done',
 
   async run(args) {
-    const { json } = parseArgs({ args, options: { json: { type: 'boolean' } } }).values;
+    const { json } = parseArgs({ args, options }).values;
     await using context = new Context();
     let before: Snapshot = new Map();
     for (;;) {

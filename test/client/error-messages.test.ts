@@ -36,6 +36,7 @@ const cases: [args: string[], env: NodeJS.ProcessEnv, says: string, next?: strin
   [['move', 'a', 'KCM:a'], home, 'FROM and TO are the same ccache', 'see: ccapi move --help'],
   [['copy', '.'], home, 'expected FROM and TO', 'see: ccapi copy --help'],
   [['copy', '-c', 'a', '--all', '.', '.'], home, '--all and -c exclude each other', 'see: ccapi copy --help'],
+  [['completions', 'csh'], home, 'expected bash, fish or zsh', 'see: ccapi completions --help'],
   [['copy', '.', 'there'], home, '"there" is neither "." nor a URI of a server', 'see: ccapi copy --help'],
   [['import'], home, 'expected one FILE:PATH or DIR:PATH', 'see: ccapi import --help'],
   [['import', 'KEYRING:x'], home, 'expected FILE:PATH and not "KEYRING:x"', 'see: ccapi import --help'],

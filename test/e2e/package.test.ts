@@ -37,7 +37,7 @@ it('has the three programs', async () => {
   for (const page of ['man1/ccapi.1', 'man5/ccapi.conf.5', 'man8/ccapi-launcher.8', 'man8/ccapi-server.8']) {
     expect(existsSync(`${prefix}/share/man/${page}`)).toBe(true);
   }
-  const files = ['ccapi.bash', '_ccapi', 'ccapi.fish'].map((name) => `etc/share/completions/${name}`);
+  const files = ['ccapi.bash', '_ccapi', 'ccapi.fish'].map((name) => `dist/completions/${name}`);
   for (const name of ['CCAPI.md', 'KCM.md', 'RENDEZVOUS.md', 'FILE-CCACHE.md']) files.push(`proto/${name}`);
   for (const name of ['ccapi-client.py', 'ccapi-client.c']) files.push(`etc/share/examples/${name}`);
   for (const file of files)

@@ -1,11 +1,11 @@
 // The completions of the shells, in the shells: they offer what the command takes, and the names of the ccaches.
 import { chmodSync, existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { endProgramsBelow, temporaryDirectory } from '../../setup/cleanup.ts';
-import { ccapi, cleanEnvironment, programs, run, succeed } from '../../setup/programs.ts';
-import { describeWith } from '../../setup/requirements.ts';
+import { endProgramsBelow, temporaryDirectory } from '../setup/cleanup.ts';
+import { ccapi, cleanEnvironment, programs, run, succeed } from '../setup/programs.ts';
+import { describeWith } from '../setup/requirements.ts';
 
-const files = `${import.meta.dirname}/../../../etc/share/completions`;
+const files = `${import.meta.dirname}/../../dist/completions`;
 let env: NodeJS.ProcessEnv;
 let commands: string[];
 let options: Map<string, string[]>;
