@@ -8,6 +8,13 @@ import type { ByteStream } from './child-stream.ts';
 import type { Locator } from './locator.ts';
 import type { WorkerConnection } from './worker-connection.ts';
 
+/** Where a connection stands: made once, it goes from open to opening and back as workers come and go. */
+type State =
+  | { is: 'idle' | 'closed' }
+  /** `found` tells whether there is a worker to connect to. */
+  | { is: 'opening'; found: Promise<boolean> }
+  | { is: 'open'; socket: ByteStream };
+
 interface Pending {
   frame: Buffer;
   /** Whether it may reach a server twice: it changes nothing, or nothing that outlives its connection. */
@@ -49,13 +56,11 @@ const ONE_PIECE = 32_000;
  */
 export class Connection {
   readonly #locator: Locator;
-  #socket: ByteStream | undefined;
+  #state: State = { is: 'idle' };
   #path: string | undefined;
-  #opening: Promise<boolean> | undefined;
   #pending: Pending[] = [];
   #attempts = 0;
   #generation = 0;
-  #closed = false;
 
   constructor(locator: Locator) {
     this.#locator = locator;
@@ -63,7 +68,7 @@ export class Connection {
 
   /** Whether it was ended from here. */
   get closed(): boolean {
-    return this.#closed;
+    return this.#state.is === 'closed';
   }
 
   /** How often it was made. What belongs to a connection on the server goes with it. */
@@ -81,22 +86,18 @@ export class Connection {
    * not allow to start one.
    */
   async open(launch: boolean): Promise<boolean> {
-    if (this.#closed) throw new CCAPIError('ccErrInvalidContext', 'the context is closed');
-    if (this.#socket) return true;
-    while (this.#opening) {
-      const found = await this.#opening;
+    while (this.#state.is === 'opening') {
+      const found = await this.#state.found;
       if (found || !launch) return found;
     }
-    this.#opening = this.#find(launch).finally(() => {
-      this.#opening = undefined;
-    });
-    return this.#opening;
+    if (this.closed) throw new CCAPIError('ccErrInvalidContext', 'the context is closed');
+    return this.#state.is === 'open' || this.#opening(this.#find(launch));
   }
 
   /** Sends a request on the open connection and returns its reply; throws the error it carries, 223 with none open. */
   async send<Name extends MessageName>(name: Name, object: Identifier, request: Request<Name>): Promise<Reply<Name>> {
     const frame = requestFrame(name, object, request);
-    if (!this.#socket && !this.#opening) throw lost();
+    if (this.#state.is !== 'open' && this.#state.is !== 'opening') throw lost();
     const payload = await new Promise<Buffer>((resolve, reject) => {
       const pending = { frame, repeatable: !changing.has(name), delivered: false, resolve, reject };
       this.#pending.push(pending);
@@ -113,9 +114,20 @@ export class Connection {
 
   /** Ends the connection; what is still waiting for a reply fails with 223. */
   close(): void {
-    this.#closed = true;
-    this.#socket?.destroy();
+    if (this.#state.is === 'open') this.#state.socket.destroy();
+    this.#state = { is: 'closed' };
     this.#fail(lost());
+  }
+
+  /** The state while a worker is looked for: idle follows where none is found. */
+  #opening(found: Promise<boolean>): Promise<boolean> {
+    const state = { is: 'opening', found } as const;
+    this.#state = state;
+    const end = () => {
+      if (this.#state === state) this.#state = { is: 'idle' };
+    };
+    found.then(end, end);
+    return found;
   }
 
   async #find(launch: boolean): Promise<boolean> {
@@ -125,13 +137,13 @@ export class Connection {
   }
 
   #adopt({ socket, path }: WorkerConnection): void {
-    if (this.#closed) {
+    if (this.closed) {
       socket.destroy();
       return;
     }
     const reader = new FrameReader();
     let reset = false;
-    this.#socket = socket;
+    this.#state = { is: 'open', socket };
     this.#path = path;
     this.#generation++;
     socket.on('data', (chunk) => {
@@ -151,13 +163,13 @@ export class Connection {
   #take(payload: Buffer): void {
     this.#attempts = 0;
     this.#pending.shift()?.resolve(payload);
-    if (this.#pending.length === 0) this.#socket?.unref();
+    if (this.#pending.length === 0 && this.#state.is === 'open') this.#state.socket.unref();
   }
 
   /** Requests made in one turn of the event loop travel in one write. */
   #write(pending: Pending): void {
-    const socket = this.#socket;
-    if (!socket) return;
+    if (this.#state.is !== 'open') return;
+    const { socket } = this.#state;
     if (socket.writableCorked === 0) {
       socket.cork();
       socket.ref();
@@ -170,35 +182,27 @@ export class Connection {
 
   /** `reset` says that the server has not read all that it was sent. */
   #lost(reset: boolean): void {
-    this.#socket = undefined;
+    if (this.#state.is === 'open') this.#state = { is: 'idle' };
     const undone = surelyUndone(this.#pending, reset);
     for (const pending of this.#pending.splice(0)) {
       if (pending.repeatable || undone.has(pending)) this.#pending.push(pending);
       else pending.reject(lost('; whether it was done is not known'));
     }
     if (this.#pending.length === 0) return;
-    if (this.#closed || ++this.#attempts > this.#locator.attempts) {
-      this.#fail(lost());
-      return;
-    }
-    this.#opening = this.#again().then(
-      () => true,
-      (error: Error) => {
-        this.#fail(error);
-        return false;
-      },
-    );
+    if (this.closed || ++this.#attempts > this.#locator.attempts) this.#fail(lost());
+    else this.#opening(this.#reopen());
   }
 
-  async #again(): Promise<void> {
+  /** Makes a lost connection again and sends what is pending; false where that fails, and with it all of the pending. */
+  async #reopen(): Promise<boolean> {
     try {
       if (this.#attempts > 1) await delay((this.#attempts - 1) * PAUSE);
-      const found = await this.#locator.find({ launch: true });
-      this.#opening = undefined;
-      this.#adopt(found);
+      this.#adopt(await this.#locator.find({ launch: true }));
       for (const pending of this.#pending) this.#write(pending);
-    } finally {
-      this.#opening = undefined;
+      return true;
+    } catch (error) {
+      this.#fail(error as Error);
+      return false;
     }
   }
 

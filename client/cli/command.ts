@@ -21,6 +21,12 @@ export interface Option {
 
 export type Options = Readonly<Record<string, Option>>;
 
+/** The option of a command that takes one ccache; `help` says of which. */
+export function cacheOption(help: string) {
+  const named = { type: 'string', short: 'c', value: 'NAME', offers: 'ccaches', summary: 'this ccache' } as const;
+  return { cache: { ...named, help } } satisfies Options;
+}
+
 /** A command of `ccapi`. Help and completions are made from it. */
 export interface Command {
   /** Its arguments, a line for each form. */

@@ -2,18 +2,11 @@ import { parseArgs } from 'node:util';
 import { parseServerURI } from '../../etc/config/server-uri.ts';
 import { type CCache, Context } from '../index.ts';
 import { importCCache, readCCache, skipIfGone } from './ccache-contents.ts';
-import { type Command, type Options, print, UsageError } from './command.ts';
+import { type Command, cacheOption, type Options, print, UsageError } from './command.ts';
 import { iterateFinished, openCCache } from './open-ccache.ts';
 
 const options = {
-  cache: {
-    type: 'string',
-    short: 'c',
-    value: 'NAME',
-    offers: 'ccaches',
-    summary: 'this ccache',
-    help: 'this ccache; without it the default one',
-  },
+  ...cacheOption('this ccache; without it the default one'),
   all: { type: 'boolean', summary: 'all ccaches', help: 'all of them' },
 } as const satisfies Options;
 

@@ -1,12 +1,12 @@
 import { parseArgs } from 'node:util';
 import { Context } from '../index.ts';
-import { type Command, type Options, UsageError } from './command.ts';
+import { type Command, cacheOption, type Options, UsageError } from './command.ts';
 import { iterateFinished, openCCache } from './open-ccache.ts';
 import { endSession } from './sessions.ts';
 
 const options = {
   all: { type: 'boolean', short: 'A', summary: 'all ccaches' },
-  cache: { type: 'string', short: 'c', value: 'NAME', offers: 'ccaches', summary: 'this ccache' },
+  ...cacheOption('this ccache'),
   session: {
     type: 'boolean',
     summary: 'all of a login session',

@@ -4,8 +4,8 @@ import { fromCredentialV5 } from '../../proto/krb5-credential.ts';
 import { parsePrincipal } from '../../proto/principal.ts';
 import { Context } from '../index.ts';
 import { type CCacheContents, readCCache } from './ccache-contents.ts';
-import type { Command } from './command.ts';
-import { cacheOption, filePath, residualArguments } from './file-ccaches.ts';
+import { type Command, cacheOption } from './command.ts';
+import { filePath, residualArguments } from './file-ccaches.ts';
 import { openCCache } from './open-ccache.ts';
 
 export const exportTickets: Command = {

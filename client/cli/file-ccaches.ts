@@ -4,13 +4,7 @@ import { parseArgs } from 'node:util';
 import { readRegularFile } from '../../etc/host/read-file.ts';
 import { type ReadCCacheFile, readCCacheFile } from '../../proto/ccache-file.ts';
 import { CCAPIError } from '../index.ts';
-import { type Options, UsageError } from './command.ts';
-
-/** The option of a command that takes one ccache; `help` says of which. */
-export function cacheOption(help: string) {
-  const named = { type: 'string', short: 'c', value: 'NAME', offers: 'ccaches', summary: 'this ccache' } as const;
-  return { cache: { ...named, help } } satisfies Options;
-}
+import { cacheOption, UsageError } from './command.ts';
 
 /** The arguments of a command that takes `-c NAME` and one residual; `expected` names it where it is missing. */
 export function residualArguments(args: string[], expected: string): { cache: string | undefined; residual: string } {

@@ -3,8 +3,8 @@ import { toCredentialV5 } from '../../proto/krb5-credential.ts';
 import { type Principal, unparsePrincipal } from '../../proto/principal.ts';
 import { CCAPIError, Context } from '../index.ts';
 import { type CCacheContents, importCCache } from './ccache-contents.ts';
-import { type Command, print, UsageError, warn } from './command.ts';
-import { cacheOption, ccacheFiles, readFileCCache, residualArguments } from './file-ccaches.ts';
+import { type Command, cacheOption, print, UsageError, warn } from './command.ts';
+import { ccacheFiles, readFileCCache, residualArguments } from './file-ccaches.ts';
 
 export const importTickets: Command = {
   synopsis: ['[-c NAME] FILE:PATH | DIR:PATH'],

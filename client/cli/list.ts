@@ -2,7 +2,16 @@ import { parseArgs } from 'node:util';
 import { isConfigServer } from '../../proto/krb5-credential.ts';
 import { CCAPIError, type CCache, Context, type CredentialV5 } from '../index.ts';
 import { readCCache, skipIfGone } from './ccache-contents.ts';
-import { type Coloured, type Command, coloured, type Options, print, printJSON, UsageError } from './command.ts';
+import {
+  type Coloured,
+  type Command,
+  cacheOption,
+  coloured,
+  type Options,
+  print,
+  printJSON,
+  UsageError,
+} from './command.ts';
 import { addressesText, enctypeText, flagsText, fromNow } from './format.ts';
 import { iterateFinished, NO_CCACHE, openCCache } from './open-ccache.ts';
 import { listSessions } from './sessions.ts';
@@ -21,14 +30,7 @@ const options = {
     summary: 'all ccaches, a line each',
     help: 'all ccaches, a line each, the default one first',
   },
-  cache: {
-    type: 'string',
-    short: 'c',
-    value: 'NAME',
-    offers: 'ccaches',
-    summary: 'this ccache',
-    help: 'of this ccache',
-  },
+  ...cacheOption('of this ccache'),
   flags: { type: 'boolean', short: 'f', summary: 'with flags', help: "with their flags, by klist's letters" },
   enctypes: { type: 'boolean', short: 'e', summary: 'with enctypes', help: 'with the enctype of the session key' },
   addresses: {

@@ -1,10 +1,10 @@
 import { parseArgs } from 'node:util';
 import { CCAPIError, Context } from '../index.ts';
-import { type Command, type Options, UsageError } from './command.ts';
+import { type Command, cacheOption, type Options, UsageError } from './command.ts';
 import { findByPrincipal, openCCache } from './open-ccache.ts';
 
 const options = {
-  cache: { type: 'string', short: 'c', value: 'NAME', offers: 'ccaches', summary: 'the ccache of this name' },
+  ...cacheOption('the ccache of this name'),
   principal: { type: 'string', short: 'p', value: 'PRINCIPAL', summary: 'the ccache of this principal' },
 } as const satisfies Options;
 
