@@ -10,7 +10,7 @@ class ProcessChangeTime {
   #seen: Identifier = uninitialised;
 
   /** A sync, other than a context's first, found this server, or with the uninitialised identifier none. */
-  synced(found: Identifier): void {
+  noteSync(found: Identifier): void {
     if (found.server === this.#seen.server) return;
     const gone = isInitialised(this.#seen) && !isInitialised(found);
     this.#seen = found;
@@ -21,7 +21,7 @@ class ProcessChangeTime {
   }
 
   /** A server gave this as its collection's change time. */
-  reported(time: number, by: Identifier): void {
+  noteTime(time: number, by: Identifier): void {
     this.#base = Math.max(this.#base, time);
     if (by.server !== this.#seen.server) this.#seen = by;
   }

@@ -20,7 +20,7 @@ export async function connectToPath(given: string, uid: number): Promise<{ socke
     if (owner !== uid && owner !== 0) {
       throw new InsecurePathError(`${path} belongs to uid ${owner}; it is not used`);
     }
-    return { socket: await connected(path), path };
+    return { socket: await openSocket(path), path };
   } catch (error) {
     if (error instanceof CCAPIError) throw error;
     throw new CCAPIError('ccErrServerUnavailable', `${given}: ${(error as NodeJS.ErrnoException).code}`, {
@@ -43,17 +43,17 @@ const LOOK_AGAIN = 20;
  * A connection to a UNIX socket; rejects with the system's error. Where too many are on their way to it, waits. With `uid`
  * root goes there with no more rights than that user has.
  */
-export async function connected(path: string, uid?: number): Promise<Socket> {
+export async function openSocket(path: string, uid?: number): Promise<Socket> {
   for (const deadline = monotonic() + QUEUE_DEADLINE; ; await delay(LOOK_AGAIN)) {
     try {
-      return await connectedAtOnce(path, uid);
+      return await openSocketOnce(path, uid);
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== 'EAGAIN' || monotonic() > deadline) throw error;
     }
   }
 }
 
-function connectedAtOnce(path: string, uid: number | undefined): Promise<Socket> {
+function openSocketOnce(path: string, uid: number | undefined): Promise<Socket> {
   return new Promise((resolve, reject) => {
     const socket = uid === undefined ? connect(path) : asUser({ uid }, () => connect(path));
     socket.once('connect', () => resolve(socket.off('error', reject)));

@@ -32,7 +32,7 @@ export class Context implements AsyncDisposable {
   /** Seconds, unsigned 32 bits: grows with every change, and when the server appears, goes or is replaced. */
   async getChangeTime(): Promise<number> {
     const reply = await this.#call('contextGetChangeTime', {});
-    if (reply) processChangeTime.reported(reply.time, this.#identifier);
+    if (reply) processChangeTime.noteTime(reply.time, this.#identifier);
     return processChangeTime.value;
   }
 
@@ -56,17 +56,17 @@ export class Context implements AsyncDisposable {
 
   /** Makes a ccache of this name for a principal, or empties the one there is. Throws 212 for a version but 2. */
   async createCCache(name: string, principal: string, version: number = CREDENTIALS_V5): Promise<CCache> {
-    return this.#created(await this.#call('contextCreateCCache', { name, version, principal }));
+    return this.#openCreated(await this.#call('contextCreateCCache', { name, version, principal }));
   }
 
   /** Makes the default ccache for a principal, or empties the one there is. Throws 212 for a version but 2. */
   async createDefaultCCache(principal: string, version: number = CREDENTIALS_V5): Promise<CCache> {
-    return this.#created(await this.#call('contextCreateDefaultCCache', { version, principal }));
+    return this.#openCreated(await this.#call('contextCreateDefaultCCache', { version, principal }));
   }
 
   /** Makes a ccache for a principal under a name that was not in use. Throws 212 for a version but 2. */
   async createNewCCache(principal: string, version: number = CREDENTIALS_V5): Promise<CCache> {
-    return this.#created(await this.#call('contextCreateNewCCache', { version, principal }));
+    return this.#openCreated(await this.#call('contextCreateNewCCache', { version, principal }));
   }
 
   /** The ccaches, the default one first, for `for await`. */
@@ -109,7 +109,7 @@ export class Context implements AsyncDisposable {
   waitForChange(signal?: AbortSignal): Promise<number> {
     return this.#channels.waiting(async (connection) => {
       const { collection } = await connection.call('contextSync', uninitialised, {});
-      this.#found(collection);
+      this.#noteSync(collection);
       const last = collection.server === this.#lastWait.server ? this.#lastWait.time : 0;
       const { time } = await connection.call('contextWaitForChange', collection, { last });
       this.#lastWait = { server: collection.server, time };
@@ -148,7 +148,7 @@ export class Context implements AsyncDisposable {
     request: Request<Name>,
   ): Promise<Reply<Name> | undefined> {
     if (!(await this.#channels.main.open(messages[name].launches))) {
-      this.#found(uninitialised);
+      this.#noteSync(uninitialised);
       return undefined;
     }
     const sync = this.#channels.main.send('contextSync', uninitialised, {});
@@ -159,18 +159,18 @@ export class Context implements AsyncDisposable {
         (error: Error) => ({ error }),
       ),
     ]);
-    this.#found(collection);
+    this.#noteSync(collection);
     if ('error' in outcome) throw outcome.error;
     return outcome.reply;
   }
 
-  #found(collection: Identifier): void {
-    if (this.#synced) processChangeTime.synced(collection);
+  #noteSync(collection: Identifier): void {
+    if (this.#synced) processChangeTime.noteSync(collection);
     this.#synced = true;
     this.#identifier = collection;
   }
 
-  #created(reply: { ccache: Identifier } | undefined): CCache {
+  #openCreated(reply: { ccache: Identifier } | undefined): CCache {
     if (!reply || !isInitialised(reply.ccache)) throw new CCAPIError('ccErrServerUnavailable');
     return this.#ccache(reply.ccache);
   }

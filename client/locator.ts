@@ -18,7 +18,7 @@ import { connectToPath } from './connect-to-path.ts';
 import { askAddress, UntrustedPort } from './launcher-client.ts';
 import { type Launcher, launchers } from './launchers.ts';
 import { Machine } from './machine.ts';
-import { askForWorker, connectToWorker, summary, type WorkerConnection } from './worker-connection.ts';
+import { askForWorker, connectToWorker, summarize, type WorkerConnection } from './worker-connection.ts';
 
 /** Where a client looks for its worker, and how far it may go. */
 export interface LocateOptions {
@@ -165,7 +165,7 @@ export class Locator {
         break;
       }
     }
-    throw summary(failures);
+    throw summarize(failures);
   }
 
   /** A connection by way of a launcher, or why there is none, and whether that leaves no other way. */

@@ -52,7 +52,7 @@ export class RemoteIterator<T extends { identifier: Identifier }> implements Asy
   async next(): Promise<IteratorResult<T, undefined>> {
     for (;;) {
       if (!this.#identifier || this.#released) return { done: true, value: undefined };
-      while (this.#ahead.length < this.#window) this.#ahead.push(settledLater(this.#calls.next(this.#identifier)));
+      while (this.#ahead.length < this.#window) this.#ahead.push(ignoreRejection(this.#calls.next(this.#identifier)));
       this.#window = Math.min(this.#window * GROWTH, MOST_AHEAD);
       try {
         const value = await (this.#ahead.shift() as Promise<T>);
@@ -63,7 +63,7 @@ export class RemoteIterator<T extends { identifier: Identifier }> implements Asy
           this.#window = 1;
           return { done: true, value: undefined };
         }
-        if (!unknown.some((name) => CCAPIError.is(error, name)) || !(await this.#reopened())) throw error;
+        if (!unknown.some((name) => CCAPIError.is(error, name)) || !(await this.#reopen())) throw error;
       }
     }
   }
@@ -95,7 +95,7 @@ export class RemoteIterator<T extends { identifier: Identifier }> implements Asy
   }
 
   /** Begins anew if the iterator went with its connection; what was asked for ahead is asked for again. */
-  async #reopened(): Promise<boolean> {
+  async #reopen(): Promise<boolean> {
     if (this.#calls.generation() === this.#generation) return false;
     try {
       const identifier = await this.#calls.open();
@@ -138,7 +138,7 @@ export async function* each<T extends { identifier: Identifier }>(
 }
 
 /** An element that is asked for ahead may fail before the caller waits for it, or without one that ever does. */
-function settledLater<T>(element: Promise<T>): Promise<T> {
+function ignoreRejection<T>(element: Promise<T>): Promise<T> {
   element.catch(() => {});
   return element;
 }

@@ -18,7 +18,7 @@ export async function openCommand(
   deadline = FIRST_ANSWER,
 ): Promise<ByteStream> {
   const stream = new ChildStream(uri.command, forCommand(env));
-  const outcome = await firstAnswer(uri, stream, undefined, deadline);
+  const outcome = await readFirstAnswer(uri, stream, undefined, deadline);
   if (!outcome) return stream;
   throw new CCAPIError('ccErrServerUnavailable', `${uri.text} ended${withCode(outcome)}${what(outcome)}`);
 }
@@ -43,7 +43,7 @@ export async function openSSH(
     [...rsh, ...options, ...who, uri.host, remoteCommand(uri.command, marker)],
     forCommand(env),
   );
-  const outcome = await firstAnswer(uri, stream, Buffer.from(marker), deadline);
+  const outcome = await readFirstAnswer(uri, stream, Buffer.from(marker), deadline);
   if (!outcome) return stream;
   const { code } = outcome;
   const why =
@@ -72,7 +72,7 @@ function remoteCommand(command: string, marker: string): string {
  * Waits, behind the marker, for the answer to a request: until then nothing says that it is a server. Resolves to how the
  * program ended where it did first.
  */
-async function firstAnswer(
+async function readFirstAnswer(
   uri: ServerURI,
   stream: ChildStream,
   marker: Buffer | undefined,
@@ -85,9 +85,9 @@ async function firstAnswer(
     stream.once('error', (error) => error instanceof CCAPIError && reject(error)),
   );
   const answered = (async () => {
-    if (marker) await taken(stream, upTo(marker));
+    if (marker) await readUntil(stream, upTo(marker));
     stream.write(requestFrame('contextSync', uninitialised, {}));
-    await taken(stream, upToFirstFrame(fail));
+    await readUntil(stream, upToFirstFrame(fail));
   })();
   try {
     return await Promise.race([failed, answered.then(() => undefined), stream.ended]);
@@ -97,7 +97,7 @@ async function firstAnswer(
 }
 
 /** Gives what the stream brings to `take` until that returns what is behind the end; the stream begins with this then. */
-function taken(stream: ByteStream, take: (chunk: Buffer) => Buffer | undefined): Promise<void> {
+function readUntil(stream: ByteStream, take: (chunk: Buffer) => Buffer | undefined): Promise<void> {
   return new Promise((resolve) => {
     const look = (chunk: Buffer) => {
       const rest = take(chunk);

@@ -4,7 +4,7 @@ import { meansNoListener } from '../etc/host/is-listening.ts';
 import { checkPrivateDirectory } from '../etc/host/private-directory.ts';
 import { CCAPIError } from '../proto/errors.ts';
 import type { ByteStream } from './child-stream.ts';
-import { checkLength, connected } from './connect-to-path.ts';
+import { checkLength, openSocket } from './connect-to-path.ts';
 
 /** How often a launcher is asked again when its answer leads to no worker: that may have just left. */
 const ATTEMPTS = 5;
@@ -27,7 +27,7 @@ export async function connectToWorker(given: string, uid: number): Promise<Worke
   try {
     const path = `${checkPrivateDirectory(dirname(given), uid)}/${basename(given)}`;
     checkLength(path);
-    return { socket: await connected(path), path };
+    return { socket: await openSocket(path), path };
   } catch (error) {
     if (meansNoListener(error)) return undefined;
     if (error instanceof CCAPIError) throw error;
@@ -49,7 +49,7 @@ export async function askForWorker(
 }
 
 /** One error for all the places that were tried. */
-export function summary(failures: readonly CCAPIError[]): CCAPIError {
+export function summarize(failures: readonly CCAPIError[]): CCAPIError {
   const isInsecure = failures.some((error) => CCAPIError.is(error, 'ccErrServerInsecure'));
   const why = failures.map(({ message }) => message).join('; ') || 'no place to ask';
   return new CCAPIError(

@@ -39,13 +39,13 @@ export class ConnectionQuota {
   }
 
   /** The connection has sent something, and is not ended for others' sake any more. */
-  spoke(connection: Countable): void {
+  noteInput(connection: Countable): void {
     const key = this.#keys.get(connection);
     if (key !== undefined) this.#shares.get(key)?.silent.delete(connection);
   }
 
   /** The connection is done with but for its end, and may make room again. */
-  answered(connection: Countable): void {
+  noteAnswer(connection: Countable): void {
     const key = this.#keys.get(connection);
     if (key !== undefined) this.#shares.get(key)?.silent.add(connection);
   }

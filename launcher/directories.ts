@@ -16,13 +16,13 @@ import { mountUserSpace, type SpaceBounds } from './user-space.ts';
 export function prepareBaseDirectory(base: string, launcherUid: number): void {
   refuseAsInsecure(base, () => {
     const made = makeDirectory(base, launcherUid === 0 ? 0o755 : 0o700);
-    const found = lstatSync(base);
-    if (!made && (found.uid !== launcherUid || (found.mode & 0o022) !== 0)) {
+    const findDirectory = lstatSync(base);
+    if (!made && (findDirectory.uid !== launcherUid || (findDirectory.mode & 0o022) !== 0)) {
       throw new InsecurePathError(
-        `${base} must belong to uid ${launcherUid} and be closed to other writers; it has uid ${found.uid}, mode ${octal(found)}`,
+        `${base} must belong to uid ${launcherUid} and be closed to other writers; it has uid ${findDirectory.uid}, mode ${octal(findDirectory)}`,
       );
     }
-    checkUnreplaceable(made || found.isDirectory() ? base : dirname(base), launcherUid);
+    checkUnreplaceable(made || findDirectory.isDirectory() ? base : dirname(base), launcherUid);
   });
 }
 

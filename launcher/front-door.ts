@@ -39,7 +39,7 @@ const nothing = Buffer.alloc(0);
 export async function enterFrontDoor(socket: Socket, peer: Peer, context: LauncherContext): Promise<boolean> {
   // Most have sent their request by now: then nothing of it is read here.
   const peeked = peekByte(descriptorOf(socket));
-  const read = peeked === undefined ? await firstBytes(socket) : nothing;
+  const read = peeked === undefined ? await readFirstBytes(socket) : nothing;
   const first = peeked ?? read?.[0];
   if (first === undefined || !read) return true;
   // A request begins with its length, which is below 512 MiB; a rendezvous begins with a letter or a digit.
@@ -47,7 +47,7 @@ export async function enterFrontDoor(socket: Socket, peer: Peer, context: Launch
     if (read.length > 0) putBack(socket, read);
     return false;
   }
-  context.quota.spoke(socket);
+  context.quota.noteInput(socket);
   try {
     const { uid } = peer;
     if (uid === undefined) throw new Error('the kernel does not name the peer');
@@ -113,7 +113,7 @@ async function offer(
 }
 
 /** The first bytes that a peer sends; undefined where it goes without any. */
-function firstBytes(socket: Socket): Promise<Buffer | undefined> {
+function readFirstBytes(socket: Socket): Promise<Buffer | undefined> {
   return new Promise((resolve) => {
     const gone = () => {
       socket.destroy();

@@ -61,7 +61,7 @@ function silence(): void {
 }
 
 /** The sample that was asked for. */
-function askedSample(flags: Record<string, unknown>): string | undefined {
+function chooseSample(flags: Record<string, unknown>): string | undefined {
   const name = sampleOptions.find((option) => flags[option]);
   return name && sampleText(name);
 }
@@ -92,7 +92,7 @@ async function main(): Promise<void> {
   const { flags, addresses, given } = readArguments();
   const passed = takeListenFds();
   const mode = detectMode(flags as { listen?: boolean; wait?: boolean; inetd?: boolean }, passed);
-  const printed = flags.help ? usage : askedSample(flags);
+  const printed = flags.help ? usage : chooseSample(flags);
   if (printed !== undefined && !flags.help) {
     if (!hasPeerCredentials()) log.warning(rootWithoutKoffi);
     for (const fault of installationFaults()) log.warning(fault);

@@ -23,7 +23,7 @@ async function serve(socket: Socket, peer: Peer, context: LauncherContext): Prom
   const { settings, isPerSession, quota, isKnown, log, socketOf, report, refusals } = context;
   const verifyUid = settings.verifyUid && process.platform === 'linux';
   if (isUnix(socket) && (await enterFrontDoor(socket, peer, context))) return;
-  const progress = { onLine: () => quota.spoke(socket), onAnswer: () => quota.answered(socket) };
+  const progress = { onLine: () => quota.noteInput(socket), onAnswer: () => quota.noteAnswer(socket) };
   const options = { verifyUid, isPerSession, socketOf, report, isKnown, refusals, log, ...progress };
   await rendezvous({ input: socket, output: socket }, peer, options);
 }

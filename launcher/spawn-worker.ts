@@ -40,7 +40,7 @@ export class WaitingWorker {
       cwd: '/',
       detached: true,
       env: scrubEnvironment(process.env),
-      stdio: ['pipe', 'pipe', 'ignore', ...covered()],
+      stdio: ['pipe', 'pipe', 'ignore', ...nullDescriptors()],
     });
     this.exited = new Promise((resolve) => {
       this.#child.once('exit', () => resolve());
@@ -115,7 +115,7 @@ let covers: number[] | undefined;
  * Has a child get /dev/null for the descriptors that this process was started with: a root shell may have left some open.
  * Node marks what it opens itself. It needs no call of the C library, so that the first child need not wait for that.
  */
-function covered(): number[] {
+function nullDescriptors(): number[] {
   if (covers) return covers;
   const count = greatestInherited() - 2;
   covers = count > 0 ? Array(count).fill(openSync('/dev/null', 'r')) : [];

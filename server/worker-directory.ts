@@ -30,9 +30,9 @@ interface WorkerDirectoryOptions {
 /** What a worker does when its place changes under it. */
 interface WorkerDirectoryEvents {
   /** Names were made anew; other files may be missing too. */
-  restored(): void;
+  onRestored(): void;
   /** The directory is gone, or may have another worker. With `isLocked` no other can write what this one has. */
-  lost(isLocked: boolean): void;
+  onLost(isLocked: boolean): void;
 }
 
 /** A worker's directory: its names in it, and the right to serve there. */
@@ -132,11 +132,11 @@ export class WorkerDirectory {
     if (!this.#watch) return;
     try {
       if (!this.#ownership.retain()) {
-        events.lost(this.#ownership.isLocked);
+        events.onLost(this.#ownership.isLocked);
         return;
       }
       await Promise.all([this.#socket.restore(), this.#links.socket.restore()]);
-      events.restored();
+      events.onRestored();
     } catch (error) {
       // The next event in the directory leads here again.
       this.#log.error(`${this.directory} cannot be restored: ${(error as Error).message}`);

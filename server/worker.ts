@@ -98,7 +98,7 @@ export class Worker {
   prepare(): void {
     this.#peerCheck.prepare();
     disableTracing();
-    this.#directory?.guard({ restored: () => this.#service?.restore(), lost: (isLocked) => this.#lose(isLocked) });
+    this.#directory?.guard({ onRestored: () => this.#service?.restore(), onLost: (isLocked) => this.#lose(isLocked) });
     const { directory } = this.#directory ?? {};
     const started = `started: version ${version}, uid ${process.getuid?.()}, directory ${directory}, ${this.#service?.size} ccaches`;
     // The first request is on its way, and does not wait for the log.

@@ -29,13 +29,13 @@ export function readCCache(ccache: CCache): Promise<CCacheContents> {
     const [principal, kdcOffset, credentials] = await Promise.all([
       ccache.getPrincipal(),
       offsetOf(ccache),
-      credentialsOf(iterator),
+      readCredentials(iterator),
     ]);
     return { principal, kdcOffset, credentials };
   });
 }
 
-async function credentialsOf(iterator: AsyncIterable<Credentials>): Promise<CredentialV5[]> {
+async function readCredentials(iterator: AsyncIterable<Credentials>): Promise<CredentialV5[]> {
   const credentials: CredentialV5[] = [];
   for await (const { data } of iterator) credentials.push(data);
   return credentials;
@@ -76,7 +76,7 @@ export async function importCCache(
 ): Promise<CCache> {
   for (let attempt = 1; ; attempt++) {
     try {
-      return await takenIn(context, contents, named);
+      return await importInto(context, contents, named);
     } catch (error) {
       // What was being filled went with the connection, and all of it is still here.
       if (attempt === ATTEMPTS || !CCAPIError.is(error, 'ccErrInvalidCCache')) throw error;
@@ -84,7 +84,7 @@ export async function importCCache(
   }
 }
 
-async function takenIn(context: Context, contents: CCacheContents, named: string | undefined): Promise<CCache> {
+async function importInto(context: Context, contents: CCacheContents, named: string | undefined): Promise<CCache> {
   const { principal } = contents;
   const existing =
     named === undefined ? await findByPrincipal(context, principal) : await findCCache(context, parseCCacheName(named));
@@ -108,7 +108,7 @@ async function fill(ccache: CCache, { credentials, kdcOffset }: CCacheContents):
   const progress = new Progress('storing', credentials.length);
   for (let at = 0; at < credentials.length; at += BATCH) {
     await Promise.all(credentials.slice(at, at + BATCH).map((one) => ccache.storeCredentials(one)));
-    progress.reached(at + BATCH);
+    progress.show(at + BATCH);
   }
   progress.end();
   if (kdcOffset !== undefined) await ccache.setKDCTimeOffset(kdcOffset);

@@ -28,11 +28,11 @@ export const completions: Command = {
     const { positionals } = parseArgs({ args, options: {}, allowPositionals: true });
     const [shell = ''] = positionals;
     if (positionals.length !== 1 || !Object.hasOwn(shells, shell)) throw new UsageError('expected bash, fish or zsh');
-    printLines(shells[shell as keyof typeof shells](await completedOf(commands)));
+    printLines(shells[shell as keyof typeof shells](await loadCompleted(commands)));
   },
 };
 
-function completedOf(commands: CommandTable): Promise<Completed[]> {
+function loadCompleted(commands: CommandTable): Promise<Completed[]> {
   return Promise.all(
     Object.entries(commands).map(async ([name, { summary, load }]) => {
       const { options = {}, offers } = await load();

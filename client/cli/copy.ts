@@ -24,9 +24,9 @@ of the ccache of the same principal, or with -c of the same name, in one step: w
     const [from, to] = positionals;
     if (from === undefined || to === undefined || positionals.length > 2) throw new UsageError('expected FROM and TO');
     if (values.all && values.cache !== undefined) throw new UsageError('--all and -c exclude each other');
-    await using source = new Context(at(from));
-    await using destination = new Context(at(to));
-    for (const ccache of await chosen(source, values)) {
+    await using source = new Context(optionsFor(from));
+    await using destination = new Context(optionsFor(to));
+    for (const ccache of await chooseCCaches(source, values)) {
       const contents = values.all ? await skipIfGone(() => readCCache(ccache)) : await readCCache(ccache);
       if (!contents) continue;
       const arrived = await importCCache(destination, contents, values.cache);
@@ -36,13 +36,13 @@ of the ccache of the same principal, or with -c of the same name, in one step: w
   },
 };
 
-function at(text: string): { env?: NodeJS.ProcessEnv } {
+function optionsFor(text: string): { env?: NodeJS.ProcessEnv } {
   if (text === '.') return {};
   if (!parseServerURI(text)) throw new UsageError(`${JSON.stringify(text)} is neither "." nor a URI of a server`);
   return { env: { ...process.env, CCAPI_SERVER: text } };
 }
 
-async function chosen(context: Context, { all, cache }: { all?: boolean; cache?: string }): Promise<CCache[]> {
+async function chooseCCaches(context: Context, { all, cache }: { all?: boolean; cache?: string }): Promise<CCache[]> {
   if (!all) return [await openCCache(context, cache)];
   const ccaches: CCache[] = [];
   for await (const ccache of iterateFinished(context)) ccaches.push(ccache);

@@ -48,7 +48,7 @@ says of each step that it is fine, or what is wrong and what to do. Exits with 1
 
   async run(args) {
     const { values } = parseArgs({ args, options });
-    const findings = await examined(process.env);
+    const findings = await examine(process.env);
     if (values.json) printJSON(findings);
     for (const { what, fine, says, todo } of values.json ? [] : findings) {
       print(fine ? coloured('green', 'fine ') : coloured('red', 'WRONG'), `  ${what}: ${says}`);
@@ -58,7 +58,7 @@ says of each step that it is fine, or what is wrong and what to do. Exits with 1
   },
 };
 
-async function examined(env: NodeJS.ProcessEnv): Promise<Finding[]> {
+async function examine(env: NodeJS.ProcessEnv): Promise<Finding[]> {
   let settings: Settings;
   try {
     settings = loadSettings({ env });
@@ -69,7 +69,7 @@ async function examined(env: NodeJS.ProcessEnv): Promise<Finding[]> {
   }
   const patient: Patient = { env, uid: process.geteuid?.() as number, settings };
   const findings: Finding[] = [{ what: 'settings', fine: true, says: krb5ConfPaths(env).join(', ') }];
-  for (const check of [systemCalls, directories, launcher, server, inForce, keeping, libkrb5, door, exposed])
+  for (const check of [systemCalls, directories, launcher, server, inForce, checkStorage, libkrb5, door, checkExposure])
     findings.push(...(await check(patient)));
   return findings;
 }
@@ -164,13 +164,13 @@ async function inForce({ env, settings }: Patient): Promise<Finding[]> {
 }
 
 /** No fault of the user's: it does not count as wrong. */
-async function exposed({ env, uid, settings }: Patient): Promise<Finding[]> {
+async function checkExposure({ env, uid, settings }: Patient): Promise<Finding[]> {
   const { findExposures } = await import('./exposure.ts');
   const { first } = clientDirectories(settings, uid, env);
   return findExposures(dirname(first)).map((exposure) => ({ ...exposure, fine: true }));
 }
 
-async function keeping({ server, settings }: Patient): Promise<Finding[]> {
+async function checkStorage({ server, settings }: Patient): Promise<Finding[]> {
   if (!server) return [];
   const what = 'tickets';
   if (server.keptIn !== undefined) return [{ what, fine: true, says: `kept in ${server.keptIn}` }];

@@ -22,7 +22,7 @@ ccapi exec -- bash`,
     const child = { program, args: rest, env: { ...environment, KRB5_CONFIG: await krb5ConfigFor(context) } };
     const over = new AbortController();
     const kept = keepServer(context, over.signal);
-    process.exitCode = await statusOf(child);
+    process.exitCode = await waitForStatus(child);
     over.abort();
     await kept;
   },
@@ -34,12 +34,12 @@ async function keepServer(context: Context, signal: AbortSignal): Promise<void> 
     try {
       await context.waitForChange(signal);
     } catch {
-      if (signal.aborted || !(await startedAgain(context))) return;
+      if (signal.aborted || !(await restart(context))) return;
     }
   }
 }
 
-function startedAgain(context: Context): Promise<boolean> {
+function restart(context: Context): Promise<boolean> {
   return context.getServerPath().then(
     () => true,
     () => false,
@@ -47,7 +47,7 @@ function startedAgain(context: Context): Promise<boolean> {
 }
 
 /** Runs a program on this one's terminal, passes on what tells it to end, and returns the status to end with. */
-function statusOf({
+function waitForStatus({
   program,
   args,
   env,

@@ -77,8 +77,8 @@ export const list: Command = {
       return;
     }
     const every = values.every || values.short;
-    const read = (ccache: CCache) => listingOf(ccache, values.all ?? false);
-    const ccaches = await chosen(context, { every, cache: values.cache });
+    const read = (ccache: CCache) => readListing(ccache, values.all ?? false);
+    const ccaches = await chooseCCaches(context, { every, cache: values.cache });
     const listings = every
       ? (await Promise.all(ccaches.map((ccache) => skipIfGone(() => read(ccache))))).flatMap((found) => found ?? [])
       : await Promise.all(ccaches.map(read));
@@ -97,7 +97,7 @@ export const list: Command = {
 };
 
 /** The ccaches to show. That there is no default one is an empty list; that a named one is not there is an error. */
-async function chosen(
+async function chooseCCaches(
   context: Context,
   { every, cache }: { every: boolean | undefined; cache: string | undefined },
 ): Promise<CCache[]> {
@@ -110,7 +110,7 @@ async function chosen(
   return ccaches;
 }
 
-async function listingOf(ccache: CCache, notesToo: boolean): Promise<Listing> {
+async function readListing(ccache: CCache, notesToo: boolean): Promise<Listing> {
   const [name, { principal, credentials }] = await Promise.all([ccache.getName(), readCCache(ccache)]);
   return { name, principal, credentials: credentials.filter(({ server }) => notesToo || !isConfigServer(server)) };
 }
@@ -176,7 +176,7 @@ function isOver(endtime: number, now: number): boolean {
 /** Whether a ccache has a ticket that has not expired, as `klist -s` says it; there need not be one. */
 async function hasTicket(context: Context, cache: string | undefined): Promise<boolean> {
   try {
-    const { credentials } = await listingOf(await openCCache(context, cache), false);
+    const { credentials } = await readListing(await openCCache(context, cache), false);
     return credentials.some(({ endtime }) => endtime > Date.now() / 1000);
   } catch (error) {
     if (CCAPIError.is(error, 'ccErrCCacheNotFound')) return false;

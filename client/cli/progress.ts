@@ -17,7 +17,7 @@ export class Progress {
   }
 
   /** So much is done. */
-  reached(done: number): void {
+  show(done: number): void {
     const now = monotonic();
     if (!hasTerminal() || now - this.#shownAt < INTERVAL) return;
     this.#shownAt = now;

@@ -17,14 +17,14 @@ later: see purge_expired.`,
     const ccaches: CCache[] = [];
     for await (const ccache of iterateFinished(context)) ccaches.push(ccache);
     const now = Date.now() / 1000;
-    const counts = await Promise.all(ccaches.map((ccache) => skipIfGone(() => purged(ccache, now))));
+    const counts = await Promise.all(ccaches.map((ccache) => skipIfGone(() => purgeCCache(ccache, now))));
     const removed = counts.reduce<number>((total, count) => total + (count ?? 0), 0);
     print(`${removed} expired ${removed === 1 ? 'ticket' : 'tickets'} removed`);
   },
 };
 
 /** Returns how many tickets it has removed. What has no end time does not expire. */
-async function purged(ccache: CCache, now: number): Promise<number> {
+async function purgeCCache(ccache: CCache, now: number): Promise<number> {
   const tickets: Credentials[] = [];
   for await (const credentials of ccache.credentials()) {
     if (!isConfigServer(credentials.data.server)) tickets.push(credentials);

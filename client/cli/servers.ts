@@ -2,7 +2,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { SOCKET_NAME, sessionDirectory, userDirectory } from '../../etc/config/paths.ts';
 import { loadSettings } from '../../etc/config/settings.ts';
 import type { WorkerStatus } from '../../proto/status.ts';
-import { connected } from '../connect-to-path.ts';
+import { openSocket } from '../connect-to-path.ts';
 import { readCommandLine, readStatus } from '../worker-status.ts';
 
 /** A server that runs on this host. Memory is in bytes. */
@@ -29,7 +29,7 @@ export function findServers(): Promise<RunningServer[]> {
       return process ? [{ pid, ...process, path: socketOf(words, process.uid, pathTemplate) }] : [];
     })
     .sort((one, other) => one.uid - other.uid || one.pid - other.pid);
-  return Promise.all(found.map(async (server) => ({ ...server, status: await asked(server) })));
+  return Promise.all(found.map(async (server) => ({ ...server, status: await askStatus(server) })));
 }
 
 function inProc(pid: number): { uid: number; memory: number } | undefined {
@@ -57,11 +57,11 @@ function socketOf(words: string[], uid: number, pathTemplate: string | undefined
 }
 
 /** A server refuses root, and a user's directory is the user's to play with: root asks as the user. */
-async function asked({ uid, path, pid }: Omit<RunningServer, 'status'>): Promise<WorkerStatus | undefined> {
+async function askStatus({ uid, path, pid }: Omit<RunningServer, 'status'>): Promise<WorkerStatus | undefined> {
   const own = process.geteuid?.() as number;
   if (path === undefined || (own !== 0 && own !== uid)) return undefined;
   try {
-    const status = await readStatus({ socket: await connected(path, uid), path });
+    const status = await readStatus({ socket: await openSocket(path, uid), path });
     return status.pid === pid ? status : undefined;
   } catch {
     return undefined;

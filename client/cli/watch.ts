@@ -33,7 +33,7 @@ export const watch: Command = {
     await using context = new Context();
     let before: Snapshot = new Map();
     for (;;) {
-      await changeOf(context);
+      await waitForChange(context);
       const after = await look(context);
       for (const event of difference(before, after)) {
         if (json) printJSON(event, 0);
@@ -45,7 +45,7 @@ export const watch: Command = {
 };
 
 /** A server that goes is a change too: its ccaches are gone. */
-async function changeOf(context: Context): Promise<void> {
+async function waitForChange(context: Context): Promise<void> {
   try {
     await context.waitForChange();
   } catch (error) {
@@ -56,12 +56,12 @@ async function changeOf(context: Context): Promise<void> {
 /** What there is now; where the server goes while it is looked at, what its successor has. */
 async function look(context: Context): Promise<Snapshot> {
   try {
-    return await snapshot(context);
+    return await readSnapshot(context);
   } catch (error) {
     if (!isServerGone(error)) throw error;
     // Where no server can be had at all this is an error, and not a change.
     await context.getServerPath();
-    return snapshot(context);
+    return readSnapshot(context);
   }
 }
 
@@ -70,7 +70,7 @@ function isServerGone(error: unknown): boolean {
   return gone.some((name) => CCAPIError.is(error, name));
 }
 
-async function snapshot(context: Context): Promise<Snapshot> {
+async function readSnapshot(context: Context): Promise<Snapshot> {
   const seen: Snapshot = new Map();
   for await (const ccache of context.ccaches()) {
     const state = await stateOf(ccache);

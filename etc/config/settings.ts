@@ -200,11 +200,11 @@ function valuesInFile(env: NodeJS.ProcessEnv, looked?: (path: string) => void): 
     const said = { value: parsed(name, value, `${where}: ${key}`, order), where };
     found.set(name, [...(found.get(name) ?? []), said]);
   }
-  return new Map([...found].map(([name, lines]) => [name, joined(name, lines)]));
+  return new Map([...found].map(([name, lines]) => [name, joinLines(name, lines)]));
 }
 
 /** What several lines come to: all of them where they add up, else the first. */
-function joined(name: SettingName, lines: { value: unknown; where: string }[]): SettingInForce {
+function joinLines(name: SettingName, lines: { value: unknown; where: string }[]): SettingInForce {
   const { join } = settingsTable[name] as Kind<unknown>;
   const [first] = lines;
   if (!join) return first as SettingInForce;

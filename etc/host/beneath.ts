@@ -77,7 +77,7 @@ function isTmpfs(descriptor: number, mount: string, uid: number): boolean {
   if (knownTmpfs.has(mount)) return true;
   const now = monotonic();
   if (now - (readInVain.get(uid) ?? Number.NEGATIVE_INFINITY) < IN_VAIN) return false;
-  if (mountTypes().get(mount) === 'tmpfs') {
+  if (readMountTypes().get(mount) === 'tmpfs') {
     knownTmpfs.set(mount, openSync(pathOf(descriptor), O_PATH));
     return true;
   }
@@ -87,7 +87,7 @@ function isTmpfs(descriptor: number, mount: string, uid: number): boolean {
 }
 
 function localMounts(): (descriptor: number) => void {
-  const types = mountTypes();
+  const types = readMountTypes();
   return (descriptor) => {
     const type = types.get(mountOf(descriptor) ?? '');
     // One that is not in the list was made a moment ago.
@@ -96,7 +96,7 @@ function localMounts(): (descriptor: number) => void {
 }
 
 /** The type of each mount, by its id. */
-function mountTypes(): Map<string, string> {
+function readMountTypes(): Map<string, string> {
   return new Map(
     readFileSync('/proc/self/mountinfo', 'latin1')
       .split('\n')

@@ -16,7 +16,7 @@ export function readRegularFile(path: string, limit: number, checkHead: (head: B
   try {
     const found = fstatSync(descriptor);
     if (isNullDevice(found)) return Buffer.alloc(0);
-    if (!found.isFile()) throw refused(path, `is ${kindOf(found)} and not a file`);
+    if (!found.isFile()) throw refusal(path, `is ${kindOf(found)} and not a file`);
     if (found.size > limit) throw tooLarge(path, limit);
     const head = readUpTo(descriptor, HEAD);
     checkHead(head);
@@ -52,9 +52,9 @@ function kindOf(found: Stats): string {
 }
 
 function tooLarge(path: string, limit: number): CCAPIError {
-  return refused(path, `is larger than ${limit / 2 ** 20} MiB, the limit`);
+  return refusal(path, `is larger than ${limit / 2 ** 20} MiB, the limit`);
 }
 
-function refused(path: string, why: string): CCAPIError {
+function refusal(path: string, why: string): CCAPIError {
   return new CCAPIError('ccErrBadParam', `${path} ${why}`);
 }

@@ -141,7 +141,7 @@ export class Collection {
     requirePrincipal(contents.principal);
     for (const { value } of contents.credentials) requirePrincipals(value);
     const existing = this.#byName.get(name);
-    const ccache = existing ? this.#replaced(existing, contents) : this.#make(name, contents);
+    const ccache = existing ? this.#replace(existing, contents) : this.#make(name, contents);
     this.#collectionChanged();
     return ccache;
   }
@@ -173,14 +173,14 @@ export class Collection {
   setDefault(ccache: CCache): void {
     const at = bumped(ccache.lastDefault, this.#now());
     if (ccache !== this.default || this.#awaitedDefault !== undefined) this.#storage.makeDefault(ccache, at);
-    this.#becomesDefault(ccache, at);
+    this.#makeDefault(ccache, at);
   }
 
   /** Moves the contents of one ccache into another, drops the latter's own, and destroys the empty first. */
   move(source: CCache, destination: CCache): void {
     if (source === destination) throw new CCAPIError('ccErrBadParam', 'a ccache cannot be moved onto itself');
     this.#storage.move(source, destination, { isNew: false });
-    this.#handContentsOver(source, destination);
+    this.#moveContents(source, destination);
   }
 
   /**
@@ -197,10 +197,10 @@ export class Collection {
     const at = becomesDefault ? bumped(destination.lastDefault, now) : undefined;
     this.#storage.move(source, destination, { isNew: !existing, at });
     if (!existing) this.#add(destination);
-    this.#handContentsOver(source, destination);
+    this.#moveContents(source, destination);
     if (at === undefined) return;
     if (this.default === destination) destination.lastDefault = at;
-    this.#becomesDefault(destination, at);
+    this.#makeDefault(destination, at);
   }
 
   setPrincipal(ccache: CCache, version: number, principal: string): void {
@@ -280,7 +280,7 @@ export class Collection {
     this.limits.require(more);
   }
 
-  #handContentsOver(source: CCache, destination: CCache): void {
+  #moveContents(source: CCache, destination: CCache): void {
     this.limits.release(destination.contents.credentials);
     destination.replaceContents(source.contents);
     source.contents = this.emptyContents('');
@@ -316,7 +316,7 @@ export class Collection {
     this.#storage.create({ identifier, name, contents, lastDefault: awaited ? now : lastDefault, first: awaited });
     const ccache = new CCache(identifier, name, contents, now, lastDefault);
     this.#add(ccache);
-    if (awaited) this.#becomesDefault(ccache, now);
+    if (awaited) this.#makeDefault(ccache, now);
     return ccache;
   }
 
@@ -328,7 +328,7 @@ export class Collection {
     this.#byObject.set(ccache.identifier.object, ccache);
   }
 
-  #replaced(ccache: CCache, contents: Contents): CCache {
+  #replace(ccache: CCache, contents: Contents): CCache {
     const [old, come] = [ccache.contents.credentials, contents.credentials];
     const more = { credentials: come.size - old.size, bytes: come.bytes - old.bytes };
     this.#makeRoom(more, { ccache, credentials: old });
@@ -340,7 +340,7 @@ export class Collection {
     return ccache;
   }
 
-  #becomesDefault(ccache: CCache, at: number): void {
+  #makeDefault(ccache: CCache, at: number): void {
     this.#awaitedDefault = undefined;
     const old = this.default;
     if (!ccache.place || !old || old === ccache) return;

@@ -105,7 +105,7 @@ export class CredentialList {
   }
 
   /** The credentials that another replaces (STORE, proto/KCM.md#operations). */
-  replacedBy(value: CredentialV5): StoredCredential[] {
+  findReplaced(value: CredentialV5): StoredCredential[] {
     return this.#index.forPurpose(value);
   }
 

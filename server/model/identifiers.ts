@@ -52,7 +52,7 @@ export class Identifiers implements IdentifierSource {
   #lists: number;
   #passed = 0;
 
-  constructor(state: IdentifierState = freshState()) {
+  constructor(state: IdentifierState = newState()) {
     ({ server: this.server, seed: this.#seed, ccaches: this.#ccaches, lists: this.#lists } = state);
     this.#collection = this.#prefix(0);
     this.#passing = this.#prefix(PASSING + (randomBytes(5).readUIntBE(0, 5) % PASSING));
@@ -111,7 +111,7 @@ export function numberOfCCache({ object }: Identifier): number {
   return Number.parseInt(object.slice(-12), 16);
 }
 
-function freshState(): IdentifierState {
+function newState(): IdentifierState {
   const random = randomBytes(20);
   return { server: uuid(random.subarray(0, 16)), seed: random.toString('hex', 16), ccaches: 0, lists: 0 };
 }

@@ -51,8 +51,8 @@ export const handlers: Handlers = {
   contextGetChangeTime: (collection) => ({ time: collection.changed }),
   contextWaitForChange: waitForChange,
   contextGetDefaultCCacheName: (collection) => ({ name: collection.default?.name ?? DEFAULT_NAME }),
-  contextOpenCCache: (collection, { name }) => ({ ccache: found(collection.findByName(name)).identifier }),
-  contextOpenDefaultCCache: (collection) => ({ ccache: found(collection.default).identifier }),
+  contextOpenCCache: (collection, { name }) => ({ ccache: require(collection.findByName(name)).identifier }),
+  contextOpenDefaultCCache: (collection) => ({ ccache: require(collection.default).identifier }),
   contextCreateCCache: (collection, { name, version, principal }, client) => ({
     ccache: destroyWithClient(collection.create(name, version, principal), collection, client).identifier,
   }),
@@ -66,10 +66,10 @@ export const handlers: Handlers = {
     iterator: iterators.openOverCCaches(owned, collection.cursor()).identifier,
   }),
   contextLock: lock,
-  contextUnlock: (collection, _, client) => done(collection.lock.unlock(client)),
+  contextUnlock: (collection, _, client) => noResult(collection.lock.unlock(client)),
 
-  ccacheDestroy: (ccache, _, { collection }) => done(collection.destroy(ccache)),
-  ccacheSetDefault: (ccache, _, { collection }) => done(collection.setDefault(ccache)),
+  ccacheDestroy: (ccache, _, { collection }) => noResult(collection.destroy(ccache)),
+  ccacheSetDefault: (ccache, _, { collection }) => noResult(collection.setDefault(ccache)),
   ccacheGetCredentialsVersion: ({ version }) => ({ version }),
   ccacheGetName: ({ name }) => ({ name }),
   ccacheGetPrincipal: ({ contents }, { version }) => {
@@ -77,35 +77,36 @@ export const handlers: Handlers = {
     return { principal: contents.principal };
   },
   ccacheSetPrincipal: (ccache, { version, principal }, { collection }) =>
-    done(collection.setPrincipal(ccache, version, principal)),
-  ccacheStoreCredentials: (ccache, { credentials }, { collection }) => done(collection.store(ccache, credentials)),
-  ccacheRemoveCredentials: (ccache, { credentials }, { collection }) => done(collection.remove(ccache, [credentials])),
+    noResult(collection.setPrincipal(ccache, version, principal)),
+  ccacheStoreCredentials: (ccache, { credentials }, { collection }) => noResult(collection.store(ccache, credentials)),
+  ccacheRemoveCredentials: (ccache, { credentials }, { collection }) =>
+    noResult(collection.remove(ccache, [credentials])),
   ccacheNewCredentialsIterator: ({ contents }, _, { iterators, owned }) => ({
     iterator: iterators.openOverCredentials(owned, contents.credentials, contents.credentials.cursor()).identifier,
   }),
   ccacheMove: (destination, { source }, { collection }) =>
-    done(collection.move(found(collection.find(source), 'ccErrInvalidCCache'), destination)),
+    noResult(collection.move(require(collection.find(source), 'ccErrInvalidCCache'), destination)),
   ccacheLock: lock,
-  ccacheUnlock: (ccache, _, client) => done(ccache.lock.unlock(client)),
+  ccacheUnlock: (ccache, _, client) => noResult(ccache.lock.unlock(client)),
   ccacheGetLastDefaultTime: ({ lastDefault }) => {
     if (lastDefault === 0) throw new CCAPIError('ccErrNeverDefault');
     return { time: lastDefault };
   },
   ccacheGetChangeTime: ({ changed }) => ({ time: changed }),
   ccacheWaitForChange: waitForChange,
-  ccacheGetKDCTimeOffset: ({ contents: { kdcOffset } }) => ({ offset: found(kdcOffset, 'ccErrTimeOffsetNotSet') }),
-  ccacheSetKDCTimeOffset: (ccache, { offset }, { collection }) => done(collection.setKDCOffset(ccache, offset)),
-  ccacheClearKDCTimeOffset: (ccache, _, { collection }) => done(collection.setKDCOffset(ccache, undefined)),
+  ccacheGetKDCTimeOffset: ({ contents: { kdcOffset } }) => ({ offset: require(kdcOffset, 'ccErrTimeOffsetNotSet') }),
+  ccacheSetKDCTimeOffset: (ccache, { offset }, { collection }) => noResult(collection.setKDCOffset(ccache, offset)),
+  ccacheClearKDCTimeOffset: (ccache, _, { collection }) => noResult(collection.setKDCOffset(ccache, undefined)),
 
-  ccacheIteratorRelease: ({ identifier }, _, { iterators }) => done(iterators.release(identifier.object)),
-  ccacheIteratorNext: ({ cursor }) => ({ ccache: found(cursor.next(), 'ccIteratorEnd').identifier }),
+  ccacheIteratorRelease: ({ identifier }, _, { iterators }) => noResult(iterators.release(identifier.object)),
+  ccacheIteratorNext: ({ cursor }) => ({ ccache: require(cursor.next(), 'ccIteratorEnd').identifier }),
   ccacheIteratorClone: ({ cursor }, _, { iterators, owned }) => ({
     iterator: iterators.openOverCCaches(owned, cursor.clone()).identifier,
   }),
 
-  credentialsIteratorRelease: ({ identifier }, _, { iterators }) => done(iterators.release(identifier.object)),
+  credentialsIteratorRelease: ({ identifier }, _, { iterators }) => noResult(iterators.release(identifier.object)),
   credentialsIteratorNext: ({ cursor }) => {
-    const { identifier, value } = found(cursor.next(), 'ccIteratorEnd');
+    const { identifier, value } = require(cursor.next(), 'ccIteratorEnd');
     return { identifier, credentials: value };
   },
   credentialsIteratorClone: ({ cursor, list }, _, { iterators, owned }) => ({
@@ -130,7 +131,7 @@ function waitForChange(object: Collection | CCache, { last }: Request<'contextWa
   });
 }
 
-function found<T>(
+function require<T>(
   value: T | undefined,
   otherwise:
     | 'ccErrCCacheNotFound'
@@ -142,6 +143,6 @@ function found<T>(
   return value;
 }
 
-function done(_: unknown): Record<never, never> {
+function noResult(_: unknown): Record<never, never> {
   return {};
 }

@@ -58,7 +58,7 @@ export class CCAPISession implements HandlerContext {
       header = readRequestHeader(frame);
       name = header.name;
       this.#onRequest(name ?? UNKNOWN);
-      const result = this.#handled(header);
+      const result = this.#handle(header);
       if (!(result instanceof Later)) reply(replyFrame(name as MessageName, result));
       else
         result.begin((outcome) =>
@@ -83,7 +83,7 @@ export class CCAPISession implements HandlerContext {
     return errorFrame(errorCodes.ccErrBadInternalMessage.code);
   }
 
-  #handled({ name, object, arguments: reader }: RequestHeader): Reply<never> | Later<Reply<never>> {
+  #handle({ name, object, arguments: reader }: RequestHeader): Reply<never> | Later<Reply<never>> {
     if (name === undefined) throw new CCAPIError('ccErrBadInternalMessage');
     const target = this.#target(messages[name].object, object);
     return this.#handler(name)(target, readArguments(name, reader), this);

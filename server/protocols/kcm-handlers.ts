@@ -25,7 +25,7 @@ const SIGNIFICANT_OFFSET = 60;
 /** What the server does for each operation (proto/KCM.md#operations). A handler throws its error. */
 export const kcmHandlers: Handlers = {
   noop: () => ({}),
-  getName: ({ name }, { names }) => ({ name: existing(names.found(name)).name }),
+  getName: ({ name }, { names }) => ({ name: requireCCache(names.found(name)).name }),
   resolve: () => ({}),
   genNew: (_, { names }) => ({ name: names.fresh() }),
   initialize: ({ name, principal }, { collection, names }) => {
@@ -33,19 +33,19 @@ export const kcmHandlers: Handlers = {
     return {};
   },
   destroy: ({ name }, { collection, names }) => {
-    const ccache = names.resolved(name);
+    const ccache = names.resolve(name);
     if (!ccache && collection.awaitedDefault === name) collection.awaitDefault(undefined);
-    collection.destroy(existing(ccache));
+    collection.destroy(requireCCache(ccache));
     return {};
   },
   store: ({ name, credential }, { collection, names }) => {
-    const ccache = existing(names.found(name));
+    const ccache = requireCCache(names.found(name));
     const stored = credentialV5In(credential);
-    collection.store(ccache, stored, ccache.contents.credentials.replacedBy(stored), credential);
+    collection.store(ccache, stored, ccache.contents.credentials.findReplaced(stored), credential);
     return {};
   },
   retrieve: ({ name, flags, matching }, { names }) => {
-    const { contents } = existing(names.found(name));
+    const { contents } = requireCCache(names.found(name));
     const offset = (contents.kdcOffset ?? 0) | 0;
     // A client that finds its tickets by RETRIEVE never asks for the offset; sent to look for itself, it does.
     if (Math.abs(offset) >= SIGNIFICANT_OFFSET) throw new CCAPIError('KRB5_CC_NOSUPP');
@@ -55,16 +55,18 @@ export const kcmHandlers: Handlers = {
     }
     throw notFound;
   },
-  getPrincipal: ({ name }, { names }) => ({ principal: present(principalOf(existing(names.found(name)).contents)) }),
+  getPrincipal: ({ name }, { names }) => ({
+    principal: require(principalOf(requireCCache(names.found(name)).contents)),
+  }),
   getCredUUIDList: ({ name }, { names }) => ({
-    uuids: readable(existing(names.found(name)).contents.credentials).map(({ identifier }) => uuidOf(identifier)),
+    uuids: readable(requireCCache(names.found(name)).contents.credentials).map(({ identifier }) => uuidOf(identifier)),
   }),
   getCredByUUID: ({ name, uuid }, { names }) => {
-    const stored = existing(names.found(name)).contents.credentials.find(objectOf(uuid));
-    return { credential: present(stored && asMarshalled(stored), 'KRB5_CC_END') };
+    const stored = requireCCache(names.found(name)).contents.credentials.find(objectOf(uuid));
+    return { credential: require(stored && asMarshalled(stored), 'KRB5_CC_END') };
   },
   removeCred: ({ name, flags, matching }, { collection, names }) => {
-    const ccache = existing(names.found(name));
+    const ccache = requireCCache(names.found(name));
     const found = [...findMatches(ccache.contents.credentials, matching, flags)];
     if (found.length === 0) throw notFound;
     collection.remove(
@@ -74,11 +76,11 @@ export const kcmHandlers: Handlers = {
     return {};
   },
   setFlags: ({ name }, { names }) => {
-    existing(names.found(name));
+    requireCCache(names.found(name));
     return {};
   },
   moveCache: ({ name, to }, { collection, names }) => {
-    collection.moveTo(existing(names.resolved(name)), names.canonical(to));
+    collection.moveTo(requireCCache(names.resolve(name)), names.canonical(to));
     return {};
   },
   getCacheUUIDList: (_, { collection }) => ({
@@ -86,20 +88,20 @@ export const kcmHandlers: Handlers = {
   }),
   getCacheByUUID: ({ uuid }, { collection }) => {
     const ccache = collection.find({ server: collection.identifier.server, object: objectOf(uuid) });
-    return { name: present(ccache, 'KRB5_CC_END').name };
+    return { name: require(ccache, 'KRB5_CC_END').name };
   },
   getDefaultCache: (_, { names }) => ({ name: names.default }),
   setDefaultCache: ({ name }, { collection, names }) => {
     collection.awaitDefault(names.canonical(name));
     return {};
   },
-  getKDCOffset: ({ name }, { names }) => ({ offset: existing(names.found(name)).contents.kdcOffset ?? 0 }),
+  getKDCOffset: ({ name }, { names }) => ({ offset: requireCCache(names.found(name)).contents.kdcOffset ?? 0 }),
   setKDCOffset: ({ name, offset }, { collection, names }) => {
-    collection.setKDCOffset(existing(names.found(name)), offset >>> 0);
+    collection.setKDCOffset(requireCCache(names.found(name)), offset >>> 0);
     return {};
   },
   getCredList: ({ name }, { names }) => ({
-    credentials: readable(existing(names.found(name)).contents.credentials).map(({ credential }) => credential),
+    credentials: readable(requireCCache(names.found(name)).contents.credentials).map(({ credential }) => credential),
   }),
   replace: ({ name, offset, principal, credentials }, { collection, names }) => {
     const contents = contentsFor(collection, principal, offset);
@@ -155,11 +157,11 @@ function orUndefined<T>(read: () => T): T | undefined {
 /** Every ticket that a program fetches is looked for here first: not to have it is no news, and its place is not looked up. */
 const notFound = new CCAPIError('KRB5_CC_NOTFOUND');
 
-function existing(ccache: CCache | undefined): CCache {
-  return present(ccache);
+function requireCCache(ccache: CCache | undefined): CCache {
+  return require(ccache);
 }
 
-function present<T>(value: T | undefined, otherwise: ErrorName = 'KRB5_FCC_NOFILE'): T {
+function require<T>(value: T | undefined, otherwise: ErrorName = 'KRB5_FCC_NOFILE'): T {
   if (value === undefined) throw new CCAPIError(otherwise);
   return value;
 }

@@ -27,7 +27,7 @@ export class KCMNames {
   }
 
   /** The ccache that a name leads to, by the rule of proto/KCM.md#names: `work` and `<uid>:work` are the same. */
-  resolved(name: string): CCache | undefined {
+  resolve(name: string): CCache | undefined {
     const exact = this.#collection.findByName(name);
     if (exact) return exact;
     const prefix = `${this.#uid}:`;
@@ -36,14 +36,14 @@ export class KCMNames {
     return isNumeric(name) ? undefined : this.#collection.findByName(prefix + name);
   }
 
-  /** As {@link resolved}, where the bare uid also stands for the default ccache; for all that neither makes nor destroys. */
+  /** As {@link resolve}, where the bare uid also stands for the default ccache; for all that neither makes nor destroys. */
   found(name: string): CCache | undefined {
-    return this.resolved(name) ?? (name === String(this.#uid) ? this.#collection.findByName(this.default) : undefined);
+    return this.resolve(name) ?? (name === String(this.#uid) ? this.#collection.findByName(this.default) : undefined);
   }
 
   /** The name under which a ccache is or would be stored. */
   canonical(name: string): string {
-    return this.resolved(name)?.name ?? name;
+    return this.resolve(name)?.name ?? name;
   }
 }
 

@@ -45,12 +45,12 @@ export class KCMSession implements Session {
   answer(frame: Buffer, reply: (frame: Buffer) => void): void {
     const reader = new Reader(frame);
     if (frame.length < 4 || reader.u16() !== VERSION) throw new CCAPIError('malformed', 'no request of KCM 2.0');
-    reply(this.#answered(operationNumbered(reader.u16()), reader));
+    reply(this.#handle(operationNumbered(reader.u16()), reader));
   }
 
   close(): void {}
 
-  #answered(name: OperationName | undefined, reader: Reader): Buffer {
+  #handle(name: OperationName | undefined, reader: Reader): Buffer {
     this.#onRequest(name === undefined ? UNKNOWN : calledOut[name]);
     try {
       if (name === undefined) throw new CCAPIError('KRB5_FCC_INTERNAL');

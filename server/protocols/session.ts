@@ -31,7 +31,7 @@ export class SessionDispatcher implements Session {
 
   /** Throws where it is neither of them: no answer would be understood. */
   answer(frame: Buffer, reply: (frame: Buffer) => void): void {
-    this.#session ??= this.#opened(frame[0] ?? CCAPI);
+    this.#session ??= this.#open(frame[0] ?? CCAPI);
     this.#session.answer(frame, reply);
   }
 
@@ -39,7 +39,7 @@ export class SessionDispatcher implements Session {
     this.#session?.close();
   }
 
-  #opened(first: number): Session {
+  #open(first: number): Session {
     if (first === KCM) return this.#openers.kcm();
     if (first === CCAPI) return this.#openers.ccapi();
     if (first === STATUS) return this.#openers.status();

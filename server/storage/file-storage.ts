@@ -103,8 +103,8 @@ export class FileStorage implements Storage {
     const heading = { ccache, name, position, lastDefault, ...describeContents(contents) };
     const log = new CCacheLog(this.#directory, heading, this.#sync);
     this.#commit(() => log.write(heading, contents.credentials));
-    this.#logs.set(ccache, this.#used(log));
-    this.#positioned(first);
+    this.#logs.set(ccache, this.#keepOpen(log));
+    this.#countPosition(first);
     if (first || this.#collection?.size === 0) this.#writePrimary(fileName(ccache));
   }
 
@@ -132,7 +132,7 @@ export class FileStorage implements Storage {
     if (former) this.#forget(former, destination);
     this.#logs.delete(numberOfCCache(source.identifier));
     this.#logs.set(ccache, log);
-    this.#positioned(isFirst);
+    this.#countPosition(isFirst);
     const [first, second] = this.#collection ?? [];
     const next = first === source ? second : first;
     this.#writePrimary(isFirst || !next ? fileName(ccache) : next);
@@ -143,7 +143,7 @@ export class FileStorage implements Storage {
     const { heading } = log;
     const lastDefault = ccache === this.#collection?.default ? heading.lastDefault : at;
     this.#commit(() => log.setHeading({ ...heading, position: this.#collectionFile.newPosition(true), lastDefault }));
-    this.#positioned(true);
+    this.#countPosition(true);
     this.#writePrimary(ccache);
   }
 
@@ -186,18 +186,18 @@ export class FileStorage implements Storage {
   /** Writes the file of a ccache anew, without what was removed from it. */
   #rewrite(ccache: CCache): void {
     const log = this.#logs.get(numberOfCCache(ccache.identifier)) as CCacheLog;
-    this.#used(log).write(log.heading, ccache.contents.credentials);
+    this.#keepOpen(log).write(log.heading, ccache.contents.credentials);
   }
 
   /** The file of a ccache, for a change to it. */
   #logOf(ccache: CCache): CCacheLog {
-    const log = this.#used(this.#logs.get(numberOfCCache(ccache.identifier)) as CCacheLog);
+    const log = this.#keepOpen(this.#logs.get(numberOfCCache(ccache.identifier)) as CCacheLog);
     if (log.isMostlyDead && !this.#isForsaken) this.#bestEffort(() => this.#rewrite(ccache));
     return log;
   }
 
   /** A file that is used is open; the one that was not used for longest is closed where they become too many. */
-  #used(log: CCacheLog): CCacheLog {
+  #keepOpen(log: CCacheLog): CCacheLog {
     this.#open.delete(log);
     this.#open.add(log);
     if (this.#open.size > MAX_OPEN) {
@@ -215,7 +215,7 @@ export class FileStorage implements Storage {
   }
 
   /** Where a ccache got the first position, no default is awaited any more. The position says so, and so does the file. */
-  #positioned(isFirst: boolean): void {
+  #countPosition(isFirst: boolean): void {
     if (isFirst) this.#bestEffort(() => this.#collectionFile.setAwaited(undefined, this.#collection as Collection));
   }
 

@@ -2,7 +2,7 @@
 import { chmodSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { connect, createServer, type Server, type Socket } from 'node:net';
 import { beforeEach, describe, expect, it } from 'vitest';
-import { connected } from '../../client/connect-to-path.ts';
+import { openSocket } from '../../client/connect-to-path.ts';
 import { Context } from '../../client/index.ts';
 import { afterwards, eventually, start, temporaryDirectory, workersBelow } from '../setup/cleanup.ts';
 import { cleanEnvironment, freePort, programs, startLauncher } from '../setup/programs.ts';
@@ -205,5 +205,5 @@ it('where too many are on their way to a socket, one more waits for its turn', a
     }),
   );
   expect(tried).toContain('EAGAIN');
-  (await connected(path)).destroy();
+  (await openSocket(path)).destroy();
 });

@@ -20,7 +20,7 @@ function connection() {
 it('a uid at its limit loses its oldest silent connection to its newest', () => {
   const own = Array.from({ length: 4 }, connection);
   for (const one of own) expect(quota.acquire(one, 1000)).toBe(true);
-  quota.spoke(own[0] as object as ReturnType<typeof connection>);
+  quota.noteInput(own[0] as object as ReturnType<typeof connection>);
   expect(quota.acquire(connection(), 1000)).toBe(true);
   expect(own.map(({ ended }) => ended)).toEqual([false, true, false, false]);
 });
@@ -29,7 +29,7 @@ it('a uid whose connections have all spoken is refused a further one, until one 
   const own = Array.from({ length: 4 }, connection);
   for (const one of own) {
     quota.acquire(one, 1000);
-    quota.spoke(one);
+    quota.noteInput(one);
   }
   expect(quota.acquire(connection(), 1000)).toBe(false);
   expect(quota.acquire(connection(), 1001)).toBe(true);
@@ -51,9 +51,9 @@ it('a connection that is answered makes room again, as the newest of the silent 
   const own = Array.from({ length: 4 }, connection);
   for (const one of own) {
     quota.acquire(one, 1000);
-    quota.spoke(one);
+    quota.noteInput(one);
   }
-  for (const one of own.slice(2).reverse()) quota.answered(one);
+  for (const one of own.slice(2).reverse()) quota.noteAnswer(one);
   expect(quota.acquire(connection(), 1000)).toBe(true);
   expect(own.map(({ ended }) => ended)).toEqual([false, false, false, true]);
 });
@@ -62,7 +62,7 @@ it('where all have spoken, a further one is refused', () => {
   for (let i = 0; i < 6; i++) {
     const one = connection();
     quota.acquire(one, i);
-    quota.spoke(one);
+    quota.noteInput(one);
   }
   expect(quota.acquire(connection(), 99)).toBe(false);
 });

@@ -108,7 +108,7 @@ describe('credentials for one service', () => {
     const list = collection.findByName('a')?.contents.credentials as Iterable<{ value: { endtime: number } }>;
     expect([...list].map(({ value }) => value.endtime)).toEqual(values.map((_, i) => 2_000_000_001 + i));
     const credentials = collection.findByName('a')?.contents.credentials;
-    for (const value of values) expect(credentials?.replacedBy(value)).toHaveLength(1);
+    for (const value of values) expect(credentials?.findReplaced(value)).toHaveLength(1);
     for (const other of [{ isSkey: 1 }, { secondTicket: { type: 0, data: Buffer.from('x') } }, { client: 'other@R' }]) {
       store({ ...(values[0] as (typeof values)[0]), ...other });
     }
