@@ -3,8 +3,23 @@ import { CREDENTIALS_V5, type CredentialV5 } from '../proto/credential.ts';
 import { CCAPIError } from '../proto/errors.ts';
 import { type Identifier, sameIdentifier } from '../proto/identifier.ts';
 import type { ConnectionPool } from './connection-pool.ts';
-import { Credentials } from './credentials.ts';
 import { each, RemoteIterator } from './remote-iterator.ts';
+
+/** A credential as a ccache gave it. */
+export class Credentials {
+  readonly identifier: Identifier;
+  readonly data: CredentialV5;
+
+  constructor(identifier: Identifier, data: CredentialV5) {
+    this.identifier = identifier;
+    this.data = data;
+  }
+
+  /** Whether both are the same stored credential. Equal tickets that were stored twice are different. */
+  compare(other: Credentials): boolean {
+    return sameIdentifier(this.identifier, other.identifier);
+  }
+}
 
 /**
  * A ccache of the server. It is a name for it and nothing else: opening one twice is harmless, and letting go of one

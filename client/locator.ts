@@ -16,8 +16,7 @@ import { isSessionName, RendezvousError, type WorkerKey } from '../proto/rendezv
 import { chooseServer } from './choose-server.ts';
 import { connectToPath } from './connect-to-path.ts';
 import { askAddress, UntrustedPort } from './launcher-client.ts';
-import { type Launcher, launchers } from './launchers.ts';
-import { Machine } from './machine.ts';
+import { type Launcher, launchers, Machine } from './launchers.ts';
 import { askForWorker, connectToWorker, summarize, type WorkerConnection } from './worker-connection.ts';
 
 /** Where a client looks for its worker, and how far it may go. */

@@ -1,10 +1,26 @@
 import { randomBytes } from 'node:crypto';
-import { fstatSync, lchownSync, lstatSync, mkdirSync, renameSync, rmdirSync, type Stats, statSync } from 'node:fs';
+import {
+  accessSync,
+  chmodSync,
+  constants,
+  fstatSync,
+  lchownSync,
+  lstatSync,
+  mkdirSync,
+  mkdtempSync,
+  renameSync,
+  rmdirSync,
+  type Stats,
+  statSync,
+} from 'node:fs';
 import { basename, dirname } from 'node:path';
+import { baseDirectory } from '../etc/config/paths.ts';
+import type { Settings } from '../etc/config/settings.ts';
 import { useBeneath } from '../etc/host/beneath.ts';
 import type { Identity } from '../etc/host/identity.ts';
+import type { Log } from '../etc/host/log.ts';
 import { checkUnreplaceable } from '../etc/host/private-directory.ts';
-import { CCAPIError, InsecurePathError } from '../proto/errors.ts';
+import { CCAPIError, ConfigError, InsecurePathError } from '../proto/errors.ts';
 import { RendezvousError } from '../proto/rendezvous.ts';
 import type { UserDirectory } from './user-directory.ts';
 import { mountUserSpace, type SpaceBounds } from './user-space.ts';
@@ -174,4 +190,37 @@ function refuseAsInsecure<T>(path: string, prepare: () => T): T {
 
 function octal({ mode }: Stats): string {
   return (mode & 0o7777).toString(8);
+}
+
+/** Where the users' directories are made. */
+export interface BaseDirectory {
+  path: string;
+  /** Only this process knows where it is, so it has to stay while a worker runs there. */
+  isHeld: boolean;
+}
+
+/**
+ * Where no directory is configured and root cannot write to /run, it is one of a random name in /tmp, as in the
+ * proposal of 2007. A launcher that is there for one connection (`stays` is false) cannot remember it: 202 then.
+ */
+export function chooseBaseDirectory(settings: Settings, launcherUid: number, stays: boolean, log: Log): BaseDirectory {
+  const path = baseDirectory(settings, launcherUid, process.env);
+  const isSaid = settings.directory !== undefined || settings.pathTemplate !== undefined;
+  if (isSaid || launcherUid !== 0 || isWritable(dirname(path))) return { path, isHeld: false };
+  if (!stays) {
+    throw new ConfigError(`${path} cannot be made; set directory in krb5.conf, or use inetd's "wait"`);
+  }
+  const random = mkdtempSync('/tmp/ccapi-');
+  chmodSync(random, 0o755);
+  log.warning(`${path} cannot be made; the users' directories are in ${random} while any of them is in use`);
+  return { path: random, isHeld: true };
+}
+
+function isWritable(directory: string): boolean {
+  try {
+    accessSync(directory, constants.W_OK);
+    return true;
+  } catch {
+    return false;
+  }
 }

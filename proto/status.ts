@@ -28,3 +28,6 @@ export interface WorkerStatus {
   /** In how many seconds the next ticket is renewed, where `renew = yes` and there is one. */
   renewsIn?: number;
 }
+
+/** The version of all three programs and of the library, as package.json has it. */
+export const version = '0.1.0';

@@ -13,8 +13,7 @@ import { connect } from 'node:net';
 import { LINK_SOCKET_NAME, MAX_SOCKET_PATH, SOCKET_NAME } from '../etc/config/paths.ts';
 import { lockExclusively } from '../etc/host/libc.ts';
 import { CCAPIError } from '../proto/errors.ts';
-import { sameFile } from './file-identity.ts';
-import { ownName } from './published-socket.ts';
+import { ownName, sameFile } from './published-socket.ts';
 
 /** The prefix of a token's name; the id of its worker follows. */
 const TOKEN = 'W.';

@@ -17,8 +17,8 @@ import { openLog } from '../etc/host/log.ts';
 import { checkPrivateDirectory } from '../etc/host/private-directory.ts';
 import { UsageError } from '../proto/errors.ts';
 import { isSessionName } from '../proto/rendezvous.ts';
-import { checkLocal } from './persistence.ts';
 import { Worker } from './worker.ts';
+import { checkLocal } from './worker-directory.ts';
 
 const NEWLINE = 0x0a;
 

@@ -1,8 +1,8 @@
+import type { Stats } from 'node:fs';
 import { linkSync, lstatSync, renameSync, rmSync } from 'node:fs';
 import type { Server } from 'node:net';
 import { LISTEN_BACKLOG, MAX_SOCKET_PATH } from '../etc/config/paths.ts';
 import { ConfigError } from '../proto/errors.ts';
-import { type FileIdentity, sameFile } from './file-identity.ts';
 
 /**
  * A socket with two names in the user's directory: `S.ccapi`, by which it is known, and one of the worker's own. It
@@ -108,4 +108,17 @@ function isReplaceable(path: string): boolean {
 function clear(path: string): void {
   if (isReplaceable(path)) rmSync(path, { force: true });
   else renameSync(path, `${path}.set-aside.${Date.now()}`);
+}
+
+/** What tells a file from any other of its host, under whatever name. */
+export type FileIdentity = Pick<Stats, 'dev' | 'ino'>;
+
+/** Whether `look` finds a certain file; what cannot be looked at is not it. */
+export function sameFile(look: () => FileIdentity, { dev, ino }: FileIdentity): boolean {
+  try {
+    const found = look();
+    return found.dev === dev && found.ino === ino;
+  } catch {
+    return false;
+  }
 }

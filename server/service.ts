@@ -1,10 +1,10 @@
 import { keptDirectoryIn, SOCKET_NAME } from '../etc/config/paths.ts';
 import type { Settings } from '../etc/config/settings.ts';
-import { version } from '../etc/config/version.ts';
 import type { Log } from '../etc/host/log.ts';
 import { monotonic } from '../etc/host/monotonic.ts';
 import { isConfigServer } from '../proto/krb5-credential.ts';
 import type { SettingsReport, WorkerStatus } from '../proto/status.ts';
+import { version } from '../proto/status.ts';
 import type { IdleExit } from './idle.ts';
 import { IdleGC } from './idle-gc.ts';
 import type { CCache } from './model/ccache.ts';
@@ -13,7 +13,6 @@ import { Collection } from './model/collection.ts';
 import { Identifiers } from './model/identifiers.ts';
 import { Iterators } from './model/iterators.ts';
 import { destroyStaging } from './model/staging-ccaches.ts';
-import { isPersistent } from './persistence.ts';
 import { CCAPISession } from './protocols/ccapi-session.ts';
 import { KCMNames } from './protocols/kcm-names.ts';
 import { KCMSession } from './protocols/kcm-session.ts';
@@ -22,6 +21,7 @@ import { StatusSession } from './protocols/status-session.ts';
 import { Purge, type PurgeSettings } from './purge.ts';
 import { Renewal } from './renewal.ts';
 import { FileStorage } from './storage/file-storage.ts';
+import { isPersistent } from './worker-directory.ts';
 
 /** What a service reads of the settings. */
 export type ServiceSettings = PurgeSettings & Pick<Settings, 'persist' | 'renew'> & { report?: SettingsReport };

@@ -1,9 +1,9 @@
 import { createServer, type Server, type Socket } from 'node:net';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { Settings } from '../etc/config/settings.ts';
-import { version } from '../etc/config/version.ts';
 import { disableTracing } from '../etc/host/identity.ts';
 import type { Log } from '../etc/host/log.ts';
+import { version } from '../proto/status.ts';
 import { Connection } from './connection.ts';
 import { IdleExit } from './idle.ts';
 import { InputBudget } from './input-budget.ts';

@@ -2,7 +2,7 @@ import { parseArgs } from 'node:util';
 import { escapeText } from '../../etc/host/escape.ts';
 import { CCAPIError, Context } from '../index.ts';
 import { type Command, type Options, printLines, UsageError } from './command.ts';
-import { krb5ConfigFor } from './stock-programs.ts';
+import { krb5ConfigFor } from './exec.ts';
 
 const options = {
   s: { type: 'boolean', short: 's', summary: 'for sh', help: 'for sh, bash and zsh' },

@@ -1,8 +1,8 @@
 import { spawn } from 'node:child_process';
 import { constants } from 'node:os';
+import { writeClientKrb5Conf } from '../../etc/config/client-krb5-conf.ts';
 import { Context } from '../index.ts';
 import { type Command, UsageError, warn } from './command.ts';
-import { krb5ConfigFor } from './stock-programs.ts';
 
 export const exec: Command = {
   synopsis: ['[--] COMMAND [ARGUMENT...]'],
@@ -67,4 +67,12 @@ function waitForStatus({
     });
     child.once('exit', (code, signal) => resolve(code ?? 128 + constants.signals[signal as NodeJS.Signals]));
   });
+}
+
+/**
+ * The value of KRB5_CONFIG with which stock Kerberos programs keep their tickets in the user's worker, which is started
+ * if it does not run.
+ */
+export async function krb5ConfigFor(context: Context, env: NodeJS.ProcessEnv = process.env): Promise<string> {
+  return writeClientKrb5Conf(await context.getServerPath(), env);
 }

@@ -1,6 +1,6 @@
 import type { CCache } from './ccache.ts';
 import type { Cursor } from './cursor.ts';
-import { LinkedList, type Place } from './linked-list.ts';
+import { LinkedList, type Place } from './cursor.ts';
 
 /**
  * A place of a ccache in the order, and when it had that: from one moment on, until it became the default later. Moments

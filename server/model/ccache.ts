@@ -3,9 +3,8 @@ import { CCAPIError } from '../../proto/errors.ts';
 import type { Identifier } from '../../proto/identifier.ts';
 import { bumped } from './change-time.ts';
 import { CredentialList, type StoredCredential } from './credential-list.ts';
-import type { Removable } from './cursor.ts';
+import type { Place, Removable } from './cursor.ts';
 import type { ListIdentity } from './identifiers.ts';
-import type { Place } from './linked-list.ts';
 import { LockState } from './locks.ts';
 import { Waiters } from './waiters.ts';
 

@@ -1,9 +1,8 @@
 import type { CredentialV5 } from '../../proto/credential.ts';
 import type { Identifier } from '../../proto/identifier.ts';
-import { type Cursor, ListCursor, type Removable } from './cursor.ts';
+import { type Cursor, LinkedList, ListCursor, type Place, type Removable } from './cursor.ts';
 import type { ListIdentity } from './identifiers.ts';
 import { sizeOf } from './limits.ts';
-import { LinkedList, type Place } from './linked-list.ts';
 import { ServiceIndex } from './service-index.ts';
 
 /** A credential in a ccache. */

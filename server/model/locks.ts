@@ -70,7 +70,7 @@ export class LockState {
     }
   }
 
-  /** Gives the client's lock back; those who can have it now are answered first. Throws where there is none. */
+  /** Gives the client's lock back; clients that can have it now are answered first. Throws where there is none. */
   unlock(client: Client): void {
     const entry = this.#granted.get(client);
     if (!entry) throw new CCAPIError(this.#errors.unlocked);

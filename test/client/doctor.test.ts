@@ -2,7 +2,7 @@
 import { chmodSync, mkdirSync, writeFileSync } from 'node:fs';
 import { createServer, type Server } from 'node:net';
 import { beforeEach, describe, expect, it } from 'vitest';
-import { version } from '../../etc/config/version.ts';
+import { version } from '../../proto/status.ts';
 import { afterwards, temporaryDirectory, workersBelow } from '../setup/cleanup.ts';
 import { ccapi, freePort, programs, run, startLauncher } from '../setup/programs.ts';
 import { describeWith } from '../setup/requirements.ts';

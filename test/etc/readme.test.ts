@@ -3,8 +3,8 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import { expect, it } from 'vitest';
 import { settingsTable } from '../../etc/config/settings.ts';
-import { version } from '../../etc/config/version.ts';
 import { operations } from '../../proto/kcm.ts';
+import { version } from '../../proto/status.ts';
 
 it('names every setting once, and no other', () => {
   const readme = readFileSync(join(import.meta.dirname, '../../README.md'), 'utf8');

@@ -1,6 +1,6 @@
 // Which file systems are memory, and which are a disk.
 import { expect, it } from 'vitest';
-import { checkLocal, isPersistent } from '../../server/persistence.ts';
+import { checkLocal, isPersistent } from '../../server/worker-directory.ts';
 import { memory, temporaryDirectory } from '../setup/cleanup.ts';
 
 it('a directory of this host is taken, and keeps by itself only in memory', () => {
