@@ -1,7 +1,7 @@
 import { CREDENTIALS_V5, type CredentialV5 } from '../../proto/credential.ts';
 import { stagingName } from '../../proto/staging.ts';
 import { CCAPIError, type CCache, type Context, type Credentials } from '../index.ts';
-import { findByPrincipal, findCCache, parseCCacheName } from './open-ccache.ts';
+import { findByPrincipal, findCCache, iterateFinished, parseCCacheName } from './open-ccache.ts';
 import { Progress } from './progress.ts';
 
 /** How many credentials are on their way to a server at a time. */
@@ -94,7 +94,7 @@ async function importInto(context: Context, contents: CCacheContents, named: str
     const target =
       existing ??
       (await (named === undefined
-        ? context.createNewCCache(principal)
+        ? createUnnamed(context, principal)
         : context.createCCache(parseCCacheName(named), principal)));
     await staging.move(target);
     return target;
@@ -102,6 +102,12 @@ async function importInto(context: Context, contents: CCacheContents, named: str
     await staging.destroy().catch(() => {});
     throw error;
   }
+}
+
+/** The first ccache gets the name that KCM's clients look for, which has no blanks; the others get one of their own. */
+async function createUnnamed(context: Context, principal: string): Promise<CCache> {
+  for await (const _ of iterateFinished(context)) return context.createNewCCache(principal);
+  return context.createCCache(String(process.geteuid?.()), principal);
 }
 
 async function fill(ccache: CCache, { credentials, kdcOffset }: CCacheContents): Promise<void> {

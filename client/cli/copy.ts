@@ -31,7 +31,7 @@ of the ccache of the same principal, or with -c of the same name, in one step: w
       if (!contents) continue;
       const arrived = await importCCache(destination, contents, values.cache);
       const { principal, credentials } = contents;
-      print(`${principal}: ${credentials.length} credentials are now in API:${await arrived.getName()}`);
+      print(`${principal}: ${credentials.length} credentials are now in KCM:${await arrived.getName()}`);
     }
   },
 };

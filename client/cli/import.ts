@@ -28,7 +28,7 @@ holds, or make a new one. A ccache is replaced in one step: no program sees it h
       const contents = contentsOfFile(file, file.principal);
       const ccache = await importCCache(context, contents, cache);
       const { principal, credentials } = contents;
-      print(`${path}: ${credentials.length} credentials for ${principal} are now in API:${await ccache.getName()}`);
+      print(`${path}: ${credentials.length} credentials for ${principal} are now in KCM:${await ccache.getName()}`);
       imported++;
     }
     if (imported === 0) throw new CCAPIError('ccErrCCacheNotFound', `${residual}: no ccache with a principal`);

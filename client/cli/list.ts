@@ -127,7 +127,7 @@ interface Details {
 function asText({ name, principal, credentials }: Listing, shown: Details): Line[] {
   const now = Date.now() / 1000;
   const head = `${'Valid starting'.padEnd(21)}${'Expires'.padEnd(21)}Service principal`;
-  const lines: Line[] = [`Ticket cache: API:${name}`, `Default principal: ${principal}`, '', head];
+  const lines: Line[] = [`Ticket cache: KCM:${name}`, `Default principal: ${principal}`, '', head];
   for (const credential of credentials) {
     const { authtime, starttime, endtime, renewTill, client, server } = credential;
     const line = `${time(starttime || authtime)}  ${time(endtime)}  ${server}`;
@@ -154,7 +154,7 @@ function shortList(listings: Listing[]): Line[] {
     ...listings.map(({ name, principal, credentials }, i) => {
       const end = lastEnd(credentials);
       const left = end === undefined ? 'no ticket' : end === 0 ? 'no end' : fromNow(end, now);
-      const line = `${principal.padEnd(width)}${left.padEnd(14)}API:${name}${i === 0 ? '  (default)' : ''}`;
+      const line = `${principal.padEnd(width)}${left.padEnd(14)}KCM:${name}${i === 0 ? '  (default)' : ''}`;
       return end !== undefined && isOver(end, now) ? coloured('red', line) : line;
     }),
   ];

@@ -23,7 +23,7 @@ export async function listSessions(json: boolean): Promise<void> {
   }
   for (const { session, current, ccaches } of listings) {
     print(`Session ${session}${current ? ' (this one)' : ''}`);
-    for (const { name, principal } of ccaches) print(`  API:${name}  ${principal}`);
+    for (const { name, principal } of ccaches) print(`  KCM:${name}  ${principal}`);
   }
 }
 

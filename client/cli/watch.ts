@@ -109,5 +109,5 @@ function difference(before: Snapshot, after: Snapshot): Event[] {
 }
 
 function asText({ event, name, principal }: Event): string {
-  return `${event} API:${name} (${principal})`;
+  return `${event} KCM:${name} (${principal})`;
 }

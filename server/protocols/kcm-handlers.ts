@@ -25,7 +25,7 @@ const SIGNIFICANT_OFFSET = 60;
 /** What the server does for each operation (proto/KCM.md#operations). A handler throws its error. */
 export const kcmHandlers: Handlers = {
   noop: () => ({}),
-  getName: ({ name }, { names }) => ({ name: requireCCache(names.found(name)).name }),
+  getName: ({ name }, { names }) => ({ name: requireCCache(names.resolve(name)).name }),
   resolve: () => ({}),
   genNew: (_, { names }) => ({ name: names.fresh() }),
   initialize: ({ name, principal }, { collection, names }) => {
@@ -39,13 +39,13 @@ export const kcmHandlers: Handlers = {
     return {};
   },
   store: ({ name, credential }, { collection, names }) => {
-    const ccache = requireCCache(names.found(name));
+    const ccache = requireCCache(names.resolve(name));
     const stored = credentialV5In(credential);
     collection.store(ccache, stored, ccache.contents.credentials.findReplaced(stored), credential);
     return {};
   },
   retrieve: ({ name, flags, matching }, { names }) => {
-    const { contents } = requireCCache(names.found(name));
+    const { contents } = requireCCache(names.resolve(name));
     const offset = (contents.kdcOffset ?? 0) | 0;
     // A client that finds its tickets by RETRIEVE never asks for the offset; sent to look for itself, it does.
     if (Math.abs(offset) >= SIGNIFICANT_OFFSET) throw new CCAPIError('KRB5_CC_NOSUPP');
@@ -56,17 +56,19 @@ export const kcmHandlers: Handlers = {
     throw notFound;
   },
   getPrincipal: ({ name }, { names }) => ({
-    principal: require(principalOf(requireCCache(names.found(name)).contents)),
+    principal: require(principalOf(requireCCache(names.resolve(name)).contents)),
   }),
   getCredUUIDList: ({ name }, { names }) => ({
-    uuids: readable(requireCCache(names.found(name)).contents.credentials).map(({ identifier }) => uuidOf(identifier)),
+    uuids: readable(requireCCache(names.resolve(name)).contents.credentials).map(({ identifier }) =>
+      uuidOf(identifier),
+    ),
   }),
   getCredByUUID: ({ name, uuid }, { names }) => {
-    const stored = requireCCache(names.found(name)).contents.credentials.find(objectOf(uuid));
+    const stored = requireCCache(names.resolve(name)).contents.credentials.find(objectOf(uuid));
     return { credential: require(stored && asMarshalled(stored), 'KRB5_CC_END') };
   },
   removeCred: ({ name, flags, matching }, { collection, names }) => {
-    const ccache = requireCCache(names.found(name));
+    const ccache = requireCCache(names.resolve(name));
     const found = [...findMatches(ccache.contents.credentials, matching, flags)];
     if (found.length === 0) throw notFound;
     collection.remove(
@@ -76,7 +78,7 @@ export const kcmHandlers: Handlers = {
     return {};
   },
   setFlags: ({ name }, { names }) => {
-    requireCCache(names.found(name));
+    requireCCache(names.resolve(name));
     return {};
   },
   moveCache: ({ name, to }, { collection, names }) => {
@@ -95,13 +97,13 @@ export const kcmHandlers: Handlers = {
     collection.awaitDefault(names.canonical(name));
     return {};
   },
-  getKDCOffset: ({ name }, { names }) => ({ offset: requireCCache(names.found(name)).contents.kdcOffset ?? 0 }),
+  getKDCOffset: ({ name }, { names }) => ({ offset: requireCCache(names.resolve(name)).contents.kdcOffset ?? 0 }),
   setKDCOffset: ({ name, offset }, { collection, names }) => {
-    collection.setKDCOffset(requireCCache(names.found(name)), offset >>> 0);
+    collection.setKDCOffset(requireCCache(names.resolve(name)), offset >>> 0);
     return {};
   },
   getCredList: ({ name }, { names }) => ({
-    credentials: readable(requireCCache(names.found(name)).contents.credentials).map(({ credential }) => credential),
+    credentials: readable(requireCCache(names.resolve(name)).contents.credentials).map(({ credential }) => credential),
   }),
   replace: ({ name, offset, principal, credentials }, { collection, names }) => {
     const contents = contentsFor(collection, principal, offset);

@@ -36,11 +36,6 @@ export class KCMNames {
     return isNumeric(name) ? undefined : this.#collection.findByName(prefix + name);
   }
 
-  /** As {@link resolve}, where the bare uid also stands for the default ccache; for all that neither makes nor destroys. */
-  found(name: string): CCache | undefined {
-    return this.resolve(name) ?? (name === String(this.#uid) ? this.#collection.findByName(this.default) : undefined);
-  }
-
   /** The name under which a ccache is or would be stored. */
   canonical(name: string): string {
     return this.resolve(name)?.name ?? name;

@@ -90,7 +90,7 @@ describe('import and export', () => {
   it('put a file into the ccache that is named, whoever it was for', async () => {
     await command('import', '-c', 'work', write('a', 'a@R', [ticket('1@R')]));
     expect((await command('import', '-c', 'API:work', write('b', 'b@R', [ticket('2@R')]))).stdout).toContain(
-      'API:work',
+      'KCM:work',
     );
     const [work, ...others] = await listed('-A');
     expect([work.name, work.principal, others]).toEqual(['work', 'b@R', []]);
@@ -133,16 +133,16 @@ describe('list and destroy', () => {
       await command('import', '-c', name, write(name, `${name}@R`, [ticket('s@R')]));
     const { stdout } = await command('list');
     expect(stdout).toMatch(
-      /^Ticket cache: API:one\nDefault principal: one@R\n\nValid starting {7}Expires {14}Service principal\n/,
+      /^Ticket cache: KCM:one\nDefault principal: one@R\n\nValid starting {7}Expires {14}Service principal\n/,
     );
     expect(stdout).toMatch(
       /\n1970-01-01 00:00:01 {2}2033-05-18 03:33:20 {2}s@R\n {8}for client alice@R, expires in \d+ d\n$/,
     );
-    expect((await command('list', '-c', 'two')).stdout).toContain('Ticket cache: API:two');
+    expect((await command('list', '-c', 'two')).stdout).toContain('Ticket cache: KCM:two');
     expect((await command('list', '-A')).stdout.match(/Ticket cache/g)).toHaveLength(3);
     expect(await command('destroy', '-c', 'two')).toEqual(done());
     expect(await command('destroy')).toEqual(done());
-    expect((await command('list')).stdout).toContain('Ticket cache: API:three');
+    expect((await command('list')).stdout).toContain('Ticket cache: KCM:three');
     expect(await command('destroy', '-A')).toEqual(done());
     expect(await command('destroy', '-A')).toEqual(done());
     expect(await command('destroy')).toEqual(failed('there is no ccache; kinit makes one, or ccapi import'));
@@ -160,7 +160,7 @@ describe('list and destroy', () => {
       /\n {8}expires in \d+ d, flags FRIA, session key [\w-]+( \d+)?, addresses 10\.0\.0\.1\n$/,
     );
     expect((await command('list', '-l')).stdout).toMatch(
-      /^Principal +Expires +Ccache\nalice@R +in \d+ d +API:one {2}\(default\)\nbob@R +no ticket +API:two\n$/,
+      /^Principal +Expires +Ccache\nalice@R +in \d+ d +KCM:one {2}\(default\)\nbob@R +no ticket +KCM:two\n$/,
     );
     await command(
       'import',
@@ -168,7 +168,7 @@ describe('list and destroy', () => {
       'three',
       write('three', 'carol@R', [{ ...ticket('krbtgt/R@R'), authtime: 0, endtime: 0 }]),
     );
-    expect((await command('list', '-l')).stdout).toMatch(/\ncarol@R +no end +API:three\n$/);
+    expect((await command('list', '-l')).stdout).toMatch(/\ncarol@R +no end +KCM:three\n$/);
   });
 
   it('say by the exit code alone whether there is a ticket', async () => {
@@ -219,7 +219,7 @@ describe('switch and move', () => {
 
 describe('watch', () => {
   it.each([
-    ['as text', [], (event: string, name: string) => `${event} API:${name} (${name}@R)`],
+    ['as text', [], (event: string, name: string) => `${event} KCM:${name} (${name}@R)`],
     ['as JSON', ['--json'], (event: string, name: string) => JSON.stringify({ event, name, principal: `${name}@R` })],
   ])('prints %s what changes as it happens', async (_, options, line) => {
     await command('import', '-c', 'one', write('one', 'one@R', [ticket('s@R')]));
@@ -255,11 +255,11 @@ describe('watch', () => {
     watching.stdout?.on('data', (chunk: Buffer) => {
       printed += chunk;
     });
-    await eventually(() => printed.includes('default API:one'));
+    await eventually(() => printed.includes('default KCM:one'));
     await endWorkersBelow(home);
-    await eventually(() => printed.includes('destroyed API:one (one@R)'));
+    await eventually(() => printed.includes('destroyed KCM:one (one@R)'));
     await command('import', '-c', 'two', write('two', 'two@R', [ticket('s@R')]));
-    await eventually(() => printed.includes('created API:two (two@R)'));
+    await eventually(() => printed.includes('created KCM:two (two@R)'));
     await end(watching);
   });
 });

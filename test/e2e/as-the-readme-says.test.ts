@@ -48,7 +48,7 @@ describeWith(
   () => {
     const [alice, bob] = inject('users') as [TestUser, TestUser];
     const [install = [], use = [], entries = [], krb5Conf = []] = linesBelow(
-      'Five minutes: for everybody on a machine, by inetd',
+      'Five minutes: for every user of a machine, by inetd',
     );
     let kdc: Kdc;
     let prefix: string;
@@ -63,7 +63,7 @@ describeWith(
       await typed(npm, directory, shellEnvironment(prefix, { npm_config_prefix: prefix }));
     }, 240_000);
 
-    it('has everybody served by what is typed', async () => {
+    it('has every user served by what is typed', async () => {
       const etc = join(temporaryDirectory(), 'etc');
       cpSync('/etc', etc, { recursive: true, verbatimSymlinks: true });
       writeFileSync(join(etc, 'inetd.conf'), '');
@@ -106,7 +106,7 @@ TYPED
       expect(stdout).not.toContain('WRONG');
       expect(stdout).toContain('fine   KCM at /var/run/.heim_org.h5l.kcm-socket: leads to pid');
       expect(stdout).toContain('host/a.test.example@TEST.EXAMPLE: kvno = 1');
-      expect(stdout).toMatch(/Ticket cache: API:\d+\nDefault principal: .*@TEST.EXAMPLE[\s\S]*host\/a.test.example/);
+      expect(stdout).toMatch(/Ticket cache: KCM:\d+\nDefault principal: .*@TEST.EXAMPLE[\s\S]*host\/a.test.example/);
       expect(stdout).toContain(`${prefix}/lib/node_modules/ccapi/etc/share/man/ccapi.conf.5`);
       expect(stdout).toContain(`\n/run/ccapi/${alice.uid}/S.ccapi\n`);
       expect(stdout).toMatch(/not found\nbob has nothing\n$/);
@@ -148,6 +148,6 @@ describeWith(['krb5-kdc', 'krb5-admin-server', 'krb5-user'], 'a user without roo
     const password = 'kinit() { echo "$PASSWORD" | command kinit "$@"; }';
     const shown = await typed([password, ...lines, 'ccapi list'], await freshCopy(user), env, user);
     expect(shown).toMatch(new RegExp(`Ticket cache: KCM:\\d+\nDefault principal: ${name}@TEST.EXAMPLE`));
-    expect(shown).toMatch(new RegExp(`Ticket cache: API:\\d+\nDefault principal: ${name}@TEST.EXAMPLE`));
+    expect(shown).toMatch(new RegExp(`Ticket cache: KCM:\\d+\nDefault principal: ${name}@TEST.EXAMPLE`));
   }, 240_000);
 });

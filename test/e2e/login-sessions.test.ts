@@ -59,7 +59,7 @@ describeWith(frontDoorRequirements, 'two login sessions of a user', () => {
       { session, ccaches: [{ principal: 'alice@TEST.EXAMPLE' }] },
     ]);
     const text = await login(`${command} list --sessions`);
-    expect(text.stdout).toMatch(new RegExp(`^Session ${session}\n {2}API:\\S+ {2}alice@TEST.EXAMPLE$`, 'm'));
+    expect(text.stdout).toMatch(new RegExp(`^Session ${session}\n {2}KCM:\\S+ {2}alice@TEST.EXAMPLE$`, 'm'));
     // That it looked at them has made none of its own.
     expect(existsSync(`${own}/s.${text.session}`)).toBe(false);
   });

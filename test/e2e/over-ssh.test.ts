@@ -80,7 +80,7 @@ describeWith(['root', 'Linux', 'openssh-server'], 'ssh://', () => {
     let printed = '';
     watching.stdout?.on('data', (chunk) => (printed += chunk));
     await here('import', '-c', 'seen', file('seen', ['x@R']));
-    await eventually(() => printed.includes('created API:seen (bob@R)'));
+    await eventually(() => printed.includes('created KCM:seen (bob@R)'));
     await end(watching, 'SIGKILL');
     // Whoever watched is gone, and so is the ssh that it had.
     await eventually(() => processesOf('ssh', `UserKnownHostsFile=${directory}`).length === 0);
@@ -103,7 +103,7 @@ describeWith(['root', 'Linux', 'openssh-server'], 'ssh://', () => {
       for (let i = 0; i < 2; i++) {
         const { code, stdout, stderr } = await asAlice('copy', '--all', '.', uri);
         expect([code, stderr]).toEqual([0, '']);
-        expect(stdout).toContain('bob@R: 2 credentials are now in API:');
+        expect(stdout).toContain('bob@R: 2 credentials are now in KCM:');
       }
       expect(JSON.parse((await here('list', '-A', '--json')).stdout)).toHaveLength(1);
       expect((await asAlice('destroy', '-A')).code).toBe(0);

@@ -13,6 +13,7 @@ describeWith(['krb5-kdc', 'krb5-admin-server', 'krb5-user'], 'tickets of a real 
   // As root an ordinary user has the tickets; an ordinary user has their own.
   const [user] = inject('users');
   const identity = user ? { uid: user.uid, gid: user.gid } : {};
+  const uid = user?.uid ?? process.getuid?.();
   let kdc: Kdc;
   let home: string;
   const env = () => ({ KRB5_CONFIG: kdc.krb5Conf, XDG_RUNTIME_DIR: home });
@@ -32,7 +33,7 @@ describeWith(['krb5-kdc', 'krb5-admin-server', 'krb5-user'], 'tickets of a real 
   it('are imported, all 501, and those of them that are none are kept too', async () => {
     const { stdout, stderr, code } = await ccapi(['import', `FILE:${home}/first`], { ...identity, env: env() });
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
-    expect(stdout).toMatch(/first: 50\d credentials for alice@TEST\.EXAMPLE are now in API:Initial default ccache\n/);
+    expect(stdout).toMatch(new RegExp(`first: 50\\d credentials for alice@TEST\\.EXAMPLE are now in KCM:${uid}\n`));
   });
 
   it('are listed as klist lists them, and for how long they are good', async () => {
@@ -44,7 +45,7 @@ describeWith(['krb5-kdc', 'krb5-admin-server', 'krb5-user'], 'tickets of a real 
         .replace(/^\S+ \S+ +\S+ \S+ +/, '')
         .replace(/expires in \d+ h, /, '')
         .replace(/renew until .*/, 'renew until');
-    expect(ours[0]).toBe('Ticket cache: API:Initial default ccache');
+    expect(ours[0]).toBe(`Ticket cache: KCM:${uid}`);
     expect(ours[5]).toMatch(/^ {8}expires in \d+ h, renew until /);
     expect(ours.slice(1, 3)).toEqual(theirs.slice(1, 3));
     expect(ours.slice(4).map(serviceOf)).toEqual(theirs.slice(4).map(serviceOf));
@@ -52,7 +53,7 @@ describeWith(['krb5-kdc', 'krb5-admin-server', 'krb5-user'], 'tickets of a real 
 
   it('are listed as JSON, with nothing of them that is secret', async () => {
     const [cache] = JSON.parse((await ccapi(['list', '--json'], { ...identity, env: env() })).stdout);
-    expect(cache).toMatchObject({ name: 'Initial default ccache', principal: 'alice@TEST.EXAMPLE' });
+    expect(cache).toMatchObject({ name: String(uid), principal: 'alice@TEST.EXAMPLE' });
     expect(cache.credentials).toHaveLength(501);
     expect(cache.credentials[0]).toMatchObject({ server: 'krbtgt/TEST.EXAMPLE@TEST.EXAMPLE', enctype: 18 });
     expect(JSON.stringify(cache)).not.toMatch(/"(data|ticket|keyblock)"/);

@@ -201,13 +201,13 @@ describe('names', () => {
     expect(collection.findByName('1000:home')).toBeUndefined();
   });
 
-  it('of the bare uid stand for the default ccache, but for making and destroying', () => {
-    initialize('work');
-    expect(ask('getPrincipal', { name: '1000' }).principal).toEqual(alice);
+  it('that are destroyed lead to no other ccache, the bare uid neither', () => {
+    initialize('1000');
+    initialize('work', parsePrincipal('bob@R'));
+    ask('destroy', { name: '1000' });
+    expect(ask('getDefaultCache', {}).name).toBe('work');
+    expect(() => ask('getPrincipal', { name: '1000' })).toThrow(failing(codes.NOFILE));
     expect(() => ask('destroy', { name: '1000' })).toThrow(failing(codes.NOFILE));
-    initialize('1000', parsePrincipal('bob@R'));
-    expect(ask('getPrincipal', { name: '1000' }).principal.components).toEqual(['bob']);
-    expect(ask('getPrincipal', { name: 'work' }).principal).toEqual(alice);
   });
 
   it('that are new are given out once, and make nothing', () => {
