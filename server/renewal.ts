@@ -17,8 +17,8 @@ const SETTLED = 1000;
 /** The first pause after a renewal that failed, and the longest, in seconds. Each is twice the one before. */
 const PAUSES = { first: 60, longest: 3600 };
 
-/** Node fires a longer timer at once, in milliseconds. */
-const LONGEST_TIMER = 2 ** 31 - 1;
+/** The longest timer, in milliseconds: timers stand still while the machine is suspended, and tickets go by the wall clock. */
+const LONGEST_TIMER = 60_000;
 
 /** A renewal that failed: when it is tried again, in seconds since 1970, and after what pause. */
 interface Failure {
@@ -92,17 +92,15 @@ export class Renewal implements Client {
 
   /** Not later than it is looked anyway: changes that do not end must not put it off. */
   #lookIn(milliseconds: number): void {
-    const at = monotonic() + milliseconds;
+    const wait = Math.min(milliseconds, LONGEST_TIMER);
+    const at = monotonic() + wait;
     if (this.#timer && at >= this.#lookAt) return;
     clearTimeout(this.#timer);
     this.#lookAt = at;
-    this.#timer = setTimeout(
-      () => {
-        this.#timer = undefined;
-        this.#look();
-      },
-      Math.min(milliseconds, LONGEST_TIMER),
-    );
+    this.#timer = setTimeout(() => {
+      this.#timer = undefined;
+      this.#look();
+    }, wait);
   }
 
   /** One after the other: kinit is a program of its own, and no client waits for it. */

@@ -55,6 +55,14 @@ it('renews a ticket at half its life, and not before', async () => {
   expect(logged).toEqual(['the ticket of alice@R in one is renewed']);
 });
 
+it('renews within a minute of resuming, when the machine was suspended at the time', async () => {
+  ccacheWith('one');
+  await vi.advanceTimersByTimeAsync(10_000);
+  vi.setSystemTime(Date.now() + 2_400_000);
+  await vi.advanceTimersByTimeAsync(60_000);
+  expect(tried).toEqual([{ name: 'one', at: expect.closeTo(2440, -2) }]);
+});
+
 it.each([
   ['that is not renewable', { ticketFlags: 0 }],
   ['that cannot last longer', { renewTill: 0 }],
