@@ -1,4 +1,5 @@
 import { CCAPIError } from './errors.ts';
+import { toVersion4 } from './former-ccache-file.ts';
 import { isRemoved, type Krb5Credential, readKrb5Credential, writeKrb5Credential } from './krb5-credential.ts';
 import { type Principal, readPrincipal, writePrincipal } from './principal.ts';
 import { Reader } from './reader.ts';
@@ -35,25 +36,29 @@ export interface ReadCCacheFile extends CCacheFile {
 }
 
 const VERSION = 0x0504;
+const FIRST_VERSION = 0x0501;
 const KDC_OFFSET_TAG = 1;
 
 /**
- * Reads a version 4 FILE ccache (proto/FILE-CCACHE.md) as libkrb5 reads it: unknown header fields are kept apart,
+ * Reads a FILE ccache (proto/FILE-CCACHE.md) of any version as libkrb5 reads it: unknown header fields are kept apart,
  * removed entries are left out, a truncated last credential is the end of the file. Throws 22 with the reason for
  * anything that is not such a file.
  */
 export function readCCacheFile(bytes: Buffer): ReadCCacheFile {
   const reader = new Reader(bytes);
   const version = bytes.length < 2 ? -1 : reader.u16();
-  if (version !== VERSION) {
-    throw new CCAPIError(
-      'malformed',
-      version >= 0x0501 && version <= 0x0503
-        ? `a FILE ccache of version ${version & 0xff}; only version 4 is supported`
-        : 'not a FILE ccache',
-    );
+  if (version < FIRST_VERSION || version > VERSION) throw new CCAPIError('malformed', 'not a FILE ccache');
+  if (version < VERSION) {
+    const converted = toVersion4(reader, version & 0xff);
+    return { ...readContents(converted.bytes, { otherTags: [] }), tornBytes: converted.tornBytes };
   }
-  const file: ReadCCacheFile = { ...readHeader(reader), credentials: [], removed: 0, tornBytes: 0 };
+  const header = readHeader(reader);
+  return readContents(reader.view(reader.remaining), header);
+}
+
+function readContents(bytes: Buffer, header: Pick<CCacheFile, 'kdcOffset' | 'otherTags'>): ReadCCacheFile {
+  const reader = new Reader(bytes);
+  const file: ReadCCacheFile = { ...header, credentials: [], removed: 0, tornBytes: 0 };
   if (reader.remaining === 0) return file;
   file.principal = readPrincipal(reader);
   while (reader.remaining > 0) {

@@ -67,16 +67,17 @@ export async function skipIfGone<T>(act: () => Promise<T>): Promise<T | undefine
 
 /**
  * Has a ccache hold just these contents: the one that `-c` names, made where there is none, or else the one of the same
- * principal, or a new one. It happens in one step: no program sees it half filled, and an import that breaks off leaves nothing.
+ * principal, or a new one; with `isNew` always a new one. It happens in one step: no program sees it half filled, and an import that breaks off leaves nothing.
  */
 export async function importCCache(
   context: Context,
   contents: CCacheContents,
   named: string | undefined,
+  isNew = false,
 ): Promise<CCache> {
   for (let attempt = 1; ; attempt++) {
     try {
-      return await importInto(context, contents, named);
+      return await importInto(context, contents, named, isNew);
     } catch (error) {
       // What was being filled went with the connection, and all of it is still here.
       if (attempt === ATTEMPTS || !CCAPIError.is(error, 'ccErrInvalidCCache')) throw error;
@@ -84,10 +85,16 @@ export async function importCCache(
   }
 }
 
-async function importInto(context: Context, contents: CCacheContents, named: string | undefined): Promise<CCache> {
+async function importInto(
+  context: Context,
+  contents: CCacheContents,
+  named: string | undefined,
+  isNew: boolean,
+): Promise<CCache> {
   const { principal } = contents;
-  const existing =
-    named === undefined ? await findByPrincipal(context, principal) : await findCCache(context, parseCCacheName(named));
+  const find = () =>
+    named === undefined ? findByPrincipal(context, principal) : findCCache(context, parseCCacheName(named));
+  const existing = isNew ? undefined : await find();
   const staging = await context.createCCache(stagingName(), principal);
   try {
     await fill(staging, contents);

@@ -47,7 +47,7 @@ function asLines(
     .map(([name, count]) => `  ${String(count).padStart(8)}  ${name}`);
   return [
     `socket       ${path}`,
-    `process      ${pid}, version ${version}, for ${howLong(Date.now() / 1000 - started)}`,
+    `process      ${pid}, version ${version}, for ${howLong(Math.max(0, Date.now() / 1000 - started))}`,
     `memory       ${megabytes(memory)}`,
     `holds        ${counts.ccaches} ccaches, ${counts.credentials} credentials`,
     `connections  ${counts.connections}`,

@@ -87,7 +87,7 @@ describe('import and export', () => {
     expect((await listed('-A'))[1].credentials).toHaveLength(1);
   });
 
-  it('put a file into the ccache that is named, whoever it was for', async () => {
+  it('put a file into the ccache that is named, of another principal too', async () => {
     await command('import', '-c', 'work', write('a', 'a@R', [ticket('1@R')]));
     expect((await command('import', '-c', 'API:work', write('b', 'b@R', [ticket('2@R')]))).stdout).toContain(
       'KCM:work',
@@ -107,11 +107,36 @@ describe('import and export', () => {
     expect((await command('import', `DIR::${home}/dir/tkt`)).stdout).toContain('1 credentials for a@R');
   });
 
-  it('leave out a torn tail and removed entries, and say so of the tail', async () => {
+  it('keep each ccache of a DIR that has several of one principal, and pass over what is none', async () => {
+    mkdirSync(`${home}/dir/tktdirectory`, { recursive: true });
+    write('dir/tktA', 'a@R', [ticket('1@R')]);
+    write('dir/tktB', 'a@R', [ticket('2@R')]);
+    writeFileSync(`${home}/dir/tktC`, 'no ccache');
+    writeFileSync(`${home}/dir/primary`, 'tktB\n');
+    const { code, stderr } = await command('import', `DIR:${home}/dir`);
+    expect([code, stderr.trimEnd().split('\n').sort()]).toEqual([
+      1,
+      [
+        expect.stringMatching(/tktC: not a FILE ccache; it is left out$/),
+        expect.stringMatching(/tktdirectory.*; it is left out$/),
+      ],
+    ]);
+    const servers = (await listed('-A')).map(({ credentials }: { credentials: { server: string }[] }) =>
+      credentials.map(({ server }) => server),
+    );
+    expect(servers).toEqual([['2@R'], ['1@R']]);
+  });
+
+  it('leave out a torn tail and removed entries, and say so', async () => {
     const path = write('torn', 'a@R', [ticket('1@R'), { ...ticket('2@R'), endtime: 0 }, ticket('3@R')]);
     writeFileSync(path, readFileSync(path).subarray(0, -5));
     const { code, stderr } = await command('import', path);
-    expect([code, stderr]).toEqual([0, expect.stringMatching(/torn: the last \d+ bytes are no whole credential/)]);
+    expect([code, stderr]).toEqual([
+      0,
+      expect.stringMatching(
+        /torn: the last \d+ bytes are no whole credential.*\n.*torn: 1 entries are marked as removed/,
+      ),
+    ]);
     expect((await listed())[0].credentials).toHaveLength(1);
   });
 

@@ -1,5 +1,5 @@
 // Tickets that the stock kinit and kvno made go into the server and come out as they were.
-import { chownSync, mkdirSync, readFileSync, statSync } from 'node:fs';
+import { chownSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, expect, inject, it } from 'vitest';
 import { temporaryDirectory } from '../setup/cleanup.ts';
@@ -100,5 +100,21 @@ describeWith(['krb5-kdc', 'krb5-admin-server', 'krb5-user'], 'tickets of a real 
       code: 1,
       stderr: 'ccapi: there is no ccache; kinit makes one, or ccapi import\n',
     });
+  });
+
+  it.each([1, 2, 3, 4])('are imported from a file of version %i, as stock kinit writes it', async (version) => {
+    const krb5Conf = join(home, `version-${version}.conf`);
+    const conf = readFileSync(kdc.krb5Conf, 'utf8');
+    writeFileSync(krb5Conf, conf.replace('[libdefaults]', `[libdefaults]\n ccache_type = ${version}`), { mode: 0o644 });
+    const path = `${home}/version-${version}`;
+    const made = { ...identity, env: { KRB5_CONFIG: krb5Conf }, input: `${kdc.password}\n` };
+    await succeed('/usr/bin/kinit', ['-c', `FILE:${path}`, 'alice'], made);
+    expect(readFileSync(path).subarray(0, 2)).toEqual(Buffer.of(5, version));
+    const name = `version-${version}`;
+    await ours('import', '-c', name, `FILE:${path}`);
+    await ours('export', '-c', name, `FILE:${path}.out`);
+    const shown = async (file: string) => (await asUser('/usr/bin/klist', ['-ef', '-c', file])).replace(file, '');
+    expect(await shown(`FILE:${path}.out`)).toBe(await shown(`FILE:${path}`));
+    await ours('destroy', '-c', name);
   });
 });
