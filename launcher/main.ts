@@ -10,6 +10,7 @@ import {
   settingsFromOptions,
   settingsUsage,
 } from '../etc/config/settings.ts';
+import { versionText } from '../etc/host/libc.ts';
 import { takeListenFds } from '../etc/host/listen-fds.ts';
 import { openLog } from '../etc/host/log.ts';
 import { hasPeerCredentials, isListeningSocket } from '../etc/host/peer-credentials.ts';
@@ -31,6 +32,7 @@ Tells a client where the credential-cache server of its uid listens, and starts 
   --wait             descriptor 0 is a listening socket: inetd's "wait"
   --inetd            descriptor 0 is the connection: inetd's "nowait", unixserver, s6-ipcserver
                      (with neither, descriptor 0 is tried; of systemd it takes the descriptors that are passed)
+  --version          print the version of the program and of what it runs on
 ${settingsUsage()}
 
 ${sampleOptions.map((name) => `  --${name}`).join('\n')}
@@ -40,7 +42,9 @@ ${sampleOptions.map((name) => `  --${name}`).join('\n')}
 const { argv } = process;
 const underSystemd = process.env.LISTEN_PID === String(process.pid);
 // Under sshd descriptor 0 is a socket too, and a sample may be asked for.
-const isAsked = argv.some((word) => word === '--listen' || word === '--help' || word.startsWith('--print-'));
+const isAsked = argv.some(
+  (word) => word === '--listen' || ['--help', '-h', '--version'].includes(word) || word.startsWith('--print-'),
+);
 const underInetd =
   !underSystemd && (argv.includes('--wait') || argv.includes('--inetd') || (stdinIsSocket() && !isAsked));
 const log = openLog('ccapi-launcher', underSystemd ? 'systemd' : underInetd ? 'syslog' : 'stderr');
@@ -73,7 +77,8 @@ function readArguments() {
       listen: { type: 'boolean' },
       wait: { type: 'boolean' },
       inetd: { type: 'boolean' },
-      help: { type: 'boolean' },
+      help: { type: 'boolean', short: 'h' },
+      version: { type: 'boolean' },
       ...Object.fromEntries(sampleOptions.map((name) => [name, { type: 'boolean' as const }])),
     },
     allowPositionals: true,
@@ -92,12 +97,14 @@ async function main(): Promise<void> {
   const { flags, addresses, given } = readArguments();
   const passed = takeListenFds();
   const mode = detectMode(flags as { listen?: boolean; wait?: boolean; inetd?: boolean }, passed);
-  const printed = flags.help ? usage : chooseSample(flags);
-  if (printed !== undefined && !flags.help) {
+  if (flags.help || flags.version) {
+    writeSync(1, flags.help ? usage : `${versionText('ccapi-launcher')}\n`);
+    return;
+  }
+  const printed = chooseSample(flags);
+  if (printed !== undefined) {
     if (!hasPeerCredentials()) log.warning(rootWithoutKoffi);
     for (const fault of installationFaults()) log.warning(fault);
-  }
-  if (printed !== undefined) {
     writeSync(1, printed);
     return;
   }

@@ -11,7 +11,7 @@ import {
 } from '../etc/config/settings.ts';
 import { escapeText } from '../etc/host/escape.ts';
 import { becomeUser, disableTracing } from '../etc/host/identity.ts';
-import { libc } from '../etc/host/libc.ts';
+import { libc, versionText } from '../etc/host/libc.ts';
 import { takeListenFds } from '../etc/host/listen-fds.ts';
 import { openLog } from '../etc/host/log.ts';
 import { checkPrivateDirectory } from '../etc/host/private-directory.ts';
@@ -35,16 +35,22 @@ be a systemd user unit with the socket S.ccapi in the user's directory.
 
   --assigned       wait for the launcher's line on standard input, and become the user that it names
   --session NAME   only those of this login session
+  --version        print the version of the program and of what it runs on
 ${settingsUsage()}
 `;
 
 async function main(): Promise<void> {
   process.umask(0o077);
-  const own = { help: { type: 'boolean' }, session: { type: 'string' }, assigned: { type: 'boolean' } } as const;
+  const own = {
+    help: { type: 'boolean', short: 'h' },
+    version: { type: 'boolean' },
+    session: { type: 'string' },
+    assigned: { type: 'boolean' },
+  } as const;
   const { values } = parseArgs({ options: { ...settingOptions(), ...own } });
   if (values.assigned && !takeAssignment()) return;
-  if (values.help) {
-    writeSync(1, usage);
+  if (values.help || values.version) {
+    writeSync(1, values.help ? usage : `${versionText('ccapi-server')}\n`);
     return;
   }
   const read = () => {

@@ -1,6 +1,6 @@
 import { RendezvousError } from '../../proto/rendezvous.ts';
 import { CCAPIError } from '../index.ts';
-import { type CommandTable, endWithReader, printLines, UsageError, warn } from './command.ts';
+import { type CommandTable, endWithReader, print, printLines, UsageError, warn } from './command.ts';
 import { overview, usageOf } from './usage.ts';
 
 /** The commands; each is loaded when it is called. */
@@ -35,16 +35,22 @@ const commands: CommandTable = {
 };
 
 async function main([name, ...args]: string[]): Promise<void> {
-  if (name === undefined || name === '--help' || name === 'help') {
+  if (name === undefined || name === '--help' || name === '-h' || (name === 'help' && args.length === 0)) {
     printLines(overview(commands));
     return;
   }
+  if (name === '--version') {
+    const { versionText } = await import('../../etc/host/libc.ts');
+    print(versionText('ccapi'));
+    return;
+  }
+  if (name === 'help') return main([...args.slice(0, 1), '--help']);
   const entry = Object.hasOwn(commands, name) ? commands[name] : undefined;
   if (!entry) throw new UsageError(`there is no command ${JSON.stringify(name)}`);
   const command = await entry.load();
   // What stands behind a command is that command's.
   const own = name === 'exec' ? args.slice(0, 1) : args;
-  if (own.includes('--help')) printLines(usageOf(name, command));
+  if (own.includes('--help') || own.includes('-h')) printLines(usageOf(name, command));
   else await command.run(args, commands);
 }
 

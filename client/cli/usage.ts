@@ -12,7 +12,13 @@ export function usageOf(name: string, { synopsis, about, options = {}, example }
 export function overview(commands: CommandTable): string[] {
   const width = Math.max(...Object.keys(commands).map((name) => name.length)) + 2;
   const rows = Object.entries(commands).map(([name, { summary }]) => `  ${name.padEnd(width)}${summary}`);
-  return ['usage: ccapi COMMAND [OPTIONS]', '', ...rows, '', 'ccapi COMMAND --help says more of each.'];
+  return [
+    'usage: ccapi COMMAND [OPTIONS]',
+    '',
+    ...rows,
+    '',
+    'ccapi help COMMAND says more of each, ccapi --version which version this is.',
+  ];
 }
 
 /** An option as it is typed: by its letter where it has one. */

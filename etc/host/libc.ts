@@ -1,5 +1,6 @@
 /** The C library through koffi, for the calls that Node lacks. koffi is loaded at the first of them, never before. */
 
+import { version } from '../../proto/status.ts';
 import { type Koffi, loadKoffi } from './load-koffi.ts';
 
 /** koffi, and the C library of this process. */
@@ -26,6 +27,12 @@ export function libc(): Libc | undefined {
 /** What a program without root reports, once, where koffi is missing. */
 export const withoutKoffi =
   'koffi is missing: the kernel is not asked who connects, and nothing reaches the system log; install it: npm install -g --include=optional ccapi';
+
+/** What `--version` prints: the program, and what it runs on. Loads koffi to see whether it is there. */
+export function versionText(program: string): string {
+  const { version: node, platform, arch } = process;
+  return `${program} ${version} (Node ${node}, ${platform} ${arch}, ${libc() ? 'with' : 'without'} koffi)`;
+}
 
 /** Numbers of system calls that have no wrapper in every C library, or one that does more. Source: syscalls(2). */
 const numbers = {

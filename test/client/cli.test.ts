@@ -339,6 +339,26 @@ describe('a mistake is told in a line or a few, with what to do', () => {
   );
 });
 
+it('help COMMAND and -h say the same as --help', async () => {
+  const whole = await command('move', '--help');
+  expect(whole.stdout).toMatch(/^usage: ccapi move FROM TO\n/);
+  expect(await command('help', 'move')).toEqual(whole);
+  expect(await command('move', '-h')).toEqual(whole);
+  expect(await command('-h')).toEqual(await command('--help'));
+  expect(await command('help', 'mov')).toEqual(failed('there is no command "mov"', 2));
+});
+
+it.each(['ccapi', 'launcher', 'server'] as const)(
+  '%s --version says which it is, and what it runs on',
+  async (name) => {
+    const { code, stdout, stderr } = await run(process.execPath, [programs[name], '--version'], { env: env() });
+    expect([code, stderr]).toEqual([0, '']);
+    const { version } = JSON.parse(readFileSync('package.json', 'utf8'));
+    const on = `(Node ${process.version}, ${process.platform} ${process.arch}, with koffi)`;
+    expect(stdout).toBe(`ccapi${name === 'ccapi' ? '' : `-${name}`} ${version} ${on}\n`);
+  },
+);
+
 describeWith(['Linux'], 'a long import', () => {
   it('shows on a terminal how far it is, and clears the line behind it', async () => {
     const path = write(
