@@ -6,10 +6,10 @@ import { temporaryDirectory } from '../setup/cleanup.ts';
 import { type FrontDoor, frontDoorRequirements, startFrontDoor } from '../setup/front-door.ts';
 import { ccapi, type Outcome, run } from '../setup/programs.ts';
 import { describeWith } from '../setup/requirements.ts';
-import { startSshd } from '../setup/sshd.ts';
+import { gssapiOnly, sshCommand, startSshd } from '../setup/sshd.ts';
 import type { TestUser } from '../setup/test-users.ts';
 
-describeWith([...frontDoorRequirements, 'openssh-server'], 'ssh with GSSAPI', () => {
+describeWith([...frontDoorRequirements, 'openssh-client', 'openssh-server'], 'ssh with GSSAPI', () => {
   const [user] = inject('users') as [TestUser, TestUser];
   let machine: FrontDoor;
   let port: number;
@@ -22,28 +22,13 @@ describeWith([...frontDoorRequirements, 'openssh-server'], 'ssh with GSSAPI', ()
     mkdirSync(home, { mode: 0o700 });
     chownSync(home, user.uid, user.gid);
     const keytab = await machine.kdc.keytab('host.keytab', ['host/localhost']);
-    const lines = [
-      'AuthenticationMethods gssapi-with-mic',
-      'GSSAPIAuthentication yes',
-      'GSSAPICleanupCredentials yes',
-      // The keytab is for localhost, and not for the name of this machine.
-      'GSSAPIStrictAcceptorCheck no',
-    ];
-    port = await startSshd(lines, { KRB5_CONFIG: machine.env.KRB5_CONFIG, KRB5_KTNAME: keytab });
+    port = await startSshd(gssapiOnly, { KRB5_CONFIG: machine.env.KRB5_CONFIG, KRB5_KTNAME: keytab });
   });
 
-  const ssh = (options: string[], command: string): Promise<Outcome> =>
-    run(
-      '/usr/bin/ssh',
-      [
-        ...['-F', '/dev/null', '-p', String(port), '-o', 'StrictHostKeyChecking=no'],
-        ...['-o', `UserKnownHostsFile=${home}/known_hosts`, '-o', 'LogLevel=ERROR', '-o', 'BatchMode=yes'],
-        ...['-o', 'PreferredAuthentications=gssapi-with-mic', '-o', 'GSSAPIAuthentication=yes'],
-        ...options,
-        ...['localhost', command],
-      ],
-      { uid: user.uid, gid: user.gid, env: { ...machine.env, HOME: home } },
-    );
+  const ssh = (options: string[], command: string): Promise<Outcome> => {
+    const [program = '', ...args] = [...sshCommand(port, `${home}/known_hosts`), ...options, 'localhost', command];
+    return run(program, args, { uid: user.uid, gid: user.gid, env: { ...machine.env, HOME: home } });
+  };
 
   it('does not let in who has no ticket', async () => {
     expect((await ssh([], 'true')).code).toBe(255);

@@ -4,7 +4,10 @@ import { join } from 'node:path';
 
 /** The Debian packages that tests run, each with a file by which its presence shows. This is the one list. */
 const packages = {
+  // Apache without a service of the machine's.
+  'apache2-bin': '/usr/sbin/apache2',
   apparmor: '/sbin/apparmor_parser',
+  curl: '/usr/bin/curl',
   debootstrap: '/usr/sbin/debootstrap',
   gcc: '/usr/bin/gcc',
   mandoc: '/usr/bin/mandoc',
@@ -12,10 +15,12 @@ const packages = {
   'krb5-kdc': '/usr/sbin/krb5kdc',
   'krb5-admin-server': '/usr/sbin/kadmin.local',
   'krb5-user': '/usr/bin/kinit',
+  'libapache2-mod-auth-gssapi': '/usr/lib/apache2/modules/mod_auth_gssapi.so',
   'libc6-dev': '/usr/include/stdio.h',
   'libkrb5-dev': '/usr/include/gssapi/gssapi.h',
   keyutils: '/usr/bin/keyctl',
   'netcat-openbsd': '/bin/nc.openbsd',
+  'openssh-client': '/usr/bin/ssh',
   'openssh-server': '/usr/sbin/sshd',
   python3: '/usr/bin/python3',
   fish: '/usr/bin/fish',
@@ -24,6 +29,7 @@ const packages = {
   systemd: '/usr/bin/systemd-socket-activate',
   s6: '/usr/bin/s6-ipcserver',
   'ucspi-unix': '/usr/bin/unixserver',
+  uidmap: '/usr/bin/newuidmap',
   zsh: '/usr/bin/zsh',
 } as const;
 

@@ -18,3 +18,21 @@ export async function startSshd(lines: string[], env: NodeJS.ProcessEnv = {}): P
   await eventually(() => isPortOpen(port));
   return port;
 }
+
+/** Lines for an sshd that lets in nothing but tickets. */
+export const gssapiOnly = [
+  'AuthenticationMethods gssapi-with-mic',
+  'GSSAPIAuthentication yes',
+  'GSSAPICleanupCredentials yes',
+  // The keytab is for localhost, and not for the name of this machine.
+  'GSSAPIStrictAcceptorCheck no',
+];
+
+/** The words of an ssh that comes with a ticket and nothing else; host and command follow. */
+export function sshCommand(port: number, knownHosts: string): string[] {
+  return [
+    ...['/usr/bin/ssh', '-F', '/dev/null', '-p', String(port), '-o', 'StrictHostKeyChecking=no'],
+    ...['-o', `UserKnownHostsFile=${knownHosts}`, '-o', 'LogLevel=ERROR', '-o', 'BatchMode=yes'],
+    ...['-o', 'PreferredAuthentications=gssapi-with-mic', '-o', 'GSSAPIAuthentication=yes'],
+  ];
+}
