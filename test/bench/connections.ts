@@ -6,19 +6,12 @@ import { startKdc } from '../setup/kdc.ts';
 import { cleanEnvironment, run } from '../setup/programs.ts';
 import { compiled } from './compiled.ts';
 import { startEcho } from './echo.ts';
+import { asTable, type Figures } from './figures.ts';
 import type { Peer } from './peers.ts';
-import { pin } from './pin.ts';
-import { median } from './table.ts';
+import { pinAll } from './pin.ts';
 
 /** How many connections a sample is of, at the most. */
 const COUNT = 5000;
-
-/** A figure, and what the budget allows it to be against others of the same run. */
-interface Figures {
-  what: string;
-  /** Microseconds, by the name of the peer. */
-  of: Map<string, number[]>;
-}
 
 /** Tables of microseconds, all on one core, and the ratios of ours against the others. */
 export async function connections(load: string, peers: Peer[], quick: boolean): Promise<string> {
@@ -46,7 +39,7 @@ async function newConnections(load: string, peers: Peer[], rounds: number, secon
     }
   }
   pinAll(peers, false);
-  return { what: 'new connection and first reply', of };
+  return { what: 'new connection and first reply', unit: 'µs', of };
 }
 
 /** The KDC is asked once for each peer; what is timed then is the ccache alone. */
@@ -74,31 +67,5 @@ async function loginContexts(peers: Peer[], rounds: number, seconds: number): Pr
     }
   }
   pinAll(peers, false);
-  return { what: 'gss_init_sec_context with the ticket there', of };
-}
-
-function pinAll(peers: Peer[], isPinned: boolean): void {
-  for (const pid of peers.flatMap(({ pids }) => pids)) pin(pid, isPinned);
-}
-
-/** What ours may be at the most against another, by the budget. */
-const budgets: Record<string, Record<string, number>> = {
-  'new connection and first reply': { 'a bare Node server that echoes': 3, 'sssd-kcm': 0.3, "Heimdal's kcm": 5 },
-  'gss_init_sec_context with the ticket there': { FILE: 8, "Heimdal's kcm": 3 },
-};
-
-function asTable({ what, of }: Figures): string {
-  const ours = of.get('ccapi') ?? [];
-  const lines = [...of].map(([name, samples]) => {
-    const budget = budgets[what]?.[name];
-    // One that has given up has none.
-    if (samples.length === 0) return `| ${name} | – | – |  |`;
-    const ratio = name === 'ccapi' ? '' : `${(median(ours) / median(samples)).toFixed(2)}×`;
-    return `| ${name} | ${median(samples).toFixed(0)} µs | ${ratio} | ${budget ? `≤ ${budget}×` : ''} |`;
-  });
-  return [
-    `| ${what}, all on one core | median | ccapi against it | budget |`,
-    '| --- | ---: | ---: | ---: |',
-    ...lines,
-  ].join('\n');
+  return { what: 'gss_init_sec_context with the ticket there', unit: 'µs', of };
 }

@@ -4,6 +4,7 @@ import { existsSync } from 'node:fs';
 import { cleanEnvironment, run } from '../setup/programs.ts';
 import { compiled } from './compiled.ts';
 import { connections } from './connections.ts';
+import { logins } from './logins.ts';
 import { atWorkersSocket, type Peer, startPeers } from './peers.ts';
 import { pin } from './pin.ts';
 import { median } from './table.ts';
@@ -84,7 +85,7 @@ export async function kerberos(quick: boolean): Promise<{
     ],
     notes,
     programs: await wholePrograms(load, peers, quick),
-    connections: await connections(load, peers, quick),
+    connections: [await connections(load, peers, quick), await logins(peers, quick)].join('\n\n'),
     load,
   };
 }
