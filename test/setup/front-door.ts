@@ -30,10 +30,13 @@ export interface FrontDoor {
   as(user: TestUser | undefined, program: string, ...args: string[]): Promise<Outcome>;
 }
 
-/** Starts both; `settings` are lines for the section `[ccapi]`, `base` is where the users' directories are to be. */
+/**
+ * Starts both; `settings` are lines for the section `[ccapi]`, `base` is where the users' directories are to be, and
+ * `wrapper` a command that runs inetd in its turn.
+ */
 export async function startFrontDoor(
   principals: string[],
-  { settings = [], base: wanted }: { settings?: string[]; base?: string } = {},
+  { settings = [], base: wanted, wrapper = [] }: { settings?: string[]; base?: string; wrapper?: string[] } = {},
 ): Promise<FrontDoor> {
   const kdc = await startKdc(principals);
   const directory = temporaryDirectory();
@@ -64,6 +67,7 @@ export async function startFrontDoor(
   ];
   await startInetd(directory, entries, [`--directory=${base}`, '--launcher-idle=5'], {
     env: { ...process.env, KRB5_CONFIG: krb5Conf },
+    wrapper,
   });
   return {
     kdc,
