@@ -1,9 +1,10 @@
+import { readFileSync } from 'node:fs';
 import { describe, it } from 'vitest';
 import { type DebianPackage, isInstalled } from './debian-packages.ts';
 import { hasGSSAPIAddon } from './gssapi.ts';
 
 /** What a group of tests cannot do without. */
-export type Requirement = DebianPackage | 'root' | 'Linux' | 'kerberos, built';
+export type Requirement = DebianPackage | 'root' | 'Linux' | 'kerberos, built' | 'user namespaces';
 
 /**
  * A group of tests that needs something of the machine. Where that is missing the group is left out, and its title says
@@ -23,5 +24,19 @@ function isThere(requirement: Requirement): boolean {
   if (requirement === 'root') return process.getuid?.() === 0;
   if (requirement === 'Linux') return process.platform === 'linux';
   if (requirement === 'kerberos, built') return hasGSSAPIAddon();
+  if (requirement === 'user namespaces') return usersMakeNamespaces();
   return isInstalled(requirement);
+}
+
+/** Whether ordinary users may make user namespaces. Sources: user_namespaces(7); Debian's and Ubuntu's own switches. */
+function usersMakeNamespaces(): boolean {
+  const sysctl = (name: string, otherwise: number) => {
+    try {
+      return Number(readFileSync(`/proc/sys/${name}`, 'latin1'));
+    } catch {
+      return otherwise;
+    }
+  };
+  const isAllowed = sysctl('user/max_user_namespaces', 0) > 0 && sysctl('kernel/unprivileged_userns_clone', 1) > 0;
+  return isAllowed && sysctl('kernel/apparmor_restrict_unprivileged_userns', 0) === 0;
 }
