@@ -126,6 +126,24 @@ describeWith([...needs, 'heimdal', 'iproute2'], 'under systemd', () => {
     expect(await workerOf(alice)).toBe(worker);
   });
 
+  it('users who have a directory from before the mount unit keep it, and are served', async () => {
+    const startAnew = async (before: string) => {
+      await typed('systemctl stop ccapi.socket ccapi.service; pkill -f [c]capi-server.js; :');
+      await eventually(async () => (await machine.run('pgrep -f [c]capi-server.js')).code === 1);
+      await typed(`systemctl stop run-ccapi.mount; ${before}; systemctl start ccapi.socket`);
+      await typed(kinit('alice'), alice);
+    };
+    const unit = () => typed('systemctl show -p ActiveState -p ConditionResult run-ccapi.mount');
+    await startAnew(`mkdir -m 700 /run/ccapi/${bob.uid} && chown ${bob.uid}:${bob.gid} /run/ccapi/${bob.uid}`);
+    expect(await property('ActiveState')).toBe('active');
+    expect(await unit()).toBe('ActiveState=inactive\nConditionResult=no\n');
+    expect(await typed("grep -c ' /run/ccapi ' /proc/self/mountinfo || :")).toBe('0\n');
+    await typed(kinit('bob'), bob);
+    expect(await typed('klist', bob)).toContain('bob@TEST.EXAMPLE');
+    await startAnew('rm -r /run/ccapi/*');
+    expect(await unit()).toBe('ActiveState=active\nConditionResult=yes\n');
+  });
+
   describe('tickets are renewed there too', () => {
     // For a moment of a renewal there is no ticket.
     const expires = async () => JSON.parse(await typed(`${ccapi} list --json`, alice))[0].credentials[0]?.endtime ?? 0;
@@ -154,10 +172,10 @@ describeWith([...needs, 'heimdal', 'iproute2'], 'under systemd', () => {
     const run = `/run/user/${bob.uid}`;
     const units = `${run}/.config/systemd/user`;
     const env = { XDG_RUNTIME_DIR: run, KRB5_CONFIG: '/run/elsewhere.conf', HOME: run };
-    await typed(`systemctl disable --now ccapi.socket; pkill -u ${bob.uid} -f ccapi-server.js`);
+    await typed(`systemctl disable --now ccapi.socket; pkill -u ${bob.uid} -f ccapi-server.js; :`);
     await eventually(async () => (await machine.run(`pgrep -u ${bob.uid}`)).code === 1);
     // Without it the machine has no set-up of root's that bob's own would stand beside.
-    await typed(`rm -r /run/ccapi/${bob.uid}`);
+    await typed(`rm -rf /run/ccapi/${bob.uid}`);
     await typed(`grep -v KCM: /etc/krb5.conf > ${env.KRB5_CONFIG}`);
     for (const { path, content } of await printedUnits()) {
       if (path.startsWith('~/')) await write(path.replace(/^.*\//, `${units}/`), there(content));
