@@ -1,4 +1,4 @@
-// A user whom /etc/subuid gives 65,536 more uids, as Debian does, and who is root in a user namespace: others are safe.
+// A user with 65,536 more uids from /etc/subuid, as Debian has it, and root in a user namespace: others are safe.
 import { once } from 'node:events';
 import { chmodSync, existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { beforeAll, describe, expect, inject, it } from 'vitest';
@@ -8,7 +8,7 @@ import { startKdc } from '../setup/kdc.ts';
 import { cleanEnvironment, run, sendBytes, startLauncher } from '../setup/programs.ts';
 import { describeWith } from '../setup/requirements.ts';
 import type { TestUser } from '../setup/test-users.ts';
-import { hostUid, inUserNamespace, type Who } from '../setup/user-namespace.ts';
+import { hostUid, inUserNamespace, type Role } from '../setup/user-namespace.ts';
 import { Victim } from './latency.ts';
 import { sized } from './size.ts';
 import { ASK, ATTACK_STARTS, HOLD_CONNECTIONS } from './subordinate-uids.ts';
@@ -61,19 +61,19 @@ describeWith([...needs, 'krb5-kdc', 'krb5-admin-server', 'krb5-user'], 'a user w
     expect(stdout).toContain(`krbtgt/TEST.EXAMPLE@TEST.EXAMPLE`);
   };
   /** Runs a program of alice's to its end. */
-  const asAlice = (who: Who, ...command: [string, ...string[]]) => {
-    const [program, ...args] = inUserNamespace(who, command);
+  const asAlice = (role: Role, ...command: [string, ...string[]]) => {
+    const [program, ...args] = inUserNamespace(role, command);
     return run(program, args, { uid: alice.uid, gid: alice.gid });
   };
   /** What an address answers to alice, or the name of the system's error. */
-  const answer = async (who: Who, address: string | number, ...requests: Buffer[]) => {
-    const { code, stdout, stderr } = await asAlice(who, 'python3', '-c', ASK, String(address), ...requests.map(hex));
+  const answer = async (role: Role, address: string | number, ...requests: Buffer[]) => {
+    const { code, stdout, stderr } = await asAlice(role, 'python3', '-c', ASK, String(address), ...requests.map(hex));
     expect(code, stderr).toBe(0);
     return stdout.trim();
   };
   /** Starts a program of alice's in Python that runs until the test ends it; resolves once it has said so often that it is ready. */
-  const startAsAlice = async (who: Who, source: string, args: (string | number)[], times = 1) => {
-    const [program, ...rest] = inUserNamespace(who, ['python3', '-uc', source, ...args.map(String)]);
+  const startAsAlice = async (role: Role, source: string, args: (string | number)[], times = 1) => {
+    const [program, ...rest] = inUserNamespace(role, ['python3', '-uc', source, ...args.map(String)]);
     const { uid, gid } = alice;
     const child = start(program, rest, { uid, gid, env: cleanEnvironment(), stdio: ['pipe', 'pipe', 'inherit'] });
     let printed = '';
@@ -104,8 +104,8 @@ describeWith([...needs, 'krb5-kdc', 'krb5-admin-server', 'krb5-user'], 'a user w
 
   it.each(['herself', 'root', 'a subordinate uid'] as const)(
     `as %s looks into no worker in ${STARTS} starts, and stops none before it is hers`,
-    async (who) => {
-      const attack = await startAsAlice(who, ATTACK_STARTS, [launcher]);
+    async (role) => {
+      const attack = await startAsAlice(role, ATTACK_STARTS, [launcher]);
       for (let i = 0; i < STARTS; i++) {
         const starting = ask(alice);
         await klistOfBob();
@@ -113,17 +113,17 @@ describeWith([...needs, 'krb5-kdc', 'krb5-admin-server', 'krb5-user'], 'a user w
         await killWorkerOf(alice);
       }
       // What is hers is 0 in the namespace; a uid that is not of it would be 65,534.
-      const hers = { herself: [`signal ${alice.uid}`], root: ['signal 0'], 'a subordinate uid': [] }[who];
+      const hers = { herself: [`signal ${alice.uid}`], root: ['signal 0'], 'a subordinate uid': [] }[role];
       expect(new Set(await attack.end())).toEqual(new Set(['tried', ...hers]));
     },
   );
 
-  describe.each(['root', 'a subordinate uid'] as const)('as %s', (who) => {
-    it('is who the host takes for that uid', async () => {
-      const { stdout } = await asAlice(who, 'sh', '-c', 'cat /proc/self/uid_map; id -u');
+  describe.each(['root', 'a subordinate uid'] as const)('as %s', (role) => {
+    it('is the uid that the host knows', async () => {
+      const { stdout } = await asAlice(role, 'sh', '-c', 'cat /proc/self/uid_map; id -u');
       const first = hostUid(alice, 'a subordinate uid');
       expect(stdout.trim().split(/\s+/)).toEqual(
-        [0, alice.uid, 1, 1, first, 65_535, who === 'root' ? 0 : 1].map(String),
+        [0, alice.uid, 1, 1, first, 65_535, role === 'root' ? 0 : 1].map(String),
       );
     });
 
@@ -131,12 +131,12 @@ describeWith([...needs, 'krb5-kdc', 'krb5-admin-server', 'krb5-user'], 'a user w
       ['S.ccapi', [NOOP]],
       ['H.ccapi', LINK],
     ])('connects to another user’s %s, in vain', async (name, requests) => {
-      expect(await answer(who, `${own(bob)}/${name}`, ...requests)).toBe('EACCES');
-      // A user may have opened their own directory: the worker asks the kernel who is there.
+      expect(await answer(role, `${own(bob)}/${name}`, ...requests)).toBe('EACCES');
+      // A user may have opened their own directory: the worker asks the kernel for the peer's uid.
       const { mode } = statSync(`${own(bob)}/${name}`);
       chmodSync(own(bob), 0o711);
       chmodSync(`${own(bob)}/${name}`, 0o666);
-      expect(await answer(who, `${own(bob)}/${name}`, ...requests)).toMatch(CLOSED);
+      expect(await answer(role, `${own(bob)}/${name}`, ...requests)).toMatch(CLOSED);
       chmodSync(`${own(bob)}/${name}`, mode);
       chmodSync(own(bob), 0o700);
       await klistOfBob();
@@ -147,27 +147,27 @@ describeWith([...needs, 'krb5-kdc', 'krb5-admin-server', 'krb5-user'], 'a user w
       ['beside it', () => `mkdir ${base}/4711`],
       ['that would keep a start waiting', () => `: > ${own(bob)}.lock`],
     ])('makes a name %s, in vain', async (_, script) => {
-      expect((await asAlice(who, 'sh', '-c', script())).code).not.toBe(0);
+      expect((await asAlice(role, 'sh', '-c', script())).code).not.toBe(0);
       await klistOfBob();
     });
 
     it.each(['at the port', 'at the door'])('claims the uids of others, in vain: %s', async (where) => {
       const address = where === 'at the port' ? port : door;
-      const self = hostUid(alice, who);
-      for (const { uid } of [bob, { uid: 0 }, who === 'root' ? bob : alice]) {
+      const self = hostUid(alice, role);
+      for (const { uid } of [bob, { uid: 0 }, role === 'root' ? bob : alice]) {
         const line = Buffer.from(`CCAPI/1 uid=${uid}\n`);
-        expect(await answer(who, address, line)).toContain(`uid ${self} may not ask for uid ${uid}`);
+        expect(await answer(role, address, line)).toContain(`uid ${self} may not ask for uid ${uid}`);
       }
       await klistOfBob();
     });
 
     it('has root start a worker for its own user alone', async () => {
-      const self = hostUid(alice, who);
+      const self = hostUid(alice, role);
       const line = Buffer.from(`CCAPI/1 uid=${self}\n`);
-      const [rendezvous, reply] = [await answer(who, port, line), await answer(who, door, NOOP)];
-      if (who === 'root') expect(rendezvous).toBe(`CCAPI/1 ok path=${own(alice)}/S.ccapi`);
+      const [rendezvous, reply] = [await answer(role, port, line), await answer(role, door, NOOP)];
+      if (role === 'root') expect(rendezvous).toBe(`CCAPI/1 ok path=${own(alice)}/S.ccapi`);
       else expect(rendezvous).toContain('error code=unknown-uid');
-      if (who === 'root') expect(reply).toHaveLength(12);
+      if (role === 'root') expect(reply).toHaveLength(12);
       else expect(reply).toMatch(CLOSED);
       expect(existsSync(`${base}/${hostUid(alice, 'a subordinate uid')}`)).toBe(false);
     });
@@ -182,7 +182,7 @@ describeWith([...needs, 'krb5-kdc', 'krb5-admin-server', 'krb5-user'], 'a user w
       victim.begin();
       // Only the namespace's root can be all of its uids.
       const crowd = await startAsAlice('root', HOLD_CONNECTIONS, [door, port, CROWD, CONNECTIONS], CROWD);
-      const attack = await startAsAlice(who, ATTACK_STARTS, [launcher]);
+      const attack = await startAsAlice(role, ATTACK_STARTS, [launcher]);
       for (let i = 0; i < sized(5, 50); i++) await startOfBob();
       await attack.end();
       await crowd.end();

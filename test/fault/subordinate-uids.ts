@@ -27,8 +27,8 @@ except OSError as error:
 
 /**
  * Tries to look into each new process of ours, and then sends it SIGSTOP and SIGKILL, and so to the one of \`argv[1]\`. Prints
- * that it tried, and for each attempt that the kernel let pass what it was and whose the process is by now, as the namespace
- * has it.
+ * that it tried, and for each attempt that the kernel let pass its name and the uid of the process by now, as the
+ * namespace has it.
  */
 export const ATTACK_STARTS = `
 import ctypes, os, select, signal, sys
