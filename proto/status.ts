@@ -13,7 +13,7 @@ export interface WorkerStatus {
   pid: number;
   /** When it was started, in seconds since 1970. */
   started: number;
-  /** What it has in memory, in bytes. */
+  /** Private memory in bytes, which ending the worker would free; resident memory where the kernel does not tell. */
   memory: number;
   ccaches: number;
   credentials: number;

@@ -2,6 +2,7 @@ import { keptDirectoryIn, SOCKET_NAME } from '../etc/config/paths.ts';
 import type { Settings } from '../etc/config/settings.ts';
 import type { Log } from '../etc/host/log.ts';
 import { monotonic } from '../etc/host/monotonic.ts';
+import { privateMemory } from '../etc/host/private-memory.ts';
 import { isConfigServer } from '../proto/krb5-credential.ts';
 import type { SettingsReport, WorkerStatus } from '../proto/status.ts';
 import { version } from '../proto/status.ts';
@@ -140,7 +141,7 @@ export class Service {
       version,
       pid: process.pid,
       started: this.#started,
-      memory: process.memoryUsage.rss(),
+      memory: privateMemory() ?? process.memoryUsage.rss(),
       ccaches: this.#collection.size,
       credentials: this.#collection.limits.held.credentials,
       connections: this.#idle.connections - 1,

@@ -5,7 +5,7 @@ import type { WorkerStatus } from '../../proto/status.ts';
 import { openSocket } from '../connect-to-path.ts';
 import { readCommandLine, readStatus } from '../worker-status.ts';
 
-/** A server that runs on this host. Memory is in bytes. */
+/** A server that runs on this host. Memory is anonymous memory, in bytes: all that other processes do not share. */
 export interface RunningServer {
   uid: number;
   pid: number;
@@ -36,7 +36,7 @@ function inProc(pid: number): { uid: number; memory: number } | undefined {
   try {
     const fields = readFileSync(`/proc/${pid}/status`, 'latin1');
     const number = (name: string) => Number(new RegExp(`^${name}:\\s+(\\d+)`, 'm').exec(fields)?.[1]);
-    return { uid: number('Uid'), memory: number('VmRSS') * 1024 };
+    return { uid: number('Uid'), memory: number('RssAnon') * 1024 };
   } catch {
     // It has ended meanwhile.
     return undefined;

@@ -48,7 +48,7 @@ function asLines(
   return [
     `socket       ${path}`,
     `process      ${pid}, version ${version}, for ${howLong(Math.max(0, Date.now() / 1000 - started))}`,
-    `memory       ${megabytes(memory)}`,
+    `memory       ${megabytes(memory)} of its own`,
     `holds        ${counts.ccaches} ccaches, ${counts.credentials} credentials`,
     `connections  ${counts.connections}`,
     `keeps        ${keptIn === undefined ? 'in memory alone' : `in ${keptIn}`}`,
