@@ -1,5 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { Socket } from 'node:net';
+import { setTimeout as delay } from 'node:timers/promises';
+import { monotonic } from '../etc/host/monotonic.ts';
 import { peerCredentials } from '../etc/host/peer-credentials.ts';
 import { descriptorOf } from '../etc/host/socket-handle.ts';
 import { FrameReader } from '../proto/framing.ts';
@@ -9,6 +11,10 @@ import type { WorkerConnection } from './worker-connection.ts';
 
 /** How long it may take to say so, in milliseconds. */
 const STATUS_DEADLINE = 5000;
+
+/** How long a process may take from its last connection to its end, and how often it is looked at, in milliseconds. */
+const EXIT_DEADLINE = 5000;
+const LOOK_AGAIN = 5;
 
 /** How the worker at the other end is; rejects where what is there does not say. The connection is gone then. */
 export function readStatus({ socket }: WorkerConnection): Promise<WorkerStatus> {
@@ -49,7 +55,9 @@ export async function waitForExit({ socket }: WorkerConnection): Promise<boolean
   process.kill(pid, 'SIGTERM');
   socket.resume();
   await gone;
-  return true;
+  // Its connections end a moment before the process does.
+  for (const deadline = monotonic() + EXIT_DEADLINE; isServer(pid) && monotonic() < deadline; ) await delay(LOOK_AGAIN);
+  return !isServer(pid);
 }
 
 /** The kernel names the maker of the socket, which may be a service manager. */
