@@ -27,6 +27,12 @@ const FRAMES_HELD = 4;
 type WorkerSettings = ServiceSettings &
   Pick<Settings, 'idleTimeout' | 'rootAccess' | 'maxConnections' | 'maxFrame' | 'maxOutput'>;
 
+/**
+ * `withdrawn`: its names are gone and it still serves, to be published again or to stop. `stopping`: it answers what has
+ * arrived, and exits.
+ */
+type Phase = 'starting' | 'serving' | 'withdrawn' | 'stopping';
+
 /** How a worker comes to its directory, and leaves it. */
 interface StartOptions {
   /**
@@ -48,7 +54,7 @@ export class Worker {
   readonly #budget: InputBudget;
   #directory: WorkerDirectory | undefined;
   #removesDirectory = false;
-  #isStopping = false;
+  #phase: Phase = 'starting';
   #isFull = false;
   #service: Service | undefined;
 
@@ -81,6 +87,7 @@ export class Worker {
       throw new Error((error as Error).message.replaceAll(own.path, directory), { cause: error });
     }
     this.#directory?.publish();
+    this.#phase = 'serving';
     await Promise.all(passed.map((descriptor) => this.#listenAt(descriptor)));
     return true;
   }
@@ -112,8 +119,8 @@ export class Worker {
 
   /** Answers the requests that have arrived, sends their replies, and exits. `why` is for the log. */
   stop(why: string): void {
-    if (this.#isStopping) return;
-    this.#isStopping = true;
+    if (this.#phase === 'stopping') return;
+    this.#phase = 'stopping';
     this.#log.info(`exiting (uid ${process.getuid?.()}): ${why}`);
     this.#directory?.unguard();
     this.#directory?.withdraw();
@@ -148,7 +155,7 @@ export class Worker {
     const connection = new Connection(socket, this.#service.openSession(), this.#settings, this.#budget);
     this.#connections.set(socket, connection);
     this.#idle.addConnection();
-    if (this.#isStopping) finishSoon(connection);
+    if (this.#phase === 'stopping') finishSoon(connection);
     socket.on('close', () => {
       this.#connections.delete(socket);
       this.#idle.removeConnection();
@@ -168,12 +175,14 @@ export class Worker {
   /** Withdraws the names first. A client that had found them is served, and then the worker publishes them again. */
   #exitIfStillIdle(): void {
     this.#directory?.withdraw();
+    this.#phase = 'withdrawn';
     setTimeout(() => {
-      if (this.#isStopping) return;
+      if (this.#phase !== 'withdrawn') return;
       if (this.#idle.connections === 0 && !this.#service?.mustStayAlive())
         this.stop(`idle for ${this.#settings.idleTimeout} s`);
       else {
         this.#directory?.publish();
+        this.#phase = 'serving';
         this.#idle.watch();
       }
     }, FAREWELL);
@@ -186,7 +195,7 @@ export class Worker {
   }
 
   async #exitWhenEmpty(): Promise<void> {
-    if (!this.#isStopping || this.#connections.size > 0) return;
+    if (this.#phase !== 'stopping' || this.#connections.size > 0) return;
     // A client may have been on its way when the names went.
     await turns();
     if (this.#connections.size === 0) this.#exit();

@@ -86,7 +86,8 @@ const program = (directory: string, attack: string) => `
       const [, role, id] = String(line).trim().split(' ');
       const half = { ...halves.get(id), [role]: socket };
       halves.set(id, half);
-      if (half.descriptors && half.lengths) begin(half);
+      // Node reads once more where it is stopped within the callback.
+      if (half.descriptors && half.lengths) setImmediate(begin, half);
     }));
   };
   listen('S.ccapi', (socket) => socket.on('error', () => {}).on('data', () => {}));
