@@ -174,6 +174,7 @@ export class Worker {
 
   /** Withdraws the names first. A client that had found them is served, and then the worker publishes them again. */
   #exitIfStillIdle(): void {
+    if (this.#phase !== 'serving') return;
     this.#directory?.withdraw();
     this.#phase = 'withdrawn';
     setTimeout(() => {
