@@ -21,7 +21,7 @@ it('the change time grows when a server appears, changes and goes, and never fal
   expect(await context.compare(other)).toBe(true);
   expect(workersBelow(base)).toEqual([]);
 
-  const { worker, path } = await startWorker(base);
+  const { worker, path } = await startWorker(base, '--persist=never');
   const raw = await RawConnection.open(path);
   const serversOwn = async () => (await raw.get('contextGetChangeTime', uninitialised, {})).time;
   expect(await context.getChangeTime()).toBe((await serversOwn()) + 1);
@@ -40,7 +40,7 @@ it('the change time grows when a server appears, changes and goes, and never fal
   await expect(context.openDefaultCCache()).rejects.toThrow(code('ccErrCCacheNotFound'));
   expect(workersBelow(base)).toEqual([]);
 
-  await startWorker(base);
+  await startWorker(base, '--persist=never');
   await expect(ccache.getName()).rejects.toThrow(code('ccErrInvalidCCache'));
   await expect(iterator.next()).rejects.toThrow(code('ccErrInvalidCCacheIterator'));
   await iterator.release();

@@ -271,9 +271,10 @@ describe('watch', () => {
   });
 
   it('tells that all is gone when the server has ended, and goes on with the next', async () => {
-    await command('import', '-c', 'one', write('one', 'one@R', [ticket('s@R')]));
+    const forgetful = { ...env(), CCAPI_PERSIST: 'never' };
+    await ccapi(['import', '-c', 'one', write('one', 'one@R', [ticket('s@R')])], { env: forgetful });
     const watching = start(process.execPath, [programs.ccapi, 'watch'], {
-      env: cleanEnvironment(env()),
+      env: cleanEnvironment(forgetful),
       stdio: ['ignore', 'pipe', 'inherit'],
     });
     let printed = '';

@@ -22,7 +22,7 @@ beforeEach(() => {
 const open = (settings: NodeJS.ProcessEnv = {}) =>
   new Context({
     env: { KRB5_CONFIG: '/nonexistent', CCAPI_DIRECTORY: base, CCAPI_PORT: '1', ...settings },
-    launcher: [process.execPath, programs.launcher, `--directory=${base}`],
+    launcher: [process.execPath, programs.launcher, `--directory=${base}`, '--persist=never'],
   });
 
 /** A server of the test's own at a path; it tells how many connections it got. */

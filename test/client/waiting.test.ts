@@ -15,7 +15,7 @@ beforeEach(() => {
 function open(): Context {
   const context = new Context({
     env: { KRB5_CONFIG: '/nonexistent', CCAPI_DIRECTORY: base, CCAPI_PORT: '1' },
-    launcher: [process.execPath, programs.launcher, `--directory=${base}`],
+    launcher: [process.execPath, programs.launcher, `--directory=${base}`, '--persist=never'],
   });
   afterwards(() => context.close());
   return context;

@@ -26,7 +26,8 @@ function makeDirectory(): void {
 
 beforeEach(makeDirectory);
 
-const startWorker = (...args: string[]) => startWorkerBelow(base, ...args);
+/** One that forgets what it holds when it ends, wherever its directory is. */
+const startWorker = (...args: string[]) => startWorkerBelow(base, '--persist=never', ...args);
 
 const openContext = () =>
   new Context({ env: { CCAPI_DIRECTORY: base, CCAPI_AUTOSTART: 'no', CCAPI_PORT: '1', KRB5_CONFIG: '/x' } });
