@@ -163,6 +163,25 @@ describe('iterators over ccaches', () => {
     expect([closed, iterators.size]).toEqual([1, 0]);
   });
 
+  it('let go of their position when they are refused, and when what they walk over is gone', () => {
+    const collection = collectionOf(1);
+    const iterators = new Iterators(collection);
+    let closed = 0;
+    const walk = { next: () => undefined, clone: () => walk, close: () => void closed++ };
+    const full = new Set(Array.from({ length: 10_000 }, (_, i) => `${i}`));
+    const ccache = collection.findByName('0') as CCache;
+    const list = ccache.contents.credentials;
+    expect(() => iterators.openOverCCaches(full, walk)).toThrow();
+    expect(() => iterators.openOverCredentials(full, list, walk)).toThrow();
+    expect([closed, iterators.size, full.size]).toEqual([2, 0, 10_000]);
+    const owned = new Set<string>();
+    const { identifier } = iterators.openOverCredentials(owned, list, walk);
+    expect(iterators.findCredentialsIterator(identifier.object)?.list).toBe(list);
+    collection.destroy(ccache);
+    expect(iterators.findCredentialsIterator(identifier.object)).toBeUndefined();
+    expect([closed, iterators.size, owned.size]).toEqual([3, 0, 0]);
+  });
+
   it('that are left open do not make the order grow with each change of the default', () => {
     const order = new CCacheOrder();
     const ccaches = Array.from({ length: 10 }, (_, i) => ({ name: `${i}`, removed: false }) as CCache);

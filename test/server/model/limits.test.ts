@@ -71,6 +71,34 @@ describe('a limit', () => {
     expect(collection.limits.held).toEqual({ caches: 1, credentials: 1, bytes: a.contents.credentials.bytes });
   });
 
+  it.each<[string, number, (value: CredentialV5) => unknown]>([
+    ['the client', 7, (value) => (value.client = `${'c'.repeat(7)}${value.client}`)],
+    ['the server', 7, (value) => (value.server = `${'s'.repeat(7)}${value.server}`)],
+    ['the key', 7, (value) => (value.keyblock.data = Buffer.alloc(value.keyblock.data.length + 7))],
+    ['the ticket', 7, (value) => (value.ticket.data = Buffer.alloc(value.ticket.data.length + 7))],
+    ['the second ticket', 7, (value) => (value.secondTicket.data = Buffer.alloc(7))],
+    ['addresses', 7, (value) => (value.addresses = [3, 4].map((length) => ({ type: 2, data: Buffer.alloc(length) })))],
+    [
+      'authorization data',
+      7,
+      (value) => (value.authdata = [7, 0].map((length) => ({ type: 1, data: Buffer.alloc(length) }))),
+    ],
+  ])('of bytes counts those of %s', (_, more, lengthen) => {
+    const { collection } = limited({});
+    const a = collection.create('a', 2, 'a@R');
+    collection.store(a, credentialFor('s@R'));
+    const { bytes } = collection.limits.held;
+    const value = credentialFor('s@R');
+    lengthen(value);
+    collection.store(a, value);
+    expect(collection.limits.held.bytes).toBe(2 * bytes + more);
+    collection.limits.most.bytes = collection.limits.held.bytes + bytes;
+    collection.store(a, credentialFor('s@R'));
+    expect(() => collection.store(a, credentialFor('s@R'))).toThrow(expect.objectContaining({ code: 203 }));
+    collection.destroy(a);
+    expect(collection.limits.held).toEqual({ caches: 0, credentials: 0, bytes: 0 });
+  });
+
   it('makes what has expired go first', () => {
     const { collection, told } = limited({ credentials: 3 });
     const [a, b] = [collection.create('a', 2, 'a@R'), collection.create('b', 2, 'b@R')];

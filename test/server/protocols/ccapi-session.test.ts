@@ -1,13 +1,13 @@
 // A session of MIT's own client and server, and requests that must fail, against the server's own side.
 import { describe, expect, it } from 'vitest';
-import { requestFrame } from '../../../proto/ccapi-codec.ts';
-import { uninitialised } from '../../../proto/identifier.ts';
+import { readReply, requestFrame } from '../../../proto/ccapi-codec.ts';
+import { type Identifier, uninitialised } from '../../../proto/identifier.ts';
 import { Collection } from '../../../server/model/collection.ts';
 import { Iterators } from '../../../server/model/iterators.ts';
 import { CCAPISession } from '../../../server/protocols/ccapi-session.ts';
 import mustFail from '../../proto/vectors/ccapi-must-fail.json' with { type: 'json' };
 import session from '../../proto/vectors/ccapi-session.json' with { type: 'json' };
-import { credentialFor, numberedIdentifiers } from '../model/model.ts';
+import { collectionAt, credentialFor, numberedIdentifiers } from '../model/model.ts';
 
 const silent = { info() {}, warning() {}, error() {}, refusal() {} };
 
@@ -91,18 +91,44 @@ it('answers a fault of its own with an error, and keeps the connection', () => {
   expect(errors).toEqual([expect.stringContaining('a fault')]);
 });
 
-it('forgets the iterators of a connection with it, and the released ones at once', () => {
-  const { connect, collection, iterators } = server();
-  const [one, other] = [connect(), connect()];
-  const ccache = collection.create('first', 2, 'alice@R');
-  collection.store(ccache, credentialFor('a@R'));
-  for (const on of [one, other]) ask(on, requestFrame('contextNewCCacheIterator', uninitialised, {}).subarray(4));
-  expect([iterators.size, one.owned.size]).toEqual([2, 1]);
-  const [object] = one.owned;
-  const identifier = { server: collection.identifier.server, object: object as string };
-  // Any connection may use and release what it knows.
-  ask(other, requestFrame('ccacheIteratorRelease', identifier, {}).subarray(4));
-  expect([iterators.size, one.owned.size]).toEqual([1, 0]);
-  other.close();
-  expect(iterators.size).toBe(0);
+describe.each([
+  ['contextNewCCacheIterator', 'ccacheIterator', 205],
+  ['ccacheNewCredentialsIterator', 'credentialsIterator', 209],
+] as const)('iterators of %s', (make, kind, unknown) => {
+  const begin = () => {
+    const { collection } = collectionAt(1_700_000_000);
+    const iterators = new Iterators(collection);
+    const [one, other] = [1, 2].map(() => new CCAPISession(collection, iterators, silent)) as [
+      CCAPISession,
+      CCAPISession,
+    ];
+    const ccache = collection.create('first', 2, 'alice@R');
+    collection.store(ccache, credentialFor('a@R'));
+    const object = make === 'contextNewCCacheIterator' ? uninitialised : ccache.identifier;
+    const open = (on: CCAPISession) => {
+      const reply = ask(on, requestFrame(make, object, {}).subarray(4));
+      return readReply(make, Buffer.from(reply, 'hex')).iterator;
+    };
+    const use = (on: CCAPISession, what: 'Next' | 'Clone' | 'Release', iterator: Identifier) =>
+      Number.parseInt(ask(on, requestFrame(`${kind}${what}`, iterator, {}).subarray(4)).slice(0, 8), 16);
+    return { one, other, iterators, open, use };
+  };
+
+  it('go when they are released, by whichever connection, and with the connection that made them', () => {
+    const { one, other, iterators, open, use } = begin();
+    const [first, second, third] = [open(one), open(one), open(other)];
+    const held = () => [iterators.size, one.owned.size, other.owned.size];
+    expect(held()).toEqual([3, 2, 1]);
+    expect(use(other, 'Release', first)).toBe(0);
+    expect(held()).toEqual([2, 1, 1]);
+    for (const what of ['Next', 'Clone', 'Release'] as const) expect(use(one, what, first)).toBe(unknown);
+    // A copy belongs to the connection that asked for it.
+    expect(use(other, 'Clone', second)).toBe(0);
+    expect(held()).toEqual([3, 1, 2]);
+    one.close();
+    expect(held()).toEqual([2, 0, 2]);
+    expect([use(other, 'Next', second), use(other, 'Next', third)]).toEqual([unknown, 0]);
+    other.close();
+    expect(held()).toEqual([0, 0, 0]);
+  });
 });

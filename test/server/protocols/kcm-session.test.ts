@@ -2,7 +2,7 @@
 import fc from 'fast-check';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { CCAPIError } from '../../../proto/errors.ts';
-import { type Field, type Layout, readFields } from '../../../proto/fields.ts';
+import { type Data, type Field, type Layout, readFields } from '../../../proto/fields.ts';
 import { matchFlags, type OperationName, type OperationReply, operations, VERSION } from '../../../proto/kcm.ts';
 import {
   fromCredentialV5,
@@ -92,23 +92,38 @@ const ticket = (server: string, more: Partial<Krb5Credential> = {}): Krb5Credent
   ...more,
 });
 
-/** A matching credential with some of its fields (proto/KCM.md#matching-credentials). */
-function matching({
-  client,
-  server,
-  isSkey = 0,
-  endtime = 0,
-  secondTicket,
-}: {
+/** The fields of a matching credential (proto/KCM.md#matching-credentials). */
+interface Wanted extends Partial<Record<(typeof comparedNumbers)[number], number>> {
   client?: Principal;
   server?: Principal;
+  enctype?: number;
   isSkey?: number;
-  endtime?: number;
+  ticketFlags?: number;
+  authdata?: Data[];
   secondTicket?: Buffer;
-}): Buffer {
-  const writer = new Writer().u32((client ? 1 : 0) | (server ? 2 : 0) | (secondTicket ? 16 : 0));
+  /** Further fields, which are never compared. */
+  more?: boolean;
+}
+
+const comparedNumbers = ['authtime', 'starttime', 'endtime', 'renewTill'] as const;
+
+function matching(wanted: Wanted): Buffer {
+  const { client, server, enctype, isSkey = 0, ticketFlags = 0, authdata, secondTicket, more } = wanted;
+  const parts = { client: 1, server: 2, enctype: 4, more: 0x48, authdata: 32, secondTicket: 16 } as const;
+  const isThere = (name: string): name is keyof typeof parts => wanted[name as keyof Wanted] !== undefined;
+  const writer = new Writer().u32(
+    Object.entries(parts).reduce((header, [name, bit]) => header | (isThere(name) ? bit : 0), 0),
+  );
   for (const principal of [client, server]) if (principal) writePrincipal(writer, principal);
-  writer.u32(0).u32(0).u32(endtime).u32(0).u8(isSkey).u32(0);
+  if (enctype !== undefined) writer.u16(enctype).u32(3).bytes(Buffer.from('key'));
+  for (const name of comparedNumbers) writer.u32(wanted[name] ?? 0);
+  writer.u8(isSkey).u32(ticketFlags);
+  if (more) writer.u32(1).u16(2).u32(4).bytes(Buffer.from('host'));
+  if (authdata) {
+    writer.u32(authdata.length);
+    for (const { type, data } of authdata) writer.u16(type).u32(data.length).bytes(data);
+  }
+  if (more) writer.u32(6).bytes(Buffer.from('ticket'));
   if (secondTicket) writer.u32(secondTicket.length).bytes(secondTicket);
   return writer.finish();
 }
@@ -280,8 +295,52 @@ describe('STORE', () => {
   });
 });
 
+describe('STORE of a ticket that differs from another', () => {
+  const authdata = [
+    { type: 1, data: Buffer.from('one') },
+    { type: 2, data: Buffer.from('two') },
+  ];
+  const first = { isSkey: 1, secondTicket: Buffer.from('tgt'), authdata };
+  const [one, two] = authdata as [Data, Data];
+
+  it.each<[string, Partial<Krb5Credential>, boolean]>([
+    ['its times', { authtime: 5, starttime: 6, endtime: 7, renewTill: 8 }, true],
+    ['its flags', { ticketFlags: 5 }, true],
+    ['its ticket', { ticket: Buffer.from('renewed') }, true],
+    ['its key', { keyblock: { type: 18, data: Buffer.alloc(32, 1) } }, true],
+    ['its addresses', { addresses: [{ type: 2, data: Buffer.alloc(4) }] }, true],
+    ['the value of isSkey', { isSkey: 8 }, true],
+    ['name types', { client: { ...alice, nameType: 10 } }, true],
+    ['isSkey', { isSkey: 0 }, false],
+    ['the key type', { keyblock: { type: 17, data: Buffer.from('0123456789abcdef') } }, false],
+    ['the second ticket', { secondTicket: Buffer.from('tgu') }, false],
+    ['no second ticket', { secondTicket: Buffer.alloc(0) }, false],
+    ['no authorization data', { authdata: [] }, false],
+    ['less authorization data', { authdata: [one] }, false],
+    ['more authorization data', { authdata: [one, two, two] }, false],
+    ['other authorization data', { authdata: [one, { ...two, data: Buffer.from('owt') }] }, false],
+    ['the type of authorization data', { authdata: [one, { ...two, type: 3 }] }, false],
+    ['the order of authorization data', { authdata: [two, one] }, false],
+    ['the client', { client: parsePrincipal('bob@R') }, false],
+    ['the server’s realm', { server: parsePrincipal('s@Q') }, false],
+  ])('in %s', (_, difference, isReplaced) => {
+    // One beside it, and so many that they are indexed.
+    for (const others of [0, 1, 20]) {
+      initialize('a');
+      for (let i = 0; i < others; i++) {
+        ask('store', { name: 'a', credential: ticket('s@R', { client: parsePrincipal(`other${i}@R`) }) });
+      }
+      ask('store', { name: 'a', credential: ticket('s@R', first) });
+      ask('store', { name: 'a', credential: ticket('s@R', { ...first, ...difference }) });
+      expect(servers('a')).toHaveLength(others + (isReplaced ? 1 : 2));
+      const last = ask('getCredList', { name: 'a' }).credentials.at(-1);
+      expect(last).toEqual(ticket('s@R', { ...first, ...difference }));
+    }
+  });
+});
+
 describe('RETRIEVE', () => {
-  const retrieve = (flags: number, wanted: Parameters<typeof matching>[0]) =>
+  const retrieve = (flags: number, wanted: Wanted) =>
     ask('retrieve', { name: 'a', flags: (flags | 1) >>> 0, matching: matching(wanted) }).credential;
   const s = parsePrincipal('s@R');
 
@@ -314,6 +373,68 @@ describe('RETRIEVE', () => {
     expect(() => retrieve(matchFlags.times, { server: s, endtime: 2_000_000_001 })).toThrow(failing(codes.NOTFOUND));
     expect(retrieve(0, { server: parsePrincipal('t@R') }).authdata).toHaveLength(1);
     expect(() => retrieve(matchFlags.authdata, { server: parsePrincipal('t@R') })).toThrow(failing(codes.NOTFOUND));
+  });
+
+  const times = { authtime: 11, starttime: 12, endtime: 2_000_000_000, renewTill: 2_000_000_500 };
+  const ad = (type: number, text: string): Data => ({ type, data: Buffer.from(text) });
+  const flagsOf = (...names: (keyof typeof matchFlags)[]) => names.reduce((flags, name) => flags | matchFlags[name], 0);
+
+  it.each<[keyof typeof matchFlags, Wanted, boolean]>([
+    ['flags', { ticketFlags: 0x80a0_0000 }, true],
+    ['flags', { ticketFlags: 0x8000_0000 }, true],
+    ['flags', { ticketFlags: 0 }, true],
+    ['flags', { ticketFlags: 0x80b0_0000 }, false],
+    ['flags', { ticketFlags: 0x0010_0000 }, false],
+    ['flagsExact', { ticketFlags: 0x80a0_0000 }, true],
+    ['flagsExact', { ticketFlags: 0x8000_0000 }, false],
+    ['flagsExact', { ticketFlags: 0x80b0_0000 }, false],
+    ['timesExact', times, true],
+    ...Object.keys(times).map((name): [keyof typeof matchFlags, Wanted, boolean] => [
+      'timesExact',
+      { ...times, [name]: times[name as keyof typeof times] - 1 },
+      false,
+    ]),
+    ['times', { endtime: times.endtime, renewTill: times.renewTill }, true],
+    ['times', { endtime: times.endtime - 1, renewTill: times.renewTill - 1 }, true],
+    ['times', { authtime: 99, starttime: 99 }, true],
+    ['times', { endtime: times.endtime + 1 }, false],
+    ['times', { renewTill: times.renewTill + 1 }, false],
+    ['keytype', { enctype: 18 }, true],
+    ['keytype', { enctype: 17 }, false],
+    ['keytype', {}, false],
+    ['authdata', { authdata: [ad(1, 'one'), ad(2, 'two')] }, true],
+    ['authdata', { authdata: [ad(1, 'one')] }, false],
+    ['authdata', { authdata: [ad(1, 'one'), ad(2, 'two'), ad(2, 'two')] }, false],
+    ['authdata', { authdata: [ad(1, 'one'), ad(3, 'two')] }, false],
+    ['authdata', { authdata: [ad(1, 'one'), ad(2, 'owt')] }, false],
+    ['authdata', { authdata: [ad(2, 'two'), ad(1, 'one')] }, false],
+    ['secondTicket', { secondTicket: Buffer.alloc(0) }, true],
+    ['secondTicket', { secondTicket: Buffer.from('x') }, false],
+    ['isSkey', {}, true],
+    ['isSkey', { isSkey: 1 }, false],
+  ])('compares by %s with %j: %s', (flag, wanted, isFound) => {
+    const rich = parsePrincipal('rich@R');
+    const authdata = [ad(1, 'one'), ad(2, 'two')];
+    ask('store', { name: 'a', credential: ticket('rich@R', { ...times, ticketFlags: 0x80a0_0000, authdata }) });
+    for (const more of [undefined, true]) {
+      const found = () => retrieve(matchFlags[flag], { server: rich, ...wanted, ...(more ? { more } : {}) });
+      if (isFound) expect(found().server).toEqual(rich);
+      else expect(found).toThrow(failing(codes.NOTFOUND));
+    }
+    // Without its flag a field is not looked at, but for this one.
+    const other = { ...wanted, isSkey: flag === 'isSkey' ? 1 : 0 };
+    expect(retrieve(0, { server: rich, ...other }).server).toEqual(rich);
+  });
+
+  it('compares by all flags of a request', () => {
+    const rich = { ...times, ticketFlags: 5, secondTicket: Buffer.from('tgt'), isSkey: 1 };
+    ask('store', { name: 'a', credential: ticket('rich@R', rich) });
+    const all = flagsOf('flagsExact', 'timesExact', 'keytype', 'secondTicket', 'isSkey', 'authdata');
+    const wanted = { server: parsePrincipal('rich@R'), ...rich, enctype: 18, authdata: [] };
+    expect(retrieve(all, wanted).isSkey).toBe(1);
+    for (const wrong of [{ ticketFlags: 4 }, { starttime: 1 }, { enctype: 17 }, { secondTicket: Buffer.from('x') }]) {
+      expect(() => retrieve(all, { ...wanted, ...wrong })).toThrow(failing(codes.NOTFOUND));
+    }
   });
 
   it('is not served while the clocks are apart, so that the client asks by how much', () => {

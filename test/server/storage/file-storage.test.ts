@@ -227,6 +227,31 @@ describe('a collection that is stored', () => {
   });
 });
 
+it.each([1, 2, 63, 64, 65, 150])(
+  'numbers no list twice where it is killed after every %i replacements',
+  (replacements) => {
+    const ever = new Set<string>();
+    for (let life = 0; life < 6; life++) {
+      // What ran before is neither closed nor used again.
+      const { collection } = open();
+      const [left] = collection.findByName('a')?.contents.credentials ?? [];
+      expect(life % 3 === 1 || left === undefined || ever.has(left.identifier.object)).toBe(true);
+      for (let i = 0; i < replacements; i++) {
+        const ccache = collection.create('a', 2, 'a@R');
+        collection.store(ccache, credentialFor('s@R'));
+        const [stored] = ccache.contents.credentials;
+        const { object } = (stored as StoredCredential).identifier;
+        expect(ever).not.toContain(object);
+        expect(ccache.contents.credentials.find(object)).toBe(stored);
+        ever.add(object);
+      }
+      // Then no file tells of the lists.
+      if (life % 3 === 0) for (const ccache of [...collection]) collection.destroy(ccache);
+    }
+    expect(ever.size).toBe(6 * replacements);
+  },
+);
+
 describe('an end in the middle of a write', () => {
   /** Each state that the file of a ccache can be left in, cut anywhere behind what it had before. */
   function cutEverywhere(change: (collection: Collection, ccache: CCache) => void, changed = 'a'): void {
