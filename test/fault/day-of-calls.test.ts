@@ -5,7 +5,10 @@ import { CCAPIError, type CCache, Context } from '../../client/index.ts';
 import { credentialFor } from '../server/model/model.ts';
 import { memory, temporaryDirectory, workersBelow } from '../setup/cleanup.ts';
 import { programs } from '../setup/programs.ts';
-import { drawnFrom, sized } from './size.ts';
+import { drawnFrom, seed, tellSeed } from '../setup/seed.ts';
+import { sized } from './size.ts';
+
+tellSeed();
 
 const CALLS = sized(120, 500);
 
@@ -83,7 +86,6 @@ function openBelow(base: string): Context {
 }
 
 it(`${CALLS} calls`, { timeout: 600_000 }, async () => {
-  const seed = Date.now() >>> 0;
   const bases = [temporaryDirectory(memory), temporaryDirectory(memory)] as const;
   const days = [calls(drawnFrom(seed)), calls(drawnFrom(seed))] as const;
   await using undisturbed = openBelow(bases[0]);

@@ -5,8 +5,11 @@ import { memory, temporaryDirectory } from '../setup/cleanup.ts';
 import { command, kill, libraryProgram, shown, withoutChance } from '../setup/commands.ts';
 import { type FrontDoor, frontDoorRequirements, startFrontDoor } from '../setup/front-door.ts';
 import { describeWith } from '../setup/requirements.ts';
+import { drawnFrom, seed, tellSeed } from '../setup/seed.ts';
 import type { TestUser } from '../setup/test-users.ts';
-import { drawnFrom, sized } from './size.ts';
+import { sized } from './size.ts';
+
+tellSeed();
 
 const OPERATIONS = sized(50, 500);
 
@@ -46,7 +49,6 @@ l:names`.split('\n');
 
 describeWith(frontDoorRequirements, 'with a worker that is killed all the time', () => {
   it(`${OPERATIONS} operations`, { timeout: 3_600_000 }, async () => {
-    const seed = Date.now() >>> 0;
     const below = drawnFrom(seed);
     const one = (from: string[]) => from[below(from.length)] as string;
     const base = `${temporaryDirectory(memory)}/run`;

@@ -10,9 +10,12 @@ import { parsePrincipal } from '../../proto/principal.ts';
 import { credentialFor } from '../server/model/model.ts';
 import { RawConnection } from '../server/raw-connection.ts';
 import { end, memory } from '../setup/cleanup.ts';
+import { drawnFrom, seed, tellSeed } from '../setup/seed.ts';
 import { startWorker, workerDirectory } from '../setup/worker.ts';
 import { KCMConnection } from './kcm-connection.ts';
-import { drawnFrom, sized } from './size.ts';
+import { sized } from './size.ts';
+
+tellSeed();
 
 const ROUNDS = sized(60, 1000);
 
@@ -181,7 +184,6 @@ async function found(ccapi: RawConnection): Promise<State> {
 }
 
 it(`in each of ${ROUNDS} rounds`, { timeout: 600_000 }, async () => {
-  const seed = Date.now() >>> 0;
   const below = drawnFrom(seed);
   const base = workerDirectory(memory);
   let state: State = [];

@@ -4,13 +4,16 @@ import { expect, it } from 'vitest';
 import { Context } from '../../client/index.ts';
 import { memory, temporaryDirectory } from '../setup/cleanup.ts';
 import { programs } from '../setup/programs.ts';
-import { drawnFrom, sized } from './size.ts';
+import { drawnFrom, seed, tellSeed } from '../setup/seed.ts';
+import { sized } from './size.ts';
 
 const WORKERS = sized(5, 20);
 const ROUNDS = sized(8, 50);
 const AT_ONCE = 3;
 
-const below = drawnFrom(Date.now());
+const below = drawnFrom(seed);
+
+tellSeed();
 
 /** Several come at once, when the worker that the last ones found is about to leave, leaves, or has left. */
 async function visited(base: string): Promise<number> {

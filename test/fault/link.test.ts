@@ -19,13 +19,16 @@ import {
 import { frontDoorRequirements, startFrontDoor } from '../setup/front-door.ts';
 import { run, sendBytes, startLauncher } from '../setup/programs.ts';
 import { describeWith } from '../setup/requirements.ts';
+import { drawnFrom, seed, tellSeed } from '../setup/seed.ts';
 import type { TestUser } from '../setup/test-users.ts';
-import { drawnFrom, sized } from './size.ts';
+import { sized } from './size.ts';
 
 const NOOP = Buffer.from('0000000402000000', 'hex');
 const REPLY = '000000040000000000000000';
 
-const below = drawnFrom(Date.now());
+const below = drawnFrom(seed);
+
+tellSeed();
 
 /** What a stock program does: connects, which waits while the queue is full, asks, and reads. Resolves to what it read. */
 function ask(door: string): Promise<string> {

@@ -1,8 +1,9 @@
 // npm run mutate -- FOLDER|FILE [--most=N] [--seed=N] [--also=TEST,TEST] [--only=FILE:LINE]: which changes of the code no test
 // notices. Draws up to N changes (40) of the folder's files: a condition that is always true or false, another comparison, one
 // side of && or ||, a number that is one more, a boolean turned round, a call left out. Applies one at a time in a copy of the
-// tree, and runs there the tests that import the file: those of test/FOLDER, then those of the folder above, then --also, which
-// need not import it. Prints each change that all of them pass. Not in .ci/run: 40 changes take about ten minutes.
+// tree, and runs there the tests that import the file: those of test/FOLDER, then those of the folder above; then the tests of
+// test/FOLDER that start our programs, and --also. Prints each change that all of them pass; with --all the others too, and
+// which test fails. Not in .ci/run: 40 changes take about ten minutes.
 import { execFileSync, spawnSync } from 'node:child_process';
 import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -17,6 +18,7 @@ const most = Number(option('most', 40));
 const seed = Number(option('seed', 1));
 const also = option('also', '').split(',').filter(Boolean);
 const only = option('only');
+const isTalkative = process.argv.includes('--all');
 /** What a change may take that makes the tests wait for ever, in ms; the tests as they are take a minute. */
 const TIMEOUT = 300_000;
 
@@ -94,7 +96,10 @@ function shuffled(values) {
 }
 
 const filesOf = (...args) =>
-  execFileSync('git', ['ls-files', '-z', ...args], { cwd: root, encoding: 'utf8' })
+  execFileSync('git', ['ls-files', '-z', '--cached', '--others', '--exclude-standard', ...args], {
+    cwd: root,
+    encoding: 'utf8',
+  })
     .split('\0')
     .filter((file) => file && existsSync(join(root, file)));
 const changes = filesOf(target)
@@ -115,12 +120,25 @@ for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => process.exi
 for (const file of filesOf()) cpSync(join(root, file), join(copy, file));
 symlinkSync(join(root, 'node_modules'), join(copy, 'node_modules'));
 
-/** Whether tests pass in the copy. */
-function pass(tests) {
-  if (tests.length === 0) return true;
-  const args = [join(root, 'node_modules/vitest/vitest.mjs'), 'run', '--bail=1', ...tests];
-  const options = { cwd: copy, stdio: 'ignore', timeout: TIMEOUT };
-  return spawnSync(process.execPath, args, options).status === 0;
+// Nothing is built or installed where no program of ours is started.
+const UNITS = 'units.config.mjs';
+writeFileSync(
+  join(copy, UNITS),
+  "export default { test: { setupFiles: 'test/setup/per-file.ts', testTimeout: 60_000 } };",
+);
+const startsPrograms = (test) =>
+  /\b(startWorker|startLauncher|programs)\b/.test(readFileSync(join(root, test), 'utf8'));
+
+/** The title of the first test that fails in the copy; undefined where all pass. */
+function failing(tests, ...more) {
+  if (tests.length === 0) return undefined;
+  const args = [join(root, 'node_modules/vitest/vitest.mjs'), 'run', '--bail=1', '--reporter=json', ...more, ...tests];
+  const { status, stdout } = spawnSync(process.execPath, args, { cwd: copy, timeout: TIMEOUT, maxBuffer: 1 << 28 });
+  if (status === 0) return undefined;
+  // It goes before the object's line, as the build does.
+  const [json] = /^\{"numTotalTestSuites.*/m.exec(`${stdout}`) ?? ['{"testResults":[]}'];
+  const all = JSON.parse(json).testResults.flatMap(({ assertionResults }) => assertionResults);
+  return all.find((test) => test.status === 'failed')?.fullName ?? 'a file that does not load, or a test that hangs';
 }
 
 /** Whether a file imports another, by way of any number of others. */
@@ -135,24 +153,34 @@ function leadsTo(file, wanted, seen = new Set()) {
 const folder = statSync(join(root, target)).isDirectory() ? target : dirname(target);
 const near = join('test', folder);
 const above = join('test', folder.split('/')[0]);
-function passAll(file) {
+/** What notices a change of a file. */
+function noticedBy(file) {
   const tests = filesOf(above).filter((test) => test.endsWith('.test.ts') && leadsTo(test, file));
   const isNear = (test) => test.startsWith(`${near}/`);
+  const units = tests.filter((test) => !startsPrograms(test));
   return (
-    pass(tests.filter(isNear)) && pass(tests.filter((test) => !isNear(test))) && also.every((test) => pass([test]))
+    failing(units.filter(isNear), '--config', UNITS) ??
+    failing(
+      units.filter((test) => !isNear(test)),
+      '--config',
+      UNITS,
+    ) ??
+    failing([...filesOf(near).filter((test) => test.endsWith('.test.ts') && startsPrograms(test)), ...also])
   );
 }
 
-if (!passAll(drawn[0].file)) throw new Error('the tests fail as they are');
+const asItIs = noticedBy(drawn[0].file);
+if (asItIs) throw new Error(`fails as it is: ${asItIs}`);
 let survivors = 0;
 for (const { file, text, line, start, end, by } of drawn) {
+  // A signal is noticed here.
+  await new Promise(setImmediate);
   writeFileSync(join(copy, file), text.slice(0, start) + by + text.slice(end));
-  const survived = passAll(file);
+  const noticed = noticedBy(file);
   writeFileSync(join(copy, file), text);
-  if (!survived) continue;
-  survivors++;
-  process.stdout.write(
-    `${file}:${line}: ${text.slice(start, end).replace(/\s+/g, ' ')}  ->  ${by.replace(/\s+/g, ' ')}\n`,
-  );
+  if (noticed === undefined) survivors++;
+  if (noticed && !isTalkative) continue;
+  const change = `${text.slice(start, end)}  ->  ${by}`.replace(/\s+/g, ' ');
+  process.stdout.write(`${file}:${line}: ${change}${noticed ? `   (${noticed})` : ''}\n`);
 }
 process.stdout.write(`${drawn.length - survivors} of ${drawn.length} are noticed, ${survivors} survive\n`);

@@ -2,18 +2,25 @@
 import { readFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { beforeAll, expect, it } from 'vitest';
-import { requestFrame } from '../../../proto/ccapi-codec.ts';
-import { uninitialised } from '../../../proto/identifier.ts';
+import { messages } from '../../../proto/ccapi.ts';
+import { readRequestHeader, requestFrame } from '../../../proto/ccapi-codec.ts';
+import { isInitialised, uninitialised } from '../../../proto/identifier.ts';
 import mustFail from '../../proto/vectors/ccapi-must-fail.json' with { type: 'json' };
 import session from '../../proto/vectors/ccapi-session.json' with { type: 'json' };
 import { eventually } from '../../setup/cleanup.ts';
 import { type RunningWorker, startWorker, workerDirectory } from '../../setup/worker.ts';
+import { RawConnection } from '../raw-connection.ts';
+import { errorOfForeign, openObjects, type RecordedObjects, rebased } from '../recorded-requests.ts';
 
 let running: RunningWorker;
+let objects: RecordedObjects;
 
 beforeAll(async () => {
   running = await startWorker(workerDirectory());
+  objects = await openObjects(await RawConnection.open(running.path));
 });
+
+const asOfHere = (request: string) => rebased(Buffer.from(request, 'hex'), objects);
 
 function framed(payload: Buffer): Buffer {
   const header = Buffer.alloc(4);
@@ -45,21 +52,32 @@ const memory = () =>
   Number(/^RssAnon:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${running.worker.pid}/status`, 'utf8'))?.[1]);
 
 it('each request that must fail is refused, and the connection goes on', async () => {
-  const codes = await codesOf(mustFail.map(({ request }) => framed(Buffer.from(request, 'hex'))));
-  // Those that name a ccache of the recorded server are refused for that already.
-  for (const [i, { error }] of mustFail.entries()) expect([error, 205]).toContain(codes[i]);
-  expect(codes.at(-1)).toBe(0);
+  const codes = await codesOf(mustFail.map(({ request }) => framed(asOfHere(request).payload)));
+  expect(codes).toEqual([...mustFail.map(({ error }) => error), 0]);
+});
+
+it('each that names an object of another server is refused for that', async () => {
+  const foreign = [...mustFail, ...session].filter(({ request }) => {
+    return isInitialised(readRequestHeader(Buffer.from(request, 'hex')).object);
+  });
+  const expected = foreign.map(({ request }) => {
+    const { name } = readRequestHeader(Buffer.from(request, 'hex'));
+    return name ? errorOfForeign[messages[name].object] : 227;
+  });
+  const codes = await codesOf(foreign.map(({ request }) => framed(Buffer.from(request, 'hex'))));
+  expect(codes).toEqual([...expected, 0]);
 });
 
 it('each request of the session, cut at every byte, is refused, and the connection goes on', async () => {
   const cut = session.flatMap(({ request }) => {
-    const whole = Buffer.from(request, 'hex');
-    return Array.from({ length: whole.length - 1 }, (_, length) => framed(whole.subarray(0, length + 1)));
+    const { payload, argumentsAt } = asOfHere(request);
+    return Array.from({ length: payload.length - 1 }, (_, before) => ({
+      frame: framed(payload.subarray(0, before + 1)),
+      code: before + 1 < argumentsAt ? 227 : 22,
+    }));
   });
-  const codes = await codesOf(cut);
-  expect(codes).toHaveLength(cut.length + 1);
-  for (const code of codes.slice(0, -1)) expect(code).toBeGreaterThan(0);
-  expect(codes.at(-1)).toBe(0);
+  const codes = await codesOf(cut.map(({ frame }) => frame));
+  expect(codes).toEqual([...cut.map(({ code }) => code), 0]);
 });
 
 it('keeps nothing of what it refuses: memory is flat over tens of thousands of bad requests', async () => {

@@ -21,7 +21,7 @@ import { beforeEach, describe, expect, it } from 'vitest';
 import { readCCacheFile, writeCCacheFile } from '../../../proto/ccache-file.ts';
 import type { CredentialV5 } from '../../../proto/credential.ts';
 import type { Identifier } from '../../../proto/identifier.ts';
-import { credentialV5In, type Krb5Credential, marshalled } from '../../../proto/krb5-credential.ts';
+import { credentialV5In, fromCredentialV5, type Krb5Credential, marshalled } from '../../../proto/krb5-credential.ts';
 import type { CCache, Contents } from '../../../server/model/ccache.ts';
 import { Collection } from '../../../server/model/collection.ts';
 import type { StoredCredential } from '../../../server/model/credential-list.ts';
@@ -352,6 +352,11 @@ describe('what cannot be read', () => {
       expect(said(found)).toEqual(said(collection));
       expect(found.identifier.server).not.toBe(collection.identifier.server);
       expect(seen(open().collection)).toEqual(seen(found));
+      // The numbers of the lists go on above those in the files.
+      const { collection: later } = open();
+      for (const name of ['d', 'e', 'f', 'g']) later.store(later.create(name, 2, 'd@R'), credentialFor('s@R'));
+      const stored = [...later].flatMap(({ contents }) => [...contents.credentials]);
+      expect(new Set(stored.map(({ identifier }) => identifier.object)).size).toBe(7);
     }
     expect(said.join()).toContain('no collection file; 3 ccaches are taken from their own');
     expect(said.join()).toContain('set aside as set-aside.collection.');
@@ -512,6 +517,80 @@ it.each([false, true])('a credential that looks like an entry of ours is a crede
     collection.remove(ccache, [identifier]);
     expect(seen(open().collection)).toEqual(seen(collection));
   }
+});
+
+it('what KCM brought is the same bytes afterwards, with name types that the CCAPI has no place for', () => {
+  const { collection } = open();
+  const ccache = collection.create('a', 2, 'a@R');
+  const odd = (service: string) => ({
+    ...fromCredentialV5(credentialFor(`${service}@R`)),
+    client: { nameType: 10, realm: 'R', components: ['alice'] },
+    server: { nameType: 12, realm: 'R', components: [service] },
+  });
+  const bytes = ['one', 'two', 'three'].map((service) => marshalled(odd(service)));
+  const stored = () => [...(open().collection.findByName('a') as CCache).contents.credentials];
+  // What is stored is wiped when it goes.
+  const copied = (each: Buffer) => ({ value: credentialV5In(Buffer.from(each)), marshalled: Buffer.from(each) });
+  for (const { value, marshalled } of bytes.map(copied)) collection.store(ccache, value, [], marshalled);
+  expect(stored().map((each) => each.marshalled)).toEqual(bytes);
+  const contents: Contents = { ...collection.emptyContents('a@R'), nameType: 10 };
+  for (const { value, marshalled } of bytes.map(copied)) contents.credentials.append(value, 0, marshalled);
+  collection.replace('a', contents);
+  expect(stored().map((each) => each.marshalled)).toEqual(bytes);
+  const [first] = ccache.contents.credentials;
+  collection.remove(ccache, [(first as StoredCredential).identifier]);
+  expect(stored().map((each) => each.marshalled)).toEqual(bytes.slice(1));
+});
+
+it('a credential of another program is none of ours, unless it is marked as removed', () => {
+  const { collection } = open();
+  collection.create('a', 2, 'a@R');
+  const path = join(directory, 'tkt1');
+  const file = readCCacheFile(readFileSync(path));
+  const kinds = ['v5', 'gone', 'replaced', 'skipped', 'other'];
+  const former = (kind: string, times: object): Krb5Credential => ({
+    ...fromCredentialV5({ ...credentialFor('s@R'), ticket: { type: 0, data: Buffer.from('ticket') } }),
+    ...{ server: { nameType: 0, realm: 'X-CCAPI:', components: [kind] } },
+    ...times,
+  });
+  const credentials = [
+    ...kinds.map((kind) => former(kind, {})),
+    ...kinds.slice(1).map((kind) => former(kind, { authtime: 0xffff_ffff, endtime: 0, ticket: Buffer.alloc(0) })),
+  ];
+  writeFileSync(path, writeCCacheFile({ ...file, credentials: [...file.credentials, ...credentials] }));
+  const [a] = open().collection;
+  expect([...(a as CCache).contents.credentials].map(({ value }) => value.server)).toEqual(
+    kinds.map((kind) => `${kind}@X-CCAPI:`),
+  );
+});
+
+describe('a default that is awaited', () => {
+  it('is not awaited where a file with its name has come', () => {
+    const other = freshDirectory();
+    open(other).collection.create('d', 2, 'd@R');
+    const { collection, storage } = open();
+    collection.awaitDefault('d');
+    storage.close();
+    expect(open().collection.awaitedDefault).toBe('d');
+    cpSync(join(other, 'tkt1'), join(directory, 'tkt1'));
+    const { collection: found } = open();
+    expect([found.default?.name, found.awaitedDefault]).toEqual(['d', undefined]);
+  });
+
+  it('is not awaited any more once another was made the default, though the file could not say so', () => {
+    const { collection } = open();
+    for (const name of ['a', 'b', 'c']) collection.create(name, 2, `${name}@R`);
+    collection.setDefault(collection.findByName('b') as CCache);
+    collection.awaitDefault('d');
+    collection.destroy(collection.findByName('b') as CCache);
+    const { collection: next } = open();
+    expect([next.default?.name, next.awaitedDefault]).toEqual(['a', 'd']);
+    const file = readFileSync(join(directory, 'collection'));
+    next.setDefault(next.findByName('c') as CCache);
+    writeFileSync(join(directory, 'collection'), file);
+    const { collection: last } = open();
+    expect([last.default?.name, last.awaitedDefault]).toEqual(['c', undefined]);
+  });
 });
 
 it('the header shows libkrb5 the KDC offset and the principal, and has no tag of ours', () => {
