@@ -2,14 +2,21 @@
 // what is after it, under the same identifiers; no secret of what is gone is left in the directory.
 import { readdirSync, readFileSync } from 'node:fs';
 import { expect, it, vi } from 'vitest';
+import type { CCAPIError } from '../../../proto/errors.ts';
+import type { Identifier } from '../../../proto/identifier.ts';
 import type { CCache } from '../../../server/model/ccache.ts';
 import { Collection } from '../../../server/model/collection.ts';
 import { FileStorage } from '../../../server/storage/file-storage.ts';
 import { memory, temporaryDirectory } from '../../setup/cleanup.ts';
 import { credentialFor } from '../model/model.ts';
 
-/** How many calls are let through yet; none after that. */
-const left = vi.hoisted(() => ({ calls: Number.POSITIVE_INFINITY, wasKilled: false }));
+/** How many calls are let through yet; how many fail after that, and with which code. */
+const left = vi.hoisted(() => ({
+  calls: Number.POSITIVE_INFINITY,
+  failures: Number.POSITIVE_INFINITY,
+  code: undefined as string | undefined,
+  wasKilled: false,
+}));
 
 vi.mock('node:fs', async (original) => {
   const fs = await original<typeof import('node:fs')>();
@@ -25,9 +32,9 @@ vi.mock('node:fs', async (original) => {
   const counted =
     (call: (...args: unknown[]) => unknown) =>
     (...args: unknown[]) => {
-      if (left.calls-- > 0) return call(...args);
+      if (left.calls-- > 0 || left.failures-- <= 0) return call(...args);
       left.wasKilled = true;
-      throw new Error('killed');
+      throw Object.assign(new Error('killed'), { code: left.code });
     };
   return { ...fs, ...Object.fromEntries(changing.map((name) => [name, counted(fs[name] as never)])) };
 });
@@ -36,10 +43,10 @@ const root = temporaryDirectory(memory);
 let directories = 0;
 let directory: string;
 
-function open(at: string): { collection: Collection; said: string[] } {
+function open(at: string, sync = true): { collection: Collection; said: string[] } {
   const said: string[] = [];
   const say = (line: string) => void said.push(line);
-  const storage = new FileStorage(at, true, { info: say, warning: say, error: say, refusal: say });
+  const storage = new FileStorage(at, sync, { info: say, warning: say, error: say, refusal: say });
   const { identifiers, kept } = storage.load(() => 1_700_000_000);
   const collection = new Collection(identifiers, () => 1_700_000_000);
   storage.attach(collection, kept);
@@ -62,8 +69,8 @@ const secret = (service: string) => ({
   ticket: { type: 0, data: Buffer.from(`secret of ${service}.`) },
 });
 
-function prepared(): Collection {
-  const { collection } = open(directory);
+function prepared(sync = true): Collection {
+  const { collection } = open(directory, sync);
   for (const name of ['a', 'b', 'c']) {
     const ccache = collection.create(name, 2, `${name}@R`);
     for (const i of [0, 1]) collection.store(ccache, secret(`${name}${i}@R`));
@@ -136,6 +143,58 @@ it.each(Object.entries(changes))('%s', (_, change) => {
     ).toEqual(['collection', 'primary']);
     const primary = readFileSync(`${directory}/primary`, 'utf8').trim();
     expect(readFileSync(`${directory}/${primary}`, 'latin1')).toContain(`"name":"${found.default?.name}"`);
+  }
+});
+
+it('what could not be overwritten when it was removed is so at the next start', () => {
+  let hasFailed = true;
+  for (let calls = 0; hasFailed; calls++) {
+    directory = `${root}/${directories++}`;
+    const collection = prepared();
+    const [a] = collection as unknown as [CCache];
+    const [first, second] = [...a.contents.credentials].map(({ identifier }) => identifier);
+    Object.assign(left, { calls, failures: 1, code: 'EIO', wasKilled: false });
+    let isAcknowledged = true;
+    try {
+      collection.remove(a, [first as Identifier]);
+    } catch {
+      isAcknowledged = false;
+    }
+    hasFailed = left.wasKilled;
+    Object.assign(left, { calls: Number.POSITIVE_INFINITY, failures: Number.POSITIVE_INFINITY, code: undefined });
+    collection.remove(a, [second as Identifier]);
+    expect(seen(open(directory).collection)).toEqual(seen(collection));
+    const files = readdirSync(directory).map((name) => readFileSync(`${directory}/${name}`, 'latin1'));
+    expect(files.join().includes('secret of a0@R.'), `${calls} calls`).toBe(!isAcknowledged);
+    expect(files.join()).not.toContain('secret of a1@R.');
+  }
+});
+
+it.each([
+  ['ENOSPC', true],
+  ['EIO', false],
+])('where the collection file cannot be replaced for %s it is overwritten in its place: %s', (code, isDone) => {
+  let hasFailed = true;
+  for (let calls = 0; hasFailed; calls++) {
+    directory = `${root}/${directories++}`;
+    // Without waiting for the medium: a name that is there already is not taken back where that fails.
+    const collection = prepared(false);
+    const before = readFileSync(`${directory}/collection`);
+    Object.assign(left, { calls, failures: 1, code, wasKilled: false });
+    let error: unknown;
+    try {
+      collection.awaitDefault('n');
+    } catch (thrown) {
+      error = thrown;
+    }
+    hasFailed = left.wasKilled;
+    Object.assign(left, { calls: Number.POSITIVE_INFINITY, failures: Number.POSITIVE_INFINITY, code: undefined });
+    const isRefused = hasFailed && !isDone;
+    expect((error as CCAPIError | undefined)?.name, `${calls} calls`).toBe(isRefused ? 'ccErrNoMem' : undefined);
+    expect(readFileSync(`${directory}/collection`).equals(before)).toBe(isRefused);
+    expect([collection.awaitedDefault, open(directory).collection.awaitedDefault]).toEqual(
+      isRefused ? ['d', 'd'] : ['n', 'n'],
+    );
   }
 });
 
