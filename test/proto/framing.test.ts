@@ -35,6 +35,22 @@ describe('a stream of frames', () => {
     );
   });
 
+  it.each([['x'], [framed(Buffer.from('x')).toString('latin1')], ['\0\0\0\x02within\0\0\0\x01x']])(
+    'is read to the end of each, though it holds what looks like one: %j',
+    (text) => {
+      const stream = Buffer.concat([text, 'next'].map((payload) => framed(Buffer.from(payload, 'latin1'))));
+      for (let first = 1; first < stream.length; first++) {
+        for (let second = first; second < stream.length; second++) {
+          const reader = new FrameReader();
+          const bytes = Buffer.from(stream);
+          const pieces = [bytes.subarray(0, first), bytes.subarray(first, second), bytes.subarray(second)];
+          const got = pieces.flatMap((piece) => reader.push(piece).map((frame) => frame.toString('latin1')));
+          expect(got, `cut at ${first} and ${second}`).toEqual([text, 'next']);
+        }
+      }
+    },
+  );
+
   it('is lost at a frame of 0 bytes, after the frames before it', () => {
     const reader = new FrameReader();
     const stream = Buffer.concat([framed(Buffer.from('one')), Buffer.alloc(4), framed(Buffer.from('two'))]);

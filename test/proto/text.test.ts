@@ -25,6 +25,35 @@ it('reads UTF-8 as the text it is', () => {
   );
 });
 
+/** A byte that is no UTF-8 has the text read byte by byte. */
+const beside = (hex: string) => textFromBytes(Buffer.from(`${hex}ff`, 'hex'));
+
+it.each([
+  0x01, 0x7f, 0x80, 0x7ff, 0x800, 0xfff, 0x1000, 0xd7ff, 0xe000, 0xfffd, 0xffff, 0x10000, 0x3ffff, 0x40000, 0xfffff,
+  0x100000, 0x10ffff,
+])('reads the character %i beside a byte that is not UTF-8', (point) => {
+  const character = String.fromCodePoint(point);
+  expect(beside(Buffer.from(character).toString('hex'))).toBe(`${character}\udcff`);
+});
+
+it.each([
+  '80',
+  'bf',
+  'c080',
+  'c1bf',
+  'e09fbf',
+  'eda080',
+  'edbfbf',
+  'f08fbfbf',
+  'f4908080',
+  'f5808080',
+  'e282',
+  'f09f98',
+])('marks every byte of %s, which is no character', (hex) => {
+  const marked = [...Buffer.from(`${hex}ff`, 'hex')].map((byte) => String.fromCharCode(0xdc00 + byte));
+  expect(beside(hex)).toBe(marked.join(''));
+});
+
 it('marks a byte that is not UTF-8 by a lone surrogate', () => {
   expect(textFromBytes(Buffer.from('61ff62', 'hex'))).toBe('a\udcffb');
   expect(textFromBytes(Buffer.from('f09f9880', 'hex'))).toBe('😀');

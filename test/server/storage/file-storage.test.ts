@@ -353,6 +353,7 @@ describe('what cannot be read', () => {
       expect(found.identifier.server).not.toBe(collection.identifier.server);
       expect(seen(open().collection)).toEqual(seen(found));
       // The numbers of the lists go on above those in the files.
+      rmSync(join(directory, 'collection'));
       const { collection: later } = open();
       for (const name of ['d', 'e', 'f', 'g']) later.store(later.create(name, 2, 'd@R'), credentialFor('s@R'));
       const stored = [...later].flatMap(({ contents }) => [...contents.credentials]);
