@@ -1,4 +1,4 @@
-// The worker as a process: one to a directory however many start, and gone when nothing needs it.
+// The worker as a process: one to a directory however many start, and what a peer may do to it.
 import type { ChildProcess } from 'node:child_process';
 import { existsSync, mkdirSync, readdirSync, readFileSync } from 'node:fs';
 import { connect } from 'node:net';
@@ -56,58 +56,6 @@ describe('of any number of workers in one directory', () => {
 });
 
 describe('a worker', () => {
-  it('leaves when it is idle, and takes its socket with it', async () => {
-    const { worker } = await startWorker('--idle-timeout=1');
-    expect(await gone(worker)).toBe(0);
-    expect(readdirSync(directory)).toEqual([]);
-  });
-
-  it('stays for as long as it holds an unexpired credential', async () => {
-    const { worker } = await startWorker('--idle-timeout=1');
-    await using context = openContext();
-    const ccache = await context.createNewCCache('alice@R');
-    const soon = Math.floor(Date.now() / 1000) + 3;
-    await ccache.storeCredentials(credentialFor('s@R', soon));
-    await context.close();
-    expect(await gone(worker)).toBe(0);
-    expect(Date.now() / 1000).toBeGreaterThan(soon);
-  });
-
-  it('stays for a credential that has no end, and not for a note of libkrb5', async () => {
-    const { worker } = await startWorker('--idle-timeout=1');
-    await using context = openContext();
-    const ccache = await context.createNewCCache('alice@R');
-    await ccache.storeCredentials(credentialFor('krb5_ccache_conf_data/pa_type@X-CACHECONF:', 0));
-    await ccache.storeCredentials(credentialFor('s@R', 0));
-    await context.close();
-    // Another worker tells when this one's time would have been up.
-    const stays = base;
-    makeDirectory();
-    await gone((await startWorker('--idle-timeout=2')).worker);
-    expect(worker.exitCode).toBeNull();
-    base = stays;
-    await using again = openContext();
-    for await (const credential of (await again.openDefaultCCache()).credentials()) {
-      if (credential.data.server === 's@R') await (await again.openDefaultCCache()).removeCredentials(credential);
-    }
-    await again.close();
-    expect(await gone(worker)).toBe(0);
-  });
-
-  it('stays for as long as somebody is connected', async () => {
-    const { worker } = await startWorker('--idle-timeout=1');
-    const socket = connect(`${directory}/S.ccapi`);
-    await new Promise((resolve) => socket.once('connect', resolve));
-    const exit = gone(worker);
-    // Another worker, to which nobody connects, tells when this one's time would have been up.
-    makeDirectory();
-    const { worker: unvisited } = await startWorker('--idle-timeout=2');
-    await gone(unvisited);
-    expect(worker.exitCode).toBeNull();
-    socket.destroy();
-    expect(await exit).toBe(0);
-  });
-
   it('ends at SIGTERM with 0, and leaves nothing in its directory', async () => {
     const { worker } = await startWorker();
     const exit = gone(worker);

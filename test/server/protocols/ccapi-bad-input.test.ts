@@ -91,6 +91,9 @@ it('keeps nothing of what it refuses: memory is flat over tens of thousands of b
 
 it.each([
   ['a frame of no bytes', '00000000'],
+  ['a frame of neither protocol', '0000000401020304'],
+  ['a frame that begins like one for the status', `0000000e${Buffer.from('ccapi status 2').toString('hex')}`],
+  ['a frame that begins like one of KCM', '0000000402010000'],
   ['a frame above the limit', '01000001'],
   ['a frame of almost four gigabytes', 'ffffffff'],
 ])('%s closes its connection and no other, and nothing is set aside for it', async (_, hex) => {

@@ -210,6 +210,9 @@ describe('names', () => {
     expect(ask('getName', { name: '1000:work' }).name).toBe('work');
     expect(ask('getName', { name: 'home' }).name).toBe('1000:home');
     expect(() => ask('getName', { name: '2' })).toThrow(failing(codes.NOFILE));
+    collection.create('7', 2, 'alice@R');
+    expect(() => ask('getName', { name: '1000:7' })).toThrow(failing(codes.NOFILE));
+    collection.destroy(collection.findByName('7') as CCache);
     initialize('1000:work', parsePrincipal('bob@R'));
     expect(collection.size).toBe(3);
     ask('destroy', { name: 'home' });
@@ -426,6 +429,20 @@ describe('RETRIEVE', () => {
     expect(retrieve(0, { server: rich, ...other }).server).toEqual(rich);
   });
 
+  it('without a server finds those of the client, and without a client all', () => {
+    const bob = parsePrincipal('bob@R');
+    ask('store', { name: 'a', credential: ticket('bobs@R', { client: bob }) });
+    expect(retrieve(0, { client: bob }).server.components).toEqual(['bobs']);
+    expect(retrieve(0, { client: alice }).server.realm).toBe('Q');
+    expect(retrieve(0, {}).server.realm).toBe('Q');
+    expect(retrieve(matchFlags.dontMatchRealm, { client: parsePrincipal('bob@OTHER') }).client).toEqual(bob);
+    expect(() => retrieve(0, { client: parsePrincipal('bob@OTHER') })).toThrow(failing(codes.NOTFOUND));
+    ask('removeCred', { name: 'a', flags: 1, matching: matching({ client: alice }) });
+    ask('removeCred', { name: 'a', flags: 1, matching: matching({}) });
+    // That one is user-to-user.
+    expect(ask('getCredList', { name: 'a' }).credentials.map(({ isSkey }) => isSkey)).toEqual([8]);
+  });
+
   it('compares by all flags of a request', () => {
     const rich = { ...times, ticketFlags: 5, secondTicket: Buffer.from('tgt'), isSkey: 1 };
     ask('store', { name: 'a', credential: ticket('rich@R', rich) });
@@ -492,6 +509,18 @@ describe('between the faces', () => {
     ask('removeCred', { name: 'a', flags: 0, matching: matching({ server: parsePrincipal('s@R') }) });
     ask('destroy', { name: 'a' });
     for (const gone of [one, other]) expect(gone?.marshalled?.every((byte) => byte === 0)).toBe(true);
+  });
+
+  it('a principal that the CCAPI brought has the name type that its text implies', () => {
+    for (const [name, principal, nameType] of [
+      ['person', 'alice@R', 1],
+      ['host', 'host/x@R', 1],
+      ['tgs', 'krbtgt/R@R', 2],
+      ['anonymous', 'WELLKNOWN/ANONYMOUS@R', 11],
+    ] as const) {
+      collection.create(name, 2, principal);
+      expect([principal, ask('getPrincipal', { name }).principal.nameType]).toEqual([principal, nameType]);
+    }
   });
 
   it('what only the CCAPI can make something of stays there, and KCM passes it over', () => {
