@@ -171,6 +171,8 @@ describeWith([...frontDoorRequirements, 'netcat-openbsd'], 'the front door', () 
   });
 
   it('serves 32 programs at once, also where their worker has just been killed', async () => {
+    // Where it is stored, what there was stays.
+    await as(bob, 'kdestroy', '-A');
     for (const pid of workersBelow(base)) process.kill(pid, 'SIGKILL');
     const made = await Promise.all(Array.from({ length: 32 }, (_, i) => as(bob, 'kinit', '-c', `KCM:${i}`, 'bob')));
     expect(made.map(({ code, stderr }) => `${code} ${stderr}`).filter((outcome) => outcome !== '0 ')).toEqual([]);

@@ -13,7 +13,7 @@ it('gives back every sequence of bytes', () => {
       const bytes = Buffer.concat(units);
       expect(bytesFromText(textFromBytes(bytes))).toEqual(bytes);
     }),
-    { numRuns: 2000 },
+    { numRuns: 1000 },
   );
 });
 

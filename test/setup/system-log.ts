@@ -9,8 +9,9 @@ export interface SystemLog {
   text(): string;
 }
 
-/** In a /dev that only the wrapped command and its children see: the machine's own log is left alone. */
+/** In a /dev that only the wrapped command and its children see: the machine's own log is left alone. Memory stays where it is. */
 const OWN_DEVICES = `for n in null zero random urandom; do : > $0/$n; mount --bind /dev/$n $0/$n; done
+  if [ -d /dev/shm ]; then mkdir -p $0/shm && mount --rbind /dev/shm $0/shm; fi
   mount --rbind $0 /dev && exec "$@"`;
 
 /** Begins to log. */

@@ -1,6 +1,6 @@
 // Damage to what is stored: whatever a byte or the length of a file becomes, the next worker starts, and every ticket is in
 // its collection, but for those of the one damaged ccache.
-import { cpSync, mkdirSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { readCCacheFile, writeCCacheFile } from '../../../proto/ccache-file.ts';
 import { fromCredentialV5, marshalled } from '../../../proto/krb5-credential.ts';
@@ -13,6 +13,8 @@ import { credentialFor } from '../model/model.ts';
 const names = ['x', 'y', 'z'];
 let root: string;
 let original: string;
+/** What is in it. */
+const undamaged = new Map<string, Buffer>();
 let copies = 0;
 
 function load(directory: string): { collection: Collection; storage: FileStorage; said: string[] } {
@@ -30,7 +32,8 @@ const tickets = (collection: Collection) =>
 
 function copied(): string {
   const at = `${root}/${copies++}`;
-  cpSync(original, at, { recursive: true });
+  mkdirSync(at, { mode: 0o700 });
+  for (const [name, bytes] of undamaged) writeFileSync(`${at}/${name}`, bytes);
   return at;
 }
 
@@ -78,6 +81,7 @@ beforeAll(() => {
   collection.awaitDefault('d');
   collection.moveTo(collection.findByName('x') as never, 'moved');
   collection.destroy(collection.findByName('over') as never);
+  for (const name of readdirSync(original)) undamaged.set(name, readFileSync(`${original}/${name}`));
 });
 
 const all = () => [...names.flatMap((name) => [`${name}0@R`, `${name}1@R`]), 'z2@R'].sort();
@@ -123,7 +127,7 @@ describe('the file of a ccache', () => {
     const others = all().filter((server) => !ownOf(bytes).includes(server));
     expect(others.length).toBeGreaterThanOrEqual(4);
     for (let at = 0; at < bytes.length; at++) {
-      for (const change of at % 4 === 0 ? changes : changes.slice(at % 3, (at % 3) + 1)) {
+      for (const change of at % 16 === 0 ? changes : changes.slice(at % 3, (at % 3) + 1)) {
         const damaged = Buffer.from(bytes);
         damaged[at] = change(damaged[at] as number);
         expect(withFile(name, damaged).found, `byte ${at}`).toEqual(expect.arrayContaining(others));
