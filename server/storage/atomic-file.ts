@@ -70,11 +70,12 @@ export function renameInto(from: string, to: string, sync: boolean): void {
   const isLinked = former !== undefined && attempt(() => linkSync(to, trash) ?? true);
   try {
     renameSync(from, to);
-    if (sync) syncDirectory(dirname(to));
+    // From here on it is done, and nothing may fail that would have the caller take it for undone.
+    if (sync) attempt(() => syncDirectory(dirname(to)));
     if (former !== undefined) attempt(() => overwrite(former));
   } finally {
     if (former !== undefined) closeSync(former);
-    if (isLinked) rmSync(trash, { force: true });
+    if (isLinked) attempt(() => rmSync(trash, { force: true }));
   }
 }
 
@@ -83,14 +84,14 @@ export function replaceFile(path: string, bytes: Buffer, sync: boolean): void {
   const temporary = `${dirname(path)}/${TEMPORARY}`;
   closeSync(writeTemporary(temporary, [bytes], sync));
   renameSync(temporary, path);
-  if (sync) syncDirectory(dirname(path));
+  if (sync) attempt(() => syncDirectory(dirname(path)));
 }
 
 /** Removes a file in one step, and then overwrites it. Only the first step throws. */
 export function destroyFile(path: string, sync: boolean): void {
   const trash = `${dirname(path)}/${TRASH}`;
   renameSync(path, trash);
-  if (sync) syncDirectory(dirname(path));
+  if (sync) attempt(() => syncDirectory(dirname(path)));
   // The next worker tries again.
   attempt(() => shred(trash));
 }

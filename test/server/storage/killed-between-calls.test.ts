@@ -1,7 +1,7 @@
 // The process is killed before each system call of each change: what the next worker finds is what was before the change, or
 // what is after it, under the same identifiers; no secret of what is gone is left in the directory.
 import { readdirSync, readFileSync } from 'node:fs';
-import { expect, it, vi } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import type { CCAPIError } from '../../../proto/errors.ts';
 import type { Identifier } from '../../../proto/identifier.ts';
 import type { CCache } from '../../../server/model/ccache.ts';
@@ -196,6 +196,31 @@ it.each([
       isRefused ? ['d', 'd'] : ['n', 'n'],
     );
   }
+});
+
+describe.each([false, true])('where one call fails, and the worker goes on (sync: %s)', (sync) => {
+  it.each(Object.entries(changes))('%s', (_, change) => {
+    let hasFailed = true;
+    for (let calls = 0; hasFailed; calls++) {
+      directory = `${root}/${directories++}`;
+      const collection = prepared(sync);
+      const before = seen(collection);
+      const [a, b] = collection as unknown as [CCache, CCache];
+      Object.assign(left, { calls, failures: 1, code: 'EMFILE', wasKilled: false });
+      let isAcknowledged = true;
+      try {
+        change(collection, a, b);
+      } catch {
+        isAcknowledged = false;
+      }
+      hasFailed = left.wasKilled;
+      Object.assign(left, { calls: Number.POSITIVE_INFINITY, failures: Number.POSITIVE_INFINITY, code: undefined });
+      if (!isAcknowledged) expect(seen(collection)).toEqual(before);
+      collection.store(collection.findByName('c') as CCache, secret('later@R'));
+      for (const ccache of [...collection]) collection.store(ccache, secret(`${ccache.name}-later@R`));
+      expect(seen(open(directory, sync).collection), `${calls} calls`).toEqual(seen(collection));
+    }
+  });
 });
 
 /** What a change makes of the same collection where it is let be. */
