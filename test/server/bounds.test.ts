@@ -186,6 +186,11 @@ describe('iterators over ccaches', () => {
     const order = new CCacheOrder();
     const ccaches = Array.from({ length: 10 }, (_, i) => ({ name: `${i}`, removed: false }) as CCache);
     for (const ccache of ccaches) order.append(ccache);
+    // While none is open nothing of the past is kept at all.
+    for (let i = 0; i < 100; i++) {
+      order.moveToFront(ccaches[9 - (i % 10)] as CCache);
+      expect(order.size).toBe(10);
+    }
     const walk = order.cursor();
     for (let i = 0; i < 10_000; i++) order.moveToFront(ccaches[i % 10] as CCache);
     expect(order.size).toBeLessThan(200);
