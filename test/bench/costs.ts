@@ -1,4 +1,4 @@
-// What a machine pays for a worker that is there: memory, and time while nobody asks.
+// What a machine pays for a worker that is there: memory, and time while it is idle.
 import { spawn } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -26,7 +26,7 @@ export async function costs(quick: boolean): Promise<string> {
   return ['| | private memory, and what is more at rest |', '| --- | ---: |', ...lines].join('\n');
 }
 
-/** Starts a worker and has it hold so many credentials; nobody is connected to it afterwards. */
+/** Starts a worker and has it hold so many credentials; no client is connected to it afterwards. */
 async function filled(count: number): Promise<number | undefined> {
   const base = workerDirectory(memory);
   const { worker } = await startWorker(base);

@@ -122,7 +122,7 @@ async function timed(what: () => unknown): Promise<number> {
   return performance.now() - began;
 }
 
-/** Connects, sends the smallest request there is, and waits for what comes back. */
+/** Connects, sends the smallest request there is, and waits for the reply. */
 function firstReply(path: string): Promise<void> {
   return new Promise((resolve, reject) => {
     const socket = connect(path, () => socket.write(requestFrame('contextSync', uninitialised, {})));

@@ -46,7 +46,7 @@ export async function wholePrograms(load: string, peers: Peer[], quick: boolean)
       count: services,
     },
   ];
-  // Nobody else sees the tickets of a process.
+  // No other process sees them.
   const shared = peers.filter(({ name }) => name !== 'MEMORY');
   const lines = [
     `| | ${shared.map(({ name }) => name).join(' | ')} |`,

@@ -75,7 +75,7 @@ describe('import and export', () => {
     ]);
   });
 
-  it('leave what somebody else is still filling alone, and are not taken for it', async () => {
+  it('leave a ccache alone that another client is still filling, and are not taken for it', async () => {
     await command('import', write('b', 'b@R', [ticket('s@R')]));
     const other = new Context({ env: cleanEnvironment(env()) });
     await other.createCCache(stagingName(), 'a@R');

@@ -64,7 +64,7 @@ describe('a directory that is not safe is refused, and nothing is sent', () => {
 
   it('a file in its place', () => plant(() => writeFileSync(directory, '')));
 
-  it('one whose parent others may write to', async () => {
+  it('one in a parent that others may write to', async () => {
     mkdirSync(directory, { mode: 0o700 });
     chmodSync(base, 0o777);
     await using context = open();
@@ -123,7 +123,7 @@ describe('a connection that dies', () => {
     expect(answers[0]).toBe('Initial default ccache');
   });
 
-  it('with a request read that changes something says that nobody knows whether it has', async () => {
+  it('with a request read that changes something says that the outcome is not known', async () => {
     await dying(true);
     await using context = open();
     const unknown = code('ccErrServerUnavailable', 'whether it was done is not known');

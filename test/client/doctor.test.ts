@@ -93,7 +93,7 @@ describe('a fault:', () => {
     expect(found.server).toContain('no credential-cache server');
   });
 
-  it('somebody else on the port', async () => {
+  it('another user on the port', async () => {
     await listening({ host: '127.0.0.1', port: Number(env.CCAPI_PORT) }, 'HTTP/1.0 400 Bad Request\r\n');
     const found = await wrong();
     expect(found[`launcher on port ${env.CCAPI_PORT}`]).toContain('the launcher answered "HTTP/1.0 400 Bad Request');

@@ -80,7 +80,7 @@ beforeAll(() => {
   writeFileSync(`${directory}/missing`, 'includedir /nonexistent.d\n');
   writeFileSync(`${directory}/loop`, `include ${directory}/loop\n`);
   symlinkSync('/nonexistent', `${directory}/dangling`);
-  // A server that hangs up on whoever comes.
+  // A server that hangs up on every client.
   for (const path of [`${directory}/stranger`, `${directory}/held/${uid}/S.ccapi`]) {
     const stranger = createServer((socket) => socket.end()).listen(path);
     afterwards(() => void stranger.close());

@@ -83,7 +83,7 @@ describe('status', () => {
   });
 });
 
-describeWith(['root', 'Linux'], "somebody else's server", () => {
+describeWith(['root', 'Linux'], "another user's server", () => {
   it('is shown in detail to root, and to others as what it is', async () => {
     const [alice, bob] = inject('users') as [TestUser, TestUser];
     const { port } = await startLauncher([`--directory=${temporaryDirectory(memory)}/run`]);

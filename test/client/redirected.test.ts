@@ -20,7 +20,7 @@ beforeAll(async () => {
   env = { KRB5_CONFIG: krb5Conf, CCAPI_AUTOSTART: 'no', CCAPI_PORT: String(await freePort()) };
 });
 
-it('whom no rule means goes the usual way', async () => {
+it('a client that no rule matches goes the usual way', async () => {
   expect((await ccapi(['path'], { env })).stdout).toBe(`${here}\n`);
   expect((await ccapi(['path', '--explain'], { env })).stdout.split('\n')).toEqual([
     `redirect = ${uid + 1} unix:///nowhere: does not mean uid ${uid}`,

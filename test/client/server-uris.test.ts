@@ -45,7 +45,7 @@ it.each([
   expect(stderr).toContain(message);
 });
 
-it("does not use somebody else's socket", async () => {
+it("does not use another user's socket", async () => {
   if (process.getuid?.() !== 0) return;
   const directory = temporaryDirectory();
   mkdirSync(`${directory}/d`);

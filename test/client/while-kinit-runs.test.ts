@@ -1,4 +1,4 @@
-// A ccache is begun anew at any moment, as kinit does, and goes at any moment: whoever only reads is not to notice.
+// A ccache is begun anew at any moment, as kinit does, and goes at any moment: a reader is not to notice.
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { Context } from '../../client/index.ts';
 import { credentialFor } from '../server/model/model.ts';
@@ -11,7 +11,7 @@ const context = new Context({
   env: cleanEnvironment(env),
   launcher: [process.execPath, programs.launcher, `--directory=${env.CCAPI_DIRECTORY}`],
 });
-/** How many requests the one who begins it anew makes between two beginnings. */
+/** How many requests the resetting client makes between two beginnings. */
 const USES = 300;
 
 let isOver = false;
@@ -27,7 +27,7 @@ beforeAll(async () => {
       const passing = await context.createCCache('passing', client);
       await passing.storeCredentials(credentialOf(client, 's@R'));
       await passing.destroy();
-      // What was fetched is used before it is fetched again, else nobody could ever read it.
+      // What was fetched is used before it is fetched again, else no client could ever read it.
       for (let use = 0; use < USES; use++) await anew.getName();
     }
   })();

@@ -1,4 +1,4 @@
-// Somebody who has found the package ten minutes ago types what the README says, to the letter, where nothing is set up.
+// A user who has found the package ten minutes ago types what the README says, to the letter, where nothing is set up.
 import { chownSync, cpSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, expect, inject, it } from 'vitest';

@@ -1,4 +1,4 @@
-// The front door with the Node that Debian 13 has, whose own calls refuse to change the uid of a process.
+// The front door with Debian 13's own Node, which refuses to change the uid of a process.
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, expect, inject, it } from 'vitest';

@@ -40,7 +40,7 @@ async function connected(path: string): Promise<Socket> {
   return socket;
 }
 
-/** An environment whose stock programs go straight to the socket of a uid's worker. */
+/** An environment in which stock programs go straight to the socket of a uid's worker. */
 function straightTo({ base, env, kdc }: FrontDoor, uid: number): NodeJS.ProcessEnv {
   const krb5Conf = `${kdc.krb5Conf}.straight`;
   writeFileSync(krb5Conf, `[libdefaults]\n kcm_socket = ${base}/${uid}/S.ccapi\n`);
@@ -129,7 +129,7 @@ describeWith([...frontDoorRequirements, 'netcat-openbsd'], 'the front door', () 
     socket.destroy();
   });
 
-  it('lets nobody hand a worker the connection of another user, not even root', async () => {
+  it('lets no process hand a worker the connection of another user, not even root', async () => {
     const { uid, gid } = alice;
     await ccapi(['path'], { uid, gid, env });
     const pair = `${base}/pair`;
@@ -161,7 +161,7 @@ describeWith([...frontDoorRequirements, 'netcat-openbsd'], 'the front door', () 
     expect(half.stdout).toContain('code=syntax message=the line has no newline');
   });
 
-  it('answers a rendezvous too, for whom the kernel says is asking', async () => {
+  it('answers a rendezvous too, for the user that the kernel names', async () => {
     expect(await sendBytes({ path: door }, `CCAPI/1 uid=${bob.uid}\n`)).toBe(
       `CCAPI/1 ok path=${base}/${bob.uid}/S.ccapi\n`,
     );
@@ -181,7 +181,7 @@ describeWith([...frontDoorRequirements, 'netcat-openbsd'], 'the front door', () 
 });
 
 describeWith(frontDoorRequirements, 'root_access', () => {
-  it('shows root the tickets of a user, whose own they stay', async () => {
+  it('shows root the tickets of a user, who keeps them', async () => {
     const [alice, bob] = inject('users') as [TestUser, TestUser];
     const machine = await startFrontDoor(['alice'], { settings: [' root_access = yes'] });
     expect((await machine.as(alice, 'kinit', 'alice')).code).toBe(0);

@@ -1,4 +1,4 @@
-// Heimdal's programs, whose socket is compiled into them, at the front door; and MIT's beside them.
+// Heimdal's programs, with their socket compiled in, at the front door; and MIT's beside them.
 import { beforeAll, expect, inject, it } from 'vitest';
 import { type FrontDoor, frontDoorRequirements, startFrontDoor } from '../setup/front-door.ts';
 import { heimdal } from '../setup/heimdal.ts';

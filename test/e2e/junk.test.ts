@@ -1,4 +1,4 @@
-// Whatever is sent to the launcher: an error line, nothing created, nothing crashed, nobody held up.
+// Whatever is sent to the launcher: an error line, nothing created, nothing crashed, no other client held up.
 import { existsSync } from 'node:fs';
 import { connect } from 'node:net';
 import { afterEach, beforeAll, describe, expect, it } from 'vitest';
@@ -61,7 +61,7 @@ it('that ends without its newline is answered by one that says so', async () => 
   expect(answer).toBe('CCAPI/1 error code=syntax message=the line has no newline\n');
 });
 
-it('silence is ended after 5 s, and holds nobody up meanwhile', async () => {
+it('silence is ended after 5 s, and holds up no other client meanwhile', async () => {
   let ended = 0;
   const silent = Array.from({ length: 50 }, () => send('').finally(() => ended++));
   expect(await send('CCAPI/2\n')).toContain('code=version');

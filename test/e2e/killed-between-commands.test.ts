@@ -1,4 +1,4 @@
-// The worker is killed between any two commands, and nobody notices: what is kept is kept in memory files.
+// The worker is killed between any two commands, and no client notices: tickets are kept in files in memory.
 import { beforeAll, expect, inject, it } from 'vitest';
 import { eventually, memory, start, temporaryDirectory } from '../setup/cleanup.ts';
 import { command, kill, shown, workersOf } from '../setup/commands.ts';
@@ -10,7 +10,7 @@ import type { TestUser } from '../setup/test-users.ts';
 
 const services = Array.from({ length: 5 }, (_, i) => `svc/${i}.test.example`);
 
-/** A day of somebody who uses Kerberos; `h:` is Heimdal's program, `o:` our own. */
+/** A day of a user of Kerberos; `h:` is Heimdal's program, `o:` our own. */
 const day = `kinit -r 2d alice
 klist -s
 kvno ${services.join(' ')}
@@ -54,7 +54,7 @@ describeWith([...frontDoorRequirements, 'heimdal', 'kerberos, built'], 'with a w
     machine = await startFrontDoor(['alice', 'bob', 'carol', 'host/a.test.example', ...services], { base });
   });
 
-  it('a day of commands comes out as it does when nobody kills it', async () => {
+  it('a day of commands comes out as it does without a kill', async () => {
     const [undisturbed, disturbed]: [string[], string[]] = [[], []];
     for (const line of day) {
       undisturbed.push(`${line}: ${shown(await command(machine, alice, line))}`);

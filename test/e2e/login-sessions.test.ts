@@ -97,7 +97,7 @@ describeWith(frontDoorRequirements, 'two login sessions of a user', () => {
   describe('the launcher', () => {
     const ask = (line: string) => sendBytes({ host: '127.0.0.1', port: Number(machine.env.CCAPI_PORT) }, `${line}\n`);
 
-    it('takes a name that is one, and says session 0 where nobody says which', async () => {
+    it('takes a name that is one, and takes session 0 where none is named', async () => {
       expect(await ask(`CCAPI/1 uid=${bob.uid} session=c2`)).toBe(
         `CCAPI/1 ok path=${machine.base}/${bob.uid}/s.c2/S.ccapi\n`,
       );

@@ -82,7 +82,7 @@ describeWith(['root', 'Linux', 'openssh-server'], 'ssh://', () => {
     await here('import', '-c', 'seen', file('seen', ['x@R']));
     await eventually(() => printed.includes('created KCM:seen (bob@R)'));
     await end(watching, 'SIGKILL');
-    // Whoever watched is gone, and so is the ssh that it had.
+    // The watcher is gone, and so is the ssh that it had.
     await eventually(() => processesOf('ssh', `UserKnownHostsFile=${directory}`).length === 0);
     await here('destroy', '-A');
   });
@@ -119,7 +119,7 @@ describeWith(['root', 'Linux', 'openssh-server'], 'ssh://', () => {
   describe('says what is wrong', () => {
     it.each([
       ['a login that fails', () => uri.replace(bob.name, 'nobody-there'), /the login failed: .*Permission denied/s],
-      ['nobody who listens', () => uri.replace(/:\d+/, ':1'), /the login failed: .*Connection refused/s],
+      ['no listener', () => uri.replace(/:\d+/, ':1'), /the login failed: .*Connection refused/s],
       ['a ccapi that is not there', () => uri.replace(/\/[^/]*$/, '/nothing'), /there is no \S+\/nothing over there/],
       ['a ccapi that refuses', () => uri.replace(/:(\d+)\/.*/, ':$1/bin/false'), /ccapi over there ended with 1/],
     ])('%s', async (_, server, message) => {

@@ -1,4 +1,4 @@
-// `npm start` as somebody who has set nothing up, and the command where not even that runs.
+// `npm start` by a user who has set nothing up, and the command where not even that runs.
 import { execFileSync, spawn } from 'node:child_process';
 import { chownSync, cpSync, lstatSync, mkdirSync, readdirSync, rmSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
@@ -46,7 +46,7 @@ describe('npm start', () => {
 
   beforeAll(async () => {
     checkout = ownCheckout();
-    // The port is what keeps apart whom the machine runs at the same time; everything else is as it comes.
+    // The port keeps apart tests that run at the same time; everything else is the default.
     env = { ...loginEnvironment(), CCAPI_PORT: String(await freePort()) };
     const npm = spawn('npm', ['start'], {
       ...identity,
@@ -132,7 +132,7 @@ describeWith(['root'], 'a user without a runtime directory', () => {
     expect([lstatSync(own).mode & 0o7777, lstatSync(own).uid]).toEqual([0o700, uid]);
   });
 
-  it('is told where somebody else has taken that place, and nothing is put there', async () => {
+  it('is told where another user has taken that place, and nothing is put there', async () => {
     mkdirSync(own, { mode: 0o777 });
     const { code, stderr } = await ccapi(['path'], { ...identity, env: await env() });
     expect([code, stderr]).toEqual([1, expect.stringContaining(`${own} must belong to uid ${uid}`)]);

@@ -97,7 +97,7 @@ describeWith(['root', 'Linux', 'openbsd-inetd'], 'where /run cannot be written t
     return () => sendBytes({ host: '127.0.0.1', port }, 'CCAPI/1 uid=0\n');
   };
 
-  it('there is a directory of a random name in /tmp, for as long as anybody is served there', async () => {
+  it('there is a directory of a random name in /tmp, while a worker runs there', async () => {
     const ask = await start(true);
     const answer = await ask();
     const base = baseIn(answer);

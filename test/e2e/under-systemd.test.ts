@@ -45,7 +45,7 @@ describeWith([...needs, 'heimdal', 'iproute2'], 'under systemd', () => {
     await typed('systemctl daemon-reload && systemctl enable --now ccapi.socket');
   });
 
-  it('nothing runs until somebody asks', async () => {
+  it('nothing runs before the first request', async () => {
     expect(await property('ActiveState')).toBe('inactive');
     expect(await typed('pgrep -cf [c]capi- || :')).toBe('0\n');
   });

@@ -39,7 +39,7 @@ describe.each(unixSuperServers)('$name', ({ needs, start }) => {
       expect(klist.stderr).toMatch(/Credentials cache 'KCM:\d+' not found/);
     });
 
-    it('answers who asks for themselves, and nobody for another', async () => {
+    it('answers a user that asks for its own uid, and for no other', async () => {
       const { uid, gid } = alice;
       const ask = async (line: string) =>
         (await run('/bin/nc.openbsd', ['-N', '-U', path], { uid, gid, input: `${line}\n` })).stdout;

@@ -58,7 +58,7 @@ it(`${DAYS} days of renewals and service tickets`, { timeout: 600_000 }, () => {
     for (let i = 0; i < 3; i++) ask('store', { name, credential: ticket(`host/${(service++ * 7) % 40}@R`, client) });
     ask('store', { name, credential: ticket(`once/${service}@R`, client, clock.now + HOUR) });
     ask('store', { name, credential: ticket('krb5_ccache_conf_data/refresh_time@X-CACHECONF:', client, 0) });
-    // Now and then somebody logs in whose tickets nobody renews.
+    // Now and then a user logs in, and the tickets are not renewed.
     if (minute % 120 === 0) {
       const guest = `guest${minute}@R`;
       ask('replace', {

@@ -1,4 +1,4 @@
-// Many at once, many in a row, and many who say nothing: everybody is served, and nobody waits for a crowd of others.
+// Many at once, many in a row, and many that say nothing: every client is served, and none waits for a crowd of others.
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { beforeAll, describe, expect, inject, it } from 'vitest';

@@ -1,5 +1,5 @@
-// A scripted day of calls of the library, once with nobody killing and once with the worker killed before every call:
-// no difference in what comes of it, and nothing done twice.
+// A scripted day of calls of the library, once undisturbed and once with the worker killed before every call:
+// no difference in the outcome, and nothing done twice.
 import { expect, it } from 'vitest';
 import { CCAPIError, type CCache, Context } from '../../client/index.ts';
 import { credentialFor } from '../server/model/model.ts';

@@ -1,5 +1,5 @@
 // A scripted day of a user of everything at once: a program with the library, our command, kinit, klist and the rest, with
-// the worker killed between every two operations. It comes out as it does when nobody kills it.
+// the worker killed between every two operations. It comes out as it does without a kill.
 import { expect, inject, it } from 'vitest';
 import { memory, temporaryDirectory } from '../setup/cleanup.ts';
 import { command, kill, libraryProgram, shown, withoutChance } from '../setup/commands.ts';

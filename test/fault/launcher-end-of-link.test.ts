@@ -132,7 +132,7 @@ describeWith(['Linux'], 'the launcher’s end of a link', () => {
     expect(links).toHaveLength(1);
   });
 
-  it('offers a connection again whose answer it does not know', async () => {
+  it('offers a connection again after an answer that it does not know', async () => {
     const asked = ask();
     (await nth(0)).descriptors.write('x');
     serve(await nth(1));

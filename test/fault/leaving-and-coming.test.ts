@@ -1,4 +1,4 @@
-// A worker leaves at the very moment at which somebody comes: no request is lost, and nothing that was stored.
+// A worker leaves at the very moment at which a client comes: no request is lost, and nothing that was stored.
 import { setTimeout as delay } from 'node:timers/promises';
 import { expect, it } from 'vitest';
 import { Context } from '../../client/index.ts';

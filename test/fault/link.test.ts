@@ -69,7 +69,7 @@ function signal(pid: number, name: NodeJS.Signals): void {
   }
 }
 
-/** A worker as one without links is: it answers at its socket, and ends what comes where links are made. */
+/** A worker as one without links is: it answers at its socket, and ends connections at the place of links. */
 async function startOldWorker(directory: string, { uid, gid }: TestUser): Promise<ChildProcess> {
   const script = `const { createServer } = require('node:net');
     const listen = (name, serve) => {

@@ -4,7 +4,7 @@ import { installed, type PrivateMachine, startPrivateMachine } from '../setup/pr
 import { describeWith } from '../setup/requirements.ts';
 import type { TestUser } from '../setup/test-users.ts';
 
-/** Prints a line for each connection to an address and for what comes over it, and answers that, or nothing. */
+/** Prints a line for each connection to an address and for its bytes, and answers that, or nothing. */
 const listening = (address: string, answer = '') => `
   const server = require('node:net').createServer({ allowHalfOpen: true }, (socket) => {
     console.log('connected');

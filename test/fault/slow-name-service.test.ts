@@ -15,7 +15,7 @@ case "$*" in
   *) exit 2;;
 esac`;
 
-describeWith(['root', 'Linux'], 'a launcher whose name service is slow for one uid', () => {
+describeWith(['root', 'Linux'], 'a launcher with a name service that is slow for one uid', () => {
   const [, bob] = inject('users') as [TestUser, TestUser];
   let port: number;
 

@@ -67,12 +67,12 @@ describeWith(['root', 'Linux', 'openbsd-inetd', 'socat', 'netcat-openbsd'], 'a s
     expect((await sh(alice, `cat /proc/${worker}/maps`)).code).not.toBe(0);
     expect((await sh(alice, `ls /proc/${worker}/fd`)).code).not.toBe(0);
     const status = readFileSync(`/proc/${worker}/status`, 'utf8');
-    // Whoever it belongs to, it has no groups but that user's own.
+    // It has no groups but its user's own.
     expect(/^Groups:[ \t]*(.*?)[ \t]*$/m.exec(status)?.[1]).toMatch(new RegExp(`^(${alice.gid})?$`));
     expect(/^Uid:\s*(.*)$/m.exec(status)?.[1]?.split(/\s+/)).toEqual(Array(4).fill(String(alice.uid)));
   });
 
-  it.each(['at the port', 'at the door'])('claims to be somebody else, in vain: %s', async (where) => {
+  it.each(['at the port', 'at the door'])('claims to be another user, in vain: %s', async (where) => {
     const address = where === 'at the port' ? `127.0.0.1 ${port}` : `-U ${door}`;
     const before = log.text().split('may not ask').length;
     const { stdout } = await sh(bob, `echo CCAPI/1 uid=${alice.uid} | nc.openbsd ${address}`);

@@ -130,7 +130,7 @@ describe('while a worker lives,', () => {
     await expectGoodOrder(base, directory, ['next@R']);
   });
 
-  it('the directory replaced by another, whose files the former worker leaves alone', async () => {
+  it('the directory replaced by another, and the former worker leaves its files alone', async () => {
     const { base, directory } = await usedDirectory();
     const [pid] = workersBelow(base);
     await using former = contextFor(base);
@@ -172,7 +172,7 @@ describe('where no worker is,', () => {
   it.each<[string, (directory: string) => void]>([
     ['the token of version 0.1 without its bearer', (at) => writeFileSync(`${at}/W`, '')],
     ['the token of version 0.1 of a dead bearer', (at) => writeFileSync(`${at}/W`, 'x.y')],
-    ['a token whose worker is gone', (at) => writeFileSync(`${at}/W.x.y`, '')],
+    ['a token without its worker', (at) => writeFileSync(`${at}/W.x.y`, '')],
     ['two such tokens', (at) => ['W.x', 'W.y'].map((name) => writeFileSync(`${at}/${name}`, ''))],
     ['a token with a very long name', (at) => writeFileSync(`${at}/W.${'x'.repeat(200)}`, '')],
     ['a directory as a token', (at) => mkdirSync(`${at}/W.x/y`, { recursive: true })],

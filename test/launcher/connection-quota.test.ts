@@ -25,7 +25,7 @@ it('a uid at its limit loses its oldest silent connection to its newest', () => 
   expect(own.map(({ ended }) => ended)).toEqual([false, true, false, false]);
 });
 
-it('a uid whose connections have all spoken is refused a further one, until one ends', () => {
+it('a uid with connections that have all spoken is refused a further one, until one ends', () => {
   const own = Array.from({ length: 4 }, connection);
   for (const one of own) {
     quota.acquire(one, 1000);

@@ -79,7 +79,7 @@ it('listens on the one address that it is told', async () => {
   expect(await sendBytes({ host: '127.0.0.1', port }, 'CCAPI/2\n')).toContain('code=version');
 });
 
-it('without root serves nobody else, whoever asks', async () => {
+it('without root serves no other user', async () => {
   const [user] = inject('users');
   const uid = user?.uid ?? (process.getuid?.() as number);
   const settings = [`--directory=${temporaryDirectory()}/run`, '--verify-uid=no'];

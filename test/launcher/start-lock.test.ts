@@ -28,7 +28,7 @@ it('that of a process that was killed is taken at once, and stays its new holder
   expect(acquireStartLock(path)).toBeUndefined();
 });
 
-it('that of a process whose pid another one has by now is taken too', () => {
+it('that of a process is taken too when another has its pid by now', () => {
   symlinkSync(`${process.pid}.1`, path);
   expect(acquireStartLock(path)).toBeDefined();
 });

@@ -49,7 +49,7 @@ export const principal: fc.Arbitrary<Principal> = fc.record({
   }),
 });
 
-/** A principal whose name type is the one its text implies. */
+/** A principal with the name type that its text implies. */
 export const plainPrincipal = principal.map((value) => ({ ...value, nameType: inferredNameType(value.components) }));
 
 const u16 = fc.integer({ min: 0, max: 0xffff });

@@ -45,7 +45,7 @@ describe('each reply of the session', () => {
   });
 });
 
-describe('a request whose arguments must fail', () => {
+describe('a request with arguments that must fail', () => {
   const malformed = mustFail.filter(({ error }) => error === 22 || error === 212);
   it.each(malformed)('$name: $error', ({ request, error }) => {
     const header = readRequestHeader(Buffer.from(request, 'hex'));

@@ -107,7 +107,7 @@ it('carries a credential of libkrb5 through the CCAPI with nothing lost, name ty
   );
 });
 
-it('adds nothing to a credential whose name types are the ones its text implies', () => {
+it('adds nothing to a credential with the name types that its text implies', () => {
   const alice = { nameType: 1, realm: 'R', components: ['alice'] };
   const tgs = { nameType: 2, realm: 'R', components: ['krbtgt', 'R'] };
   fc.assert(

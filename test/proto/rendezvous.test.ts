@@ -76,7 +76,7 @@ describe('a reply line', () => {
     expect(replyLine(true, { path: '/run/x' })).toBe('/run/x\n');
   });
 
-  it('gives the refusal, whose text cannot make a second line', () => {
+  it('gives the refusal, and its text cannot make a second line', () => {
     const refusal = new RendezvousError('config', 'bad\nvalue\r in /etc/krb5.conf');
     expect(() => parseReplyLine(line(replyLine(false, refusal)))).toThrow('bad?value? in /etc/krb5.conf');
     expect(replyLine(true, refusal)).toBe('error: bad?value? in /etc/krb5.conf\n');

@@ -70,7 +70,7 @@ describe.each([[true], [false]])('with locks: %s, a directory', (hasLocks) => {
   });
 });
 
-describe('an owner whose names are all removed', () => {
+describe('an owner without a name left', () => {
   it('keeps the directory where there are locks', async () => {
     host.hasLocks = true;
     const [owner, other] = [await candidate('b'), await candidate('a')];

@@ -53,7 +53,7 @@ it('500 connections with a lock pending or a wait each leave none behind, in wha
 
   const [order] = fc.sample(fc.shuffledSubarray(clients, { minLength: 500 }), 1) as [RawConnection[]];
   for (const client of order.slice(0, 250)) client.kill();
-  // Somebody changes something in the middle of it, and whoever is left of those who waited for it is answered.
+  // A change comes in the middle of it, and the clients that still wait for it are answered.
   collection.store(ccache, credentialFor('s@R'));
   for (const client of order.slice(250)) client.kill();
   await eventually(() => open === 1);

@@ -63,7 +63,7 @@ export class RawConnection {
     return asked.reply as Reply<Name>;
   }
 
-  /** Resolves once everything that the server had to say to anybody by now has arrived. */
+  /** Resolves once every reply that the server has sent by now has arrived. */
   async settled(): Promise<void> {
     for (let round = 0; round < 3; round++) await this.get('contextSync', uninitialised, {});
   }

@@ -67,7 +67,7 @@ it.each([
   ['that is not renewable', { ticketFlags: 0 }],
   ['that cannot last longer', { renewTill: 0 }],
   ['for a service', { server: 'host/a@R' }],
-  ['of somebody else', { client: 'bob@R' }],
+  ['of another client', { client: 'bob@R' }],
   ['for another realm', { server: 'krbtgt/S@R' }],
   ['of another realm', { server: 'krbtgt/R@S' }],
 ])('leaves a ticket alone %s', async (_, other) => {

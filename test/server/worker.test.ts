@@ -121,7 +121,7 @@ describe('a peer', () => {
     slow.destroy();
   });
 
-  it('that loses the framing is answered what came before it, and is closed; nobody else is', async () => {
+  it('that loses the framing is answered what came before it, and is closed; no other is', async () => {
     await startWorker();
     await using context = openContext();
     await context.createNewCCache('alice@R');
@@ -155,7 +155,7 @@ function kcmRequest<Name extends OperationName>(name: Name, request: OperationRe
 
 const askForMegabyte = kcmRequest('getCredList', { name: 'megabyte' });
 
-/** A ccache whose list of credentials takes a megabyte. */
+/** A ccache with a list of credentials of a megabyte. */
 async function withMegabyte(context: Context) {
   const ccache = await context.createCCache('megabyte', 'alice@R');
   await ccache.storeCredentials({ ...credentialFor('s@R'), ticket: { type: 0, data: Buffer.alloc(1 << 20) } });

@@ -53,7 +53,7 @@ export async function end(child: ChildProcess, signal: NodeJS.Signals = 'SIGTERM
   await gone;
 }
 
-/** Waits for something to become true that tells nobody when it does. Fails after `seconds`. */
+/** Waits for a condition that no event announces. Fails after `seconds`. */
 export async function eventually<T>(look: () => T | Promise<T>, seconds = 20): Promise<NonNullable<T>> {
   const deadline = performance.now() + seconds * 1000;
   for (;;) {
@@ -64,7 +64,7 @@ export async function eventually<T>(look: () => T | Promise<T>, seconds = 20): P
   }
 }
 
-/** The pids of the workers whose directory is below a path, by asking the kernel; one that waits for its user is none. */
+/** The pids of the workers with a directory below a path, by asking the kernel; one that waits for its user is none. */
 export function workersBelow(path: string): number[] {
   return processesOf('ccapi-server.js', path).filter((pid) => !isWaiting(pid));
 }

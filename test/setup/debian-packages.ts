@@ -83,7 +83,7 @@ export function rootOf(release: keyof typeof releases): string {
   return placeOf(release);
 }
 
-/** Installs what is missing, where that can be done: as root on Debian. Elsewhere those who need it say so. */
+/** Installs what is missing, where that can be done: as root on Debian. Elsewhere the tests that need it say so. */
 export function installMissing(who: 'tests' | 'bench' = 'tests'): void {
   if (process.getuid?.() !== 0 || !existsSync('/usr/bin/apt-get')) return;
   const wanted = Object.keys(who === 'bench' ? installed : packages) as (keyof typeof installed)[];

@@ -16,7 +16,7 @@ export const frontDoorRequirements: Requirement[] = [
   'krb5-user',
 ];
 
-/** A KDC, and a machine with both of our entries under the real inetd, whose stock programs are led to the front door. */
+/** A KDC, and a machine with both of our entries under the real inetd; its stock programs are led to the front door. */
 export interface FrontDoor {
   kdc: Kdc;
   /** The path of the door's socket. */

@@ -1,4 +1,4 @@
-// An initiator and an acceptor for the service that the first argument names. Prints whom the acceptor sees.
+// An initiator and an acceptor for the service that the first argument names. Prints the name that the acceptor sees.
 const { initializeClient, initializeServer } = require('kerberos');
 
 async function main([service]) {

@@ -44,7 +44,7 @@ export async function startInetd(
   return () => end(inetd);
 }
 
-/** The same with one entry, for a launcher whose users' directories are below a place of their own. */
+/** The same with one entry, for a launcher with the users' directories below a place of their own. */
 export async function startInetdFor(
   entry: Omit<Entry, 'port'>,
   ...launcherArgs: string[]

@@ -59,7 +59,7 @@ export async function startTrace(path: string, worker: string): Promise<Trace> {
   return { path, taken };
 }
 
-/** Passes bytes on, and shows each whole frame, whose length word counts from `counted` on, before it goes. */
+/** Passes bytes on, and shows each whole frame before it goes; its length word counts from `counted` on. */
 function relay(from: Socket, to: Socket, show: (frame: Buffer) => void, counted: number): void {
   let seen = Buffer.alloc(0);
   from.on('data', (chunk) => {

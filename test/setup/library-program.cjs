@@ -1,4 +1,4 @@
-// Somebody's program that has the library loaded all day: does what each line says, and prints what came of it.
+// A program that has the library loaded all day: does what each line says, and prints the outcome.
 const { createInterface } = require('node:readline');
 const { Context } = require(process.argv[2]);
 

@@ -11,7 +11,7 @@ const repository = join(import.meta.dirname, '../..');
 const INSTALLED = '/opt/ccapi';
 
 /**
- * A machine whose /run, /tmp, loopback ports and processes are its own: what a test plants at the places that programs look
+ * A machine with /run, /tmp, loopback ports and processes of its own: what a test plants at the places that programs look
  * at by default disturbs no other, and ends with it.
  */
 export interface PrivateMachine {

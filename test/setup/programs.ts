@@ -20,7 +20,7 @@ export interface Outcome {
   stderr: string;
 }
 
-/** Whom to run a program as, and with which environment. */
+/** The identity and environment of a program. */
 export interface RunOptions {
   uid?: number | undefined;
   gid?: number | undefined;
@@ -58,7 +58,7 @@ export function ccapi(args: string[], options: RunOptions = {}): Promise<Outcome
   return run(process.execPath, [programs.ccapi, ...args], options);
 }
 
-/** A port of the loopback address that nobody listens on. */
+/** A port of the loopback address without a listener. */
 export function freePort(): Promise<number> {
   return new Promise((resolve) => {
     const server = createServer().listen(0, '127.0.0.1', () => {
@@ -68,7 +68,7 @@ export function freePort(): Promise<number> {
   });
 }
 
-/** Whether somebody answers on a port of the loopback address. */
+/** Whether a program answers on a port of the loopback address. */
 export function isPortOpen(port: number): Promise<boolean> {
   return new Promise((resolve) => {
     const socket = connect(port, '127.0.0.1', () => {

@@ -12,11 +12,11 @@ const INSTALLED = '/opt/ccapi';
 const PATH = '/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 
 /**
- * A machine whose first process is systemd, with its own /run, /etc, /tmp and network; programs are those of this one, but
+ * A machine with systemd as its first process, and its own /run, /etc, /tmp and network; programs are those of this one, but
  * for kinit, which may be overwritten.
  */
 export interface SystemdMachine {
-  /** Runs lines for a shell there, as root or as somebody else. */
+  /** Runs lines for a shell there, as root or as another user. */
   run(lines: string, options?: { uid?: number; env?: NodeJS.ProcessEnv }): Promise<Outcome>;
 }
 

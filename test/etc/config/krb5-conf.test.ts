@@ -111,7 +111,7 @@ describe('a list of files', () => {
 });
 
 describe('an include', () => {
-  it('stands for the file, whose section ends with it', () => {
+  it('stands for the file, and ends its section', () => {
     const included = write('b', '[ccapi]\nb = 2\n');
     expect(values(write('a', `[ccapi]\na = 1\ninclude ${included}\nc = 3\n`))).toEqual(['a=1', 'b=2', 'c=3']);
   });

@@ -18,7 +18,7 @@ beforeEach(() => {
 const insecure = (message: string) => expect.objectContaining({ code: 224, message: expect.stringContaining(message) });
 
 describe('a private directory', () => {
-  it('is one that belongs to its user, has mode 700, and that nobody can replace; /tmp is sticky', () => {
+  it('is one that belongs to its user, has mode 700, and that no other user can replace; /tmp is sticky', () => {
     expect(() => checkPrivateDirectory(path, uid)).not.toThrow();
   });
 
@@ -53,7 +53,7 @@ describe('a private directory', () => {
   });
 });
 
-describeWith(['root'], 'a directory of somebody else', () => {
+describeWith(['root'], 'a directory of another user', () => {
   it('is not private to us, however it is closed', () => {
     chownSync(path, 12345, 12345);
     expect(() => checkPrivateDirectory(path, uid)).toThrow(insecure('belongs to uid 12345 and not to uid 0'));

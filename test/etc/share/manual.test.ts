@@ -10,7 +10,7 @@ const directory = `${import.meta.dirname}/../../../etc/share/man`;
 const pages = { ccapi: 'ccapi.1', conf: 'ccapi.conf.5', launcher: 'ccapi-launcher.8', server: 'ccapi-server.8' };
 const page = (name: keyof typeof pages) => readFileSync(`${directory}/${pages[name]}`, 'utf8');
 
-/** The entries of a page's lists whose names match, each with all that stands up to the next one. */
+/** The entries of a page's lists with names that match, each with all that stands up to the next one. */
 function entries(text: string, name: RegExp): Map<string, string> {
   const parts = text.split(/^\.It /m).filter((part) => name.test(part));
   return new Map(parts.map((part) => [name.exec(part)?.[1] as string, part]));
@@ -56,7 +56,7 @@ describe('ccapi(1)', async () => {
     const whole = await usage(command);
     // The last paragraph is the example.
     const options = optionsIn(whole.slice(0, whole.lastIndexOf('\n\n')));
-    // What an option does is a list of its own, whose entries follow.
+    // What an option does is a list of its own; its entries follow.
     const [text = ''] = page('ccapi')
       .slice(page('ccapi').indexOf(described.get(command) as string))
       .split(/^\.(?:It Cm|Ss) /m);

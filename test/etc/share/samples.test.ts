@@ -34,13 +34,13 @@ describeWith(['systemd'], 'systemd', () => {
       '~/.config/systemd/user/ccapi.socket',
       '~/.config/systemd/user/ccapi.service',
     ]);
-    for (const whose of ['system', 'user']) {
-      mkdirSync(`${directory}/${whose}`);
-      const units = files.filter(({ path }) => path.includes(`/${whose}/`));
-      const paths = units.map(({ path }) => `${directory}/${whose}/${path.replace(/.*\//, '')}`);
+    for (const owner of ['system', 'user']) {
+      mkdirSync(`${directory}/${owner}`);
+      const units = files.filter(({ path }) => path.includes(`/${owner}/`));
+      const paths = units.map(({ path }) => `${directory}/${owner}/${path.replace(/.*\//, '')}`);
       for (const [i, { content }] of units.entries()) writeFileSync(paths[i] as string, content);
       const env = cleanEnvironment({ XDG_RUNTIME_DIR: directory, HOME: directory });
-      const how = whose === 'user' ? ['--user'] : [];
+      const how = owner === 'user' ? ['--user'] : [];
       const verified = await run('/usr/bin/systemd-analyze', [...how, '--man=no', 'verify', ...paths], { env });
       expect(verified).toEqual({ code: 0, stdout: '', stderr: '' });
     }

@@ -166,7 +166,7 @@ describe('locks', () => {
       ['C4 read noblock on a', 216],
     ]));
 
-  it('stop nobody from doing anything but locking', async () => {
+  it('stop no client from anything but locking', async () => {
     await play([['C1 write block on a', 0]]);
     await observer().get('ccacheStoreCredentials', a, { credentials: credentialFor('s@R') });
     await observer().get('ccacheSetPrincipal', a, { version: 2, principal: 'q@R' });
@@ -227,7 +227,7 @@ describe('waits', () => {
     expect(gone.asked.code).toBeUndefined();
   });
 
-  it('hold up what comes behind them on their connection, and nobody else; it is served in its order', async () => {
+  it('hold up the later requests of their connection, and no other; these are served in order', async () => {
     const { asked } = await wait(1);
     const connection = connections[1] as RawConnection;
     const behind = [1, 2, 3].map(() => connection.ask('ccacheGetName', a, {}));

@@ -89,7 +89,7 @@ class Pair {
       (this.#sessions[connection] as CCAPISession).close();
       this.#sessions[connection] = this.#connect();
     } else if (!this.reference.blocked(connection)) {
-      // A connection whose request waits has its further requests kept back before they come this far.
+      // While a request waits, the further ones of its connection are kept back before they come this far.
       this.#ask(what, step);
     }
     this.#compare(step);

@@ -1,4 +1,4 @@
-// A collection whose identifiers and clock a test decides.
+// A collection with identifiers and a clock that a test decides.
 import type { CredentialV5 } from '../../../proto/credential.ts';
 import type { Identifier } from '../../../proto/identifier.ts';
 import { Collection } from '../../../server/model/collection.ts';
@@ -30,7 +30,7 @@ function* countedFrom(first: number): Generator<number, never> {
   for (let number = first; ; number++) yield number;
 }
 
-/** A collection whose clock stands until the test moves it. */
+/** A collection with a clock that stands until the test moves it. */
 export function collectionAt(birth: number): { collection: Collection; clock: { now: number } } {
   const clock = { now: birth };
   return { collection: new Collection(numberedIdentifiers(countedFrom(1)), () => clock.now), clock };

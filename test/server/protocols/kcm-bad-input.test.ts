@@ -96,7 +96,7 @@ it('an unknown opcode is answered, and the connection goes on', async () => {
   conversation.end();
 });
 
-describe('what is closed, since nobody knows where the next request begins', () => {
+describe('what is closed, since the start of the next request is not known', () => {
   it.each([
     ['another version', request(operations.noop.number, Buffer.alloc(0), 0x0300)],
     ['a frame without room for an opcode', Buffer.from('0000000202 00'.replace(' ', ''), 'hex')],
@@ -145,7 +145,7 @@ it('each request of the vectors, cut at every byte behind its opcode, is answere
   conversation.end();
 });
 
-it('a peer that vanishes in the middle of a frame costs nobody anything, and memory is given back', async () => {
+it('a peer that vanishes in the middle of a frame costs no other client anything, and memory is given back', async () => {
   const resident = () =>
     Number(/^RssAnon:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${running.worker.pid}/status`, 'utf8'))?.[1]);
   const half = Buffer.concat([Buffer.from('00f00000', 'hex'), getPrincipal.subarray(4), Buffer.alloc(1 << 20)]);
