@@ -1,5 +1,5 @@
 import { parseArgs } from 'node:util';
-import { isConfigServer } from '../../proto/krb5-credential.ts';
+import { findExpired } from '../../proto/expiry.ts';
 import { type CCache, Context, type Credentials } from '../index.ts';
 import { skipIfGone } from './ccache-contents.ts';
 import { type Command, print } from './command.ts';
@@ -23,14 +23,12 @@ later: see purge_expired.`,
   },
 };
 
-/** Returns how many tickets it has removed. What has no end time does not expire. */
+/** Returns how many tickets it has removed. */
 async function purgeCCache(ccache: CCache, now: number): Promise<number> {
-  const tickets: Credentials[] = [];
-  for await (const credentials of ccache.credentials()) {
-    if (!isConfigServer(credentials.data.server)) tickets.push(credentials);
-  }
-  const expired = tickets.filter(({ data }) => data.endtime !== 0 && data.endtime < now);
-  if (expired.length > 0 && expired.length === tickets.length) await ccache.destroy();
+  const all: Credentials[] = [];
+  for await (const credentials of ccache.credentials()) all.push(credentials);
+  const { credentials: expired, isAll } = findExpired(all, ({ data }) => data, now);
+  if (expired.length > 0 && isAll) await ccache.destroy();
   else await Promise.all(expired.map((credentials) => ccache.removeCredentials(credentials)));
   return expired.length;
 }

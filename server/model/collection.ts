@@ -1,7 +1,7 @@
 import { type CredentialV5, requireV5 } from '../../proto/credential.ts';
 import { CCAPIError } from '../../proto/errors.ts';
+import { findExpired } from '../../proto/expiry.ts';
 import type { Identifier } from '../../proto/identifier.ts';
-import { isConfigServer } from '../../proto/krb5-credential.ts';
 import { isStaging } from '../../proto/staging.ts';
 import { CCache, type Contents, emptyContents } from './ccache.ts';
 import { CCacheOrder } from './ccache-order.ts';
@@ -260,13 +260,10 @@ export class Collection {
   #purge(time: number, subject?: Subject): void {
     const staying = new Set(subject?.credentials);
     for (const ccache of [...this]) {
-      const tickets = [...ccache.contents.credentials].filter(({ value }) => !isConfigServer(value.server));
-      const expired = tickets.filter((ticket) => {
-        const { endtime } = ticket.value;
-        return endtime !== 0 && endtime < time && !staying.has(ticket);
-      });
+      const { credentials, isAll } = findExpired([...ccache.contents.credentials], ({ value }) => value, time);
+      const expired = credentials.filter((credential) => !staying.has(credential));
       if (expired.length === 0) continue;
-      if (expired.length === tickets.length && ccache !== subject?.ccache) this.destroy(ccache);
+      if (isAll && ccache !== subject?.ccache) this.destroy(ccache);
       else this.#remove(ccache, expired);
     }
   }
