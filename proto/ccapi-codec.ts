@@ -1,6 +1,6 @@
 import { type MessageName, messageNumbered, messages, type Reply, type Request } from './ccapi.ts';
-import { CCAPIError, type ErrorName } from './errors.ts';
-import { type Layout, readFields, type Values, writeFields } from './fields.ts';
+import { CCAPIError } from './errors.ts';
+import { type Layout, readFields, string, type Values, writeFields } from './fields.ts';
 import { FRAME_HEADER } from './framing.ts';
 import { type Identifier, identifier } from './identifier.ts';
 import { Reader } from './reader.ts';
@@ -48,17 +48,32 @@ export function replyFrame<Name extends MessageName>(name: Name, reply: Reply<Na
   });
 }
 
-/** A reply that carries an error: the number and nothing else. */
-export function errorFrame(code: number): Buffer {
-  return frame(8, (writer) => writer.u32(code));
+/** The longest reason, in characters. */
+const MAX_REASON = 500;
+
+/** A reply that carries an error: its number, and a reason for a person where there is more to say than the number does. */
+export function errorFrame(code: number, reason?: string): Buffer {
+  return frame(8, (writer) => {
+    writer.u32(code);
+    if (reason !== undefined) string.write(writer, reason.replaceAll('\0', ' ').slice(0, MAX_REASON));
+  });
 }
 
 /** Reads a reply; throws the error it carries, or 22 where it is too short for its results. */
 export function readReply<Name extends MessageName>(name: Name, payload: Buffer): Reply<Name> {
   const reader = new Reader(payload);
   const code = reader.i32();
-  if (code !== 0) throw new CCAPIError(code as ErrorName | number);
+  if (code !== 0) throw new CCAPIError(code, readReason(reader));
   return readFields(reader, messages[name].reply as Layout) as Reply<Name>;
+}
+
+/** A reason that makes no sense is none. */
+function readReason(reader: Reader): string | undefined {
+  try {
+    return reader.remaining > 0 ? string.read(reader) : undefined;
+  } catch {
+    return undefined;
+  }
 }
 
 function frame(sizeHint: number, write: (writer: Writer) => void): Buffer {

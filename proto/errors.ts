@@ -68,6 +68,12 @@ export class CCAPIError extends Error {
     this.name = name ?? `error ${number}`;
   }
 
+  /** The message, where it says more than the meaning of the code. */
+  get reason(): string | undefined {
+    const meaning = (errorCodes as Record<string, { meaning: string }>)[this.name]?.meaning;
+    return this.message === meaning ? undefined : this.message;
+  }
+
   /** Whether `error` is a CCAPIError, with this code if one is named. */
   static is(error: unknown, name?: ErrorName): error is CCAPIError {
     return error instanceof CCAPIError && (name === undefined || error.code === errorCodes[name].code);

@@ -77,7 +77,9 @@ export class CCAPISession implements HandlerContext {
   }
 
   #refusal(error: unknown): Buffer {
-    if (error instanceof CCAPIError) return errorFrame(error.code);
+    // What there is no room for, memory or disk, and which limit, is what a person has to know; other codes say it all.
+    const isNoRoom = CCAPIError.is(error, 'ccErrNoMem');
+    if (error instanceof CCAPIError) return errorFrame(error.code, isNoRoom ? error.reason : undefined);
     // A fault of ours costs this request, and not the user's tickets.
     this.#log.error(`internal error: ${(error as Error).stack}`);
     return errorFrame(errorCodes.ccErrBadInternalMessage.code);

@@ -47,6 +47,9 @@ describeWith(['root', 'Linux'], 'where there is no room', () => {
       stored++;
     }
     expect(stored).toBeGreaterThan(10);
+    // The reason reaches the person: the protocol's own word for it is "out of memory".
+    const refused = ccapi.get('ccacheStoreCredentials', ccache, { credentials: large('refused@R') });
+    await expect(refused).rejects.toThrow(/no space left on device/);
     writeFileSync(`${base}/rest`, '');
     const credential = marshalled(fromCredentialV5({ ...large('more@R'), client: 'a@R' }));
     expect(await kcm.ask('store', { name: 'a', credential })).toBe(errorCodes.KRB5_CC_WRITE.code);

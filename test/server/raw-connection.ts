@@ -2,7 +2,7 @@
 import { connect, type Socket } from 'node:net';
 import type { MessageName, Reply, Request } from '../../proto/ccapi.ts';
 import { readReply, requestFrame } from '../../proto/ccapi-codec.ts';
-import { CCAPIError } from '../../proto/errors.ts';
+import type { CCAPIError } from '../../proto/errors.ts';
 import { FrameReader } from '../../proto/framing.ts';
 import { type Identifier, uninitialised } from '../../proto/identifier.ts';
 
@@ -13,6 +13,7 @@ export interface Asked<Name extends MessageName> {
   code?: number;
   /** Resolves with the code once there is a reply. */
   answered: Promise<number>;
+  error?: CCAPIError;
 }
 
 export class RawConnection {
@@ -48,7 +49,8 @@ export class RawConnection {
         asked.reply = readReply(name, payload);
         asked.code = 0;
       } catch (error) {
-        asked.code = (error as CCAPIError).code;
+        asked.error = error as CCAPIError;
+        asked.code = asked.error.code;
       }
       resolve(asked.code);
     });
@@ -59,7 +61,7 @@ export class RawConnection {
   /** Sends a request that is answered at once with a success, and returns the reply. */
   async get<Name extends MessageName>(name: Name, object: Identifier, request: Request<Name>): Promise<Reply<Name>> {
     const asked = this.ask(name, object, request);
-    if ((await asked.answered) !== 0) throw new CCAPIError(asked.code as number);
+    if ((await asked.answered) !== 0) throw asked.error;
     return asked.reply as Reply<Name>;
   }
 
