@@ -90,6 +90,14 @@ describeWith(['root'], 'root', () => {
     expect(readdirSync(`${base}/12345`)).toEqual([]);
   });
 
+  it('of a launcher that runs as a user makes none for others', () => {
+    for (const launcherUid of [12345, 54321]) {
+      const make = () => prepareUserDirectory(placeOf(12345), { uid: 12345, gid: 23456 }, launcherUid);
+      expect(make).toThrow(insecure('of uid 12345'));
+      expect(statSync(`${base}/12345`).uid).toBe(0);
+    }
+  });
+
   it("gives away no directory that was there before, root's own least of all", () => {
     mkdirSync(`${base}/12345`, { mode: 0o700 });
     writeFileSync(`${base}/12345/secret`, '');
