@@ -1,4 +1,5 @@
 import {
+  chmodSync,
   closeSync,
   constants,
   fdatasyncSync,
@@ -9,7 +10,6 @@ import {
   lstatSync,
   openSync,
   renameSync,
-  rmSync,
   unlinkSync,
   writeSync,
 } from 'node:fs';
@@ -32,6 +32,7 @@ export function writeFully(descriptor: number, bytes: Buffer, at: number, sync: 
     }
     if (sync) fsyncSync(descriptor);
   } catch (error) {
+    attempt(() => overwrite(descriptor, at));
     // Truncating needs no room, also where there was none to write.
     ftruncateSync(descriptor, at);
     throw error;
@@ -39,11 +40,11 @@ export function writeFully(descriptor: number, bytes: Buffer, at: number, sync: 
 }
 
 /**
- * Writes pieces to a file and returns its descriptor, open for reading and writing. The file is then renamed to the path
- * that it is for. On an error it is left empty, and the system's error is thrown.
+ * Writes pieces to a new file and returns its descriptor, open for reading and writing. The file is then renamed to the
+ * path that it is for. On an error it is left empty, and the system's error is thrown.
  */
 export function writeTemporary(path: string, pieces: Iterable<Buffer>, sync: boolean): number {
-  const descriptor = openSync(path, 'w+', 0o600);
+  const descriptor = openNew(path);
   try {
     let length = 0;
     for (const bytes of pieces) {
@@ -53,29 +54,33 @@ export function writeTemporary(path: string, pieces: Iterable<Buffer>, sync: boo
     if (sync) fsyncSync(descriptor);
     return descriptor;
   } catch (error) {
-    ftruncateSync(descriptor, 0);
-    closeSync(descriptor);
+    discard(descriptor);
     throw error;
   }
 }
 
+/** Empties a file that is not needed, and closes it. */
+export function discard(descriptor: number): void {
+  attempt(() => overwrite(descriptor));
+  attempt(() => ftruncateSync(descriptor, 0));
+  closeSync(descriptor);
+}
+
 /**
  * Renames a file over another in the same directory, in one step, and overwrites the other's former contents. A link keeps
- * these reachable until then, so that {@link shred} overwrites them after a crash in between.
+ * these reachable until then, so that {@link shred} overwrites them after a crash in between. Only the step itself throws.
  */
 export function renameInto(from: string, to: string, sync: boolean): void {
-  const trash = `${dirname(to)}/${TRASH}`;
-  const former = attempt(() => openSync(to, constants.O_RDWR | constants.O_NOFOLLOW));
-  // Some file systems have no hard links; there the descriptor alone leads to the former contents.
-  const isLinked = former !== undefined && attempt(() => linkSync(to, trash) ?? true);
+  const trash = trashBeside(to);
+  const isLinked = attempt(() => linkSync(to, trash) ?? true);
+  // Some file systems have no hard links; there a descriptor leads to the former contents.
+  const former = isLinked ? undefined : attempt(() => openSync(to, constants.O_RDWR | constants.O_NOFOLLOW));
   try {
-    renameSync(from, to);
-    // From here on it is done, and nothing may fail that would have the caller take it for undone.
-    if (sync) attempt(() => syncDirectory(dirname(to)));
+    rename(from, to, sync);
     if (former !== undefined) attempt(() => overwrite(former));
   } finally {
     if (former !== undefined) closeSync(former);
-    if (isLinked) attempt(() => rmSync(trash, { force: true }));
+    if (isLinked) attempt(() => shred(trash));
   }
 }
 
@@ -83,22 +88,22 @@ export function renameInto(from: string, to: string, sync: boolean): void {
 export function replaceFile(path: string, bytes: Buffer, sync: boolean): void {
   const temporary = `${dirname(path)}/${TEMPORARY}`;
   closeSync(writeTemporary(temporary, [bytes], sync));
-  renameSync(temporary, path);
-  if (sync) attempt(() => syncDirectory(dirname(path)));
+  rename(temporary, path, sync);
 }
 
 /** Removes a file in one step, and then overwrites it. Only the first step throws. */
 export function destroyFile(path: string, sync: boolean): void {
-  const trash = `${dirname(path)}/${TRASH}`;
-  renameSync(path, trash);
-  if (sync) attempt(() => syncDirectory(dirname(path)));
+  const trash = trashBeside(path);
+  rename(path, trash, sync);
   // The next worker tries again.
   attempt(() => shred(trash));
 }
 
 /** Overwrites a file and unlinks it; a file that has a further name is only unlinked. Throws the system's error. */
 export function shred(path: string): void {
-  if (lstatSync(path).nlink === 1) {
+  const found = lstatSync(path);
+  if (found.isFile() && found.nlink === 1) {
+    if ((found.mode & 0o600) !== 0o600) chmodSync(path, 0o600);
     const descriptor = openSync(path, constants.O_RDWR | constants.O_NOFOLLOW);
     try {
       overwrite(descriptor);
@@ -127,6 +132,38 @@ export function syncDirectory(path: string): void {
     fsyncSync(descriptor);
   } finally {
     closeSync(descriptor);
+  }
+}
+
+/** Opens a file that was not there: whatever is in its place, such as a link, is removed and not written to. */
+function openNew(path: string): number {
+  try {
+    return openSync(path, 'wx+', 0o600);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
+    unlinkSync(path);
+    return openSync(path, 'wx+', 0o600);
+  }
+}
+
+/** Where a file goes that is to be overwritten. What could not be overwritten there before is now, or goes. */
+function trashBeside(path: string): string {
+  const trash = `${dirname(path)}/${TRASH}`;
+  if (lstatSync(trash, { throwIfNoEntry: false })) attempt(() => shred(trash));
+  return trash;
+}
+
+/**
+ * Renames a file within its directory. What can fail for want of something fails before; a medium that does not take the
+ * name afterwards cannot undo it, and fails the next write.
+ */
+function rename(from: string, to: string, sync: boolean): void {
+  const directory = sync ? openSync(dirname(to), constants.O_RDONLY | constants.O_DIRECTORY) : undefined;
+  try {
+    renameSync(from, to);
+    if (directory !== undefined) attempt(() => fsyncSync(directory));
+  } finally {
+    if (directory !== undefined) closeSync(directory);
   }
 }
 

@@ -3,7 +3,7 @@ import { dirname } from 'node:path';
 import { KEPT_PREFIX } from '../../etc/config/paths.ts';
 import type { CredentialList, StoredCredential } from '../model/credential-list.ts';
 import type { NewCredential } from '../model/storage.ts';
-import { destroyFile, overwrite, renameInto, TEMPORARY, writeFully, writeTemporary } from './atomic-file.ts';
+import { destroyFile, discard, overwrite, renameInto, TEMPORARY, writeFully, writeTemporary } from './atomic-file.ts';
 import { fileHeader, type Heading, OFFSET_AT } from './heading.ts';
 import { credentialRecord, erasedRecord, headingRecord, removalRecord, skippedRecord } from './records.ts';
 
@@ -64,8 +64,7 @@ export class CCacheLog {
     try {
       renameInto(temporary, this.path, this.#sync);
     } catch (error) {
-      ftruncateSync(descriptor, 0);
-      closeSync(descriptor);
+      discard(descriptor);
       throw error;
     }
     for (const [credential, offset] of offsets) credential.fileOffset = offset;

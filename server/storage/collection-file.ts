@@ -1,8 +1,8 @@
-import { closeSync, openSync, readFileSync, statSync } from 'node:fs';
+import { closeSync, fsyncSync, openSync, readFileSync, statSync, writeSync } from 'node:fs';
 import type { Clock } from '../model/change-time.ts';
 import type { Collection } from '../model/collection.ts';
 import { type Identifiers, numberOfCCache } from '../model/identifiers.ts';
-import { replaceFile, writeFully } from './atomic-file.ts';
+import { replaceFile } from './atomic-file.ts';
 import type { Heading } from './heading.ts';
 import { fromSummedJSON, toSummedJSON } from './summed-json.ts';
 
@@ -168,11 +168,16 @@ export class CollectionFile {
       replaceFile(this.#path, bytes, this.#sync);
     } catch (error) {
       const hasRoom = this.isIntact && this.#size === bytes.length;
-      if ((error as NodeJS.ErrnoException).code !== 'ENOSPC' || !hasRoom) throw error;
+      if (!['ENOSPC', 'EDQUOT'].includes((error as NodeJS.ErrnoException).code ?? '') || !hasRoom) throw error;
       // Without this nothing could be removed where there is no room: each change needs its time.
       const descriptor = openSync(this.#path, 'r+');
-      writeFully(descriptor, bytes, 0, this.#sync);
-      closeSync(descriptor);
+      try {
+        // It is not cut off where it fails, as what is appended: this would cost all identifiers.
+        if (writeSync(descriptor, bytes, 0, bytes.length, 0) < bytes.length) throw error;
+        if (this.#sync) fsyncSync(descriptor);
+      } finally {
+        closeSync(descriptor);
+      }
     }
     this.#state = state;
     this.#size = bytes.length;
