@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util';
 import { CCAPIError, type ErrorName } from '../../proto/errors.ts';
 import type { Identifier } from '../../proto/identifier.ts';
 import type { OperationName, OperationReply, OperationRequest } from '../../proto/kcm.ts';
@@ -140,10 +141,13 @@ function readable(list: CredentialList): { identifier: Identifier; credential: B
   return found;
 }
 
-/** The bytes of a credential in KCM's form, which it keeps from then on; undefined where that cannot hold it. */
+/** The bytes of a credential in KCM's form, which it keeps if nothing is lost by them; undefined where there is no such form. */
 function asMarshalled(stored: StoredCredential): Buffer | undefined {
-  stored.marshalled ??= orUndefined(() => marshalled(fromCredentialV5(stored.value)));
-  return stored.marshalled;
+  if (stored.marshalled) return stored.marshalled;
+  const bytes = orUndefined(() => marshalled(fromCredentialV5(stored.value)));
+  // The storage takes them for all of the credential, so they are not kept where they are not.
+  if (bytes && isDeepStrictEqual(credentialV5In(bytes), stored.value)) stored.marshalled = bytes;
+  return bytes;
 }
 
 /** What the CCAPI stored need not parse; to KCM it is not there. */

@@ -1,4 +1,4 @@
-import { closeSync, fdatasyncSync, fstatSync, ftruncateSync, openSync, statSync, writeSync } from 'node:fs';
+import { closeSync, fdatasyncSync, fstatSync, ftruncateSync, lstatSync, openSync, writeSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { KEPT_PREFIX } from '../../etc/config/paths.ts';
 import type { CredentialList, StoredCredential } from '../model/credential-list.ts';
@@ -37,9 +37,11 @@ export class CCacheLog {
     return pathOfCCache(this.#directory, this.#heading.ccache);
   }
 
-  /** Whether the file is there, as long as it was left. */
+  /** Whether the file is there, as long as it was left, and the one that is written to. Throws the system's error. */
   get isIntact(): boolean {
-    return statSync(this.path, { throwIfNoEntry: false })?.size === this.#length;
+    const found = lstatSync(this.path, { throwIfNoEntry: false });
+    if (found?.size !== this.#length) return false;
+    return this.#descriptor === undefined || found.ino === fstatSync(this.#descriptor).ino;
   }
 
   /** Whether dead bytes outweigh the others. */

@@ -36,6 +36,9 @@ export type CollectionState = typeof emptyState;
 /** The file is as long as a multiple of this, in bytes, so that it can be overwritten in place. */
 const PADDING = 4096;
 
+/** The longest file that is read, in bytes. */
+const MAX_FILE = 2 ** 26;
+
 /** How far one change moves the change times and the clock on at the most, in seconds. */
 const MAX_BUMPS = 16;
 
@@ -77,6 +80,7 @@ export class CollectionFile {
   /** Undefined where there is no such file. Throws `SyntaxError` for a damaged one, or the system's error. */
   read(): CollectionState | undefined {
     try {
+      if (statSync(this.#path).size > MAX_FILE) throw new SyntaxError('it is too long');
       const text = readFileSync(this.#path, 'utf8');
       this.#state = fromSummedJSON(text.trimEnd(), emptyState);
       this.#size = Buffer.byteLength(text);

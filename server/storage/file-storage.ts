@@ -69,9 +69,12 @@ export class FileStorage implements Storage {
 
   /** Writes the directory anew from memory, if something of it was removed. */
   restore(): void {
-    if (this.#isForsaken || this.#isWhole()) return;
-    this.#log.warning(`${this.#directory} has lost files; writing them anew`);
-    this.#bestEffort(() => this.#writeAll());
+    if (this.#isForsaken) return;
+    this.#bestEffort(() => {
+      if (this.#isWhole()) return;
+      this.#log.warning(`${this.#directory} has lost files; writing them anew`);
+      this.#writeAll();
+    });
   }
 
   /** Refuses each change from here on, and leaves the files alone. */

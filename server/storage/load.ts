@@ -30,6 +30,9 @@ interface LoadedCollection {
   logs: Map<number, CCacheLog>;
 }
 
+/** The longest file that is read, in bytes. */
+const MAX_FILE = 2 ** 30;
+
 /** So many ccaches are not created, so that foreign files with higher numbers need no reserve. */
 const MAX_RESERVED = 2 ** 40;
 
@@ -95,10 +98,16 @@ function readState(place: StorageDirectory): CollectionState | undefined {
 }
 
 function readFile(place: StorageDirectory, ccache: number): FoundCCache | undefined {
+  const path = pathOfCCache(place.directory, ccache);
   try {
-    const bytes = readFileSync(pathOfCCache(place.directory, ccache));
+    const { size, mode, nlink } = lstatSync(path);
+    if (size > MAX_FILE) throw new Error(`${size} bytes are more than a ccache has`);
+    const bytes = readFileSync(path);
     try {
-      return readLog(ccache, bytes);
+      const found = readLog(ccache, bytes);
+      // What others may read, or has another name, is not kept up.
+      const isOpen = (mode & 0o777) !== 0o600 || nlink > 1;
+      return found && { ...found, needsRewrite: found.needsRewrite || isOpen };
     } finally {
       bytes.fill(0);
     }
@@ -142,14 +151,8 @@ function identifiersFor(state: CollectionState | undefined, numbers: number[], f
   });
 }
 
-/** A ccache of which the heading is settled. */
-interface SettledCCache extends FoundCCache {
-  /** Whether the file does not say all that the heading says, or has what it should not. */
-  needsRewrite: boolean;
-}
-
 /** The ccaches in their order. A name and a list are one ccache's each: of two with one of them, the one with the later list's. */
-function settle(place: StorageDirectory, found: FoundCCache[], identifiers: Identifiers): SettledCCache[] {
+function settle(place: StorageDirectory, found: FoundCCache[], identifiers: Identifiers): FoundCCache[] {
   const names = new Set<string>();
   const lists = new Set<number>();
   const primary = readPrimary(place.directory);
@@ -164,7 +167,7 @@ function settle(place: StorageDirectory, found: FoundCCache[], identifiers: Iden
       names.add(name);
       lists.add(list);
       const isSaid = each.hasHeading && name === each.heading.name && list === each.heading.list;
-      const needsRewrite = !isSaid || each.hasRemains;
+      const needsRewrite = !isSaid || each.needsRewrite;
       return { ...each, heading: { ...each.heading, name, list, position }, needsRewrite };
     });
   return settled.sort(({ heading: a }, { heading: b }) => a.position - b.position || a.ccache - b.ccache);
@@ -181,7 +184,7 @@ function listOf({ credentials, nextIndex }: FoundCCache, identity: ListIdentity)
 }
 
 /** Goes on with a file: without what stands behind its last whole record, and with a heading. */
-function resume({ log }: StorageDirectory, file: CCacheLog, found: SettledCCache, list: CredentialList): void {
+function resume({ log }: StorageDirectory, file: CCacheLog, found: FoundCCache, list: CredentialList): void {
   if (found.torn > 0) log.warning(`${file.path}: dropping ${found.torn} bytes of a half-written last entry`);
   try {
     file.resume(found);

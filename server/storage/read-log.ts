@@ -11,8 +11,8 @@ export interface FoundCCache {
   heading: Heading;
   /** Whether the heading stands in the file. Else it was derived from the header, and the list needs a new number. */
   hasHeading: boolean;
-  /** Whether a credential that is removed was not overwritten. */
-  hasRemains: boolean;
+  /** Whether the file has what it should not, such as a removed credential that was not overwritten. */
+  needsRewrite: boolean;
   /** The credentials by their indexes, with where each stands. */
   credentials: Map<number, NewCredential & { at: number; length: number }>;
   /** How many indexes the list has given out. */
@@ -63,12 +63,12 @@ function collectRecords(reader: Reader, ccache: number): FoundRecords {
   const found = {
     heading: undefined as Heading | undefined,
     isOurs: false,
-    hasRemains: false,
+    needsRewrite: false,
     nextIndex: 0,
     length: start,
   };
   const remove = (index: number) => {
-    found.hasRemains = credentials.delete(index) || found.hasRemains;
+    found.needsRewrite = credentials.delete(index) || found.needsRewrite;
   };
   let replaced: number[] = [];
   for (let at = start; at < end; at = reader.offset) {

@@ -51,6 +51,9 @@ const formerKinds = new Map(Object.entries({ v5: 'cred', gone: 'removed', replac
 /** Indexes have 32 bits in the file, and more of them follow. */
 const MAX_SKIPPED = 2 ** 31;
 
+/** How long the shortest record is, in bytes. */
+const SHORTEST = 67;
+
 /** What stands in the auth time of an entry that libkrb5 takes for a removed one. */
 const REMOVED = 0xffff_ffff;
 
@@ -94,13 +97,14 @@ export function skippedRecord(count: number): Buffer {
 }
 
 /**
- * Reads the next record; undefined where its end is missing. One that makes no sense otherwise is a damaged record, and
- * costs no other.
+ * Reads the next record; undefined where its end is missing, or where there are zeros: a half-written end is overwritten
+ * before it is cut off. One that makes no sense otherwise is a damaged record, and costs no other.
  */
 export function readRecord(reader: Reader): FileRecord | undefined {
   let marshalled: Buffer | undefined;
   try {
     marshalled = takeMarshalled(reader);
+    if (marshalled.length === SHORTEST && marshalled.every((byte) => byte === 0)) return undefined;
     const value = credentialV5In(marshalled);
     const kind = ourKind(value);
     if (kind !== undefined) return readOurs(kind, value.ticket.data);
@@ -173,9 +177,10 @@ function inCCAPIForm(value: CredentialV5): Buffer {
   return writer.finish();
 }
 
-/** Whether the record of a credential would be taken for a removed entry, or for one of ours. */
+/** Whether the record of a credential could be taken for a removed entry, for one of ours, or for zeros. */
 function isAmbiguous(value: CredentialV5): boolean {
   const { client, server } = value;
+  if (client === '@' && server === '@') return true;
   return isRemoved(value) || client === OUR_CLIENT || server.startsWith(OUR_SERVERS) || server.endsWith(FORMER_SERVERS);
 }
 

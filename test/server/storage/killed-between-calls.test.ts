@@ -1,9 +1,11 @@
 // The process is killed before each system call of each change: what the next worker finds is what was before the change, or
 // what is after it, under the same identifiers; no secret of what is gone is left in the directory.
-import { readdirSync, readFileSync } from 'node:fs';
+
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { describe, expect, it, vi } from 'vitest';
 import type { CCAPIError } from '../../../proto/errors.ts';
 import type { Identifier } from '../../../proto/identifier.ts';
+import { fromCredentialV5, marshalled } from '../../../proto/krb5-credential.ts';
 import type { CCache } from '../../../server/model/ccache.ts';
 import { Collection } from '../../../server/model/collection.ts';
 import { FileStorage } from '../../../server/storage/file-storage.ts';
@@ -234,6 +236,29 @@ describe.each([false, true])('where one call fails, and the worker goes on (sync
       expect(seen(open(directory, sync).collection), `${calls} calls`).toEqual(seen(collection));
     }
   });
+});
+
+it('the next worker, while it cuts off a half-written end', () => {
+  for (let calls = 0, wasKilled = true; wasKilled; calls++) {
+    directory = `${root}/${directories++}`;
+    const before = seen(prepared());
+    const file = `${directory}/tkt1`;
+    const whole = readFileSync(file);
+    const record = marshalled(fromCredentialV5(secret('torn@R')));
+    writeFileSync(file, Buffer.concat([whole, record.subarray(0, -1)]));
+    Object.assign(left, { calls, wasKilled: false });
+    try {
+      open(directory);
+    } catch {
+      // It is killed.
+    } finally {
+      left.calls = Number.POSITIVE_INFINITY;
+    }
+    wasKilled = left.wasKilled;
+    const { collection } = open(directory);
+    expect(seen(collection), `${calls} calls`).toEqual(before);
+    expect(readFileSync(file).equals(whole)).toBe(true);
+  }
 });
 
 /** What a change makes of the same collection where it is let be. */

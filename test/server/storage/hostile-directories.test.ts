@@ -1,0 +1,199 @@
+// A directory as a user or another program leaves it, before a worker starts and while it runs.
+
+import { execFileSync } from 'node:child_process';
+import {
+  chmodSync,
+  linkSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs';
+import { beforeEach, describe, expect, it } from 'vitest';
+import type { CCache } from '../../../server/model/ccache.ts';
+import { Collection } from '../../../server/model/collection.ts';
+import { kcmHandlers } from '../../../server/protocols/kcm-handlers.ts';
+import { KCMNames } from '../../../server/protocols/kcm-names.ts';
+import { FileStorage } from '../../../server/storage/file-storage.ts';
+import { memory, temporaryDirectory } from '../../setup/cleanup.ts';
+import { credentialFor } from '../model/model.ts';
+
+const root = temporaryDirectory(memory);
+let directories = 0;
+let directory: string;
+let said: string[] = [];
+
+function open(at = directory): { collection: Collection; storage: FileStorage } {
+  const say = (line: string) => void said.push(line);
+  const storage = new FileStorage(at, false, { info: say, warning: say, error: say, refusal: say });
+  const { identifiers, kept } = storage.load(() => 1_700_000_000);
+  const collection = new Collection(identifiers, () => 1_700_000_000);
+  storage.attach(collection, kept);
+  return { collection, storage };
+}
+
+const tickets = (collection: Collection) =>
+  [...collection].map(({ name, contents }) => [name, ...[...contents.credentials].map(({ value }) => value.server)]);
+
+const secret = (service: string) => ({
+  ...credentialFor(service),
+  ticket: { type: 0, data: Buffer.from(`secret of ${service}.`) },
+});
+
+function two(): { collection: Collection; storage: FileStorage; a: CCache; b: CCache } {
+  const opened = open();
+  for (const name of ['a', 'b']) opened.collection.store(opened.collection.create(name, 2, 'a@R'), secret(`${name}@R`));
+  const [a, b] = opened.collection as unknown as [CCache, CCache];
+  return { ...opened, a, b };
+}
+
+beforeEach(() => {
+  directory = `${root}/${directories++}`;
+  said = [];
+});
+
+describe('while a worker runs', () => {
+  it('a file that is another name of a ccache’s own is not overwritten with that', () => {
+    const { collection, b } = two();
+    rmSync(`${directory}/tkt2`);
+    linkSync(`${directory}/tkt1`, `${directory}/tkt2`);
+    collection.setPrincipal(b, 2, 'b@R');
+    expect(tickets(open().collection)).toEqual([
+      ['a', 'a@R'],
+      ['b', 'b@R'],
+    ]);
+  });
+
+  it.each<[string, (path: string) => void]>([
+    ['a link to a file', (path) => symlinkSync(`${root}/elsewhere`, path)],
+    ['another name of a ccache’s file', (path) => linkSync(`${directory}/tkt1`, path)],
+    ['a file that all may read', (path) => [writeFileSync(path, ''), chmodSync(path, 0o666)]],
+  ])('%s where a file is written is not written to', (_, plant) => {
+    const { collection } = two();
+    writeFileSync(`${root}/elsewhere`, 'as it was');
+    for (const name of ['new', 'gone']) plant(`${directory}/${name}`);
+    collection.setPrincipal(collection.findByName('b') as CCache, 2, 'b@R');
+    expect(readFileSync(`${root}/elsewhere`, 'utf8')).toBe('as it was');
+    expect(statSync(`${directory}/tkt2`).mode & 0o777).toBe(0o600);
+    expect(tickets(open().collection)).toEqual([
+      ['a', 'a@R'],
+      ['b', 'b@R'],
+    ]);
+    for (const name of ['new', 'gone']) plant(`${directory}/${name}`);
+    collection.destroy(collection.findByName('b') as CCache);
+    expect(tickets(open().collection)).toEqual([['a', 'a@R']]);
+  });
+
+  it.each<[string, () => void]>([
+    ['a file', () => writeFileSync(directory, '')],
+    ['a link that leads nowhere', () => symlinkSync('nowhere', directory)],
+    ['a link in a circle', () => symlinkSync(directory, directory)],
+  ])('%s in the place of the directory ends no worker', (_, plant) => {
+    const { collection, storage, a } = two();
+    rmSync(directory, { recursive: true });
+    plant();
+    expect(() => collection.setKDCOffset(collection.create('c', 2, 'c@R'), 7)).toThrow('cannot store the change');
+    storage.restore();
+    expect(() => collection.destroy(a)).toThrow('cannot store the change');
+    storage.close();
+    expect(said.length).toBeGreaterThan(0);
+  });
+
+  it('files that were copied back in the place of the former ones are found out', () => {
+    const { collection, storage, a } = two();
+    execFileSync('cp', ['-a', directory, `${directory}.copy`]);
+    rmSync(directory, { recursive: true });
+    renameSync(`${directory}.copy`, directory);
+    storage.restore();
+    collection.store(a, secret('later@R'));
+    expect(tickets(open().collection)).toEqual(tickets(collection));
+  });
+});
+
+describe('before a worker starts', () => {
+  it.each<[string, (path: string) => void]>([
+    ['may be read by all', (path) => chmodSync(path, 0o644)],
+    ['has a further name', (path) => linkSync(path, `${path}.copy`)],
+  ])('a file that %s is written anew', (_, change) => {
+    two();
+    change(`${directory}/tkt1`);
+    const { collection } = open();
+    expect(statSync(`${directory}/tkt1`)).toMatchObject({ nlink: 1 });
+    expect(statSync(`${directory}/tkt1`).mode & 0o777).toBe(0o600);
+    expect(tickets(collection)).toEqual(tickets(open().collection));
+    expect(said).toEqual([]);
+  });
+
+  it('a file of any length costs no memory, and no other a ticket', () => {
+    two();
+    const header = readFileSync(`${directory}/tkt1`);
+    for (const [name, bytes] of Object.entries({ tkt1: header, tkt7: Buffer.alloc(0), collection: Buffer.alloc(0) })) {
+      writeFileSync(`${directory}/${name}`, bytes);
+      truncateSync(`${directory}/${name}`, 1_500_000_000);
+    }
+    const before = process.resourceUsage().maxRSS;
+    expect(tickets(open().collection)).toContainEqual(['b', 'b@R']);
+    expect(process.resourceUsage().maxRSS - before).toBeLessThan(200_000);
+  });
+
+  it('zeros at the end of a file are no tickets', () => {
+    const { a } = two();
+    const whole = readFileSync(`${directory}/tkt1`);
+    for (const zeros of [1, 66, 67, 68, 1000, 20_000_000]) {
+      writeFileSync(`${directory}/tkt1`, Buffer.concat([whole, Buffer.alloc(zeros)]));
+      const { collection } = open();
+      expect(tickets(collection)).toEqual([
+        ['a', 'a@R'],
+        ['b', 'b@R'],
+      ]);
+      expect(readFileSync(`${directory}/tkt1`).equals(whole)).toBe(true);
+    }
+    expect(a.removed).toBe(false);
+  });
+
+  it('10,000 ccaches are loaded in a few seconds', () => {
+    const { collection, storage } = open();
+    for (let i = 0; i < 10_000; i++) collection.create(`${i}`, 2, 'a@R');
+    storage.close();
+    const before = performance.now();
+    expect(open().collection.size).toBe(10_000);
+    // Of which all have lost what the collection file says, and have one name.
+    const bytes = readFileSync(`${directory}/tkt1`, 'latin1');
+    expect(bytes).toContain('"name":"0"');
+    rmSync(`${directory}/collection`);
+    expect(open().collection.size).toBe(10_000);
+    expect(performance.now() - before).toBeLessThan(10_000);
+  });
+});
+
+it('a credential of zeros is a credential', () => {
+  const { collection, a } = two();
+  const bytes = Buffer.alloc(67);
+  const value = { ...credentialFor('@'), client: '@', server: '@' };
+  const none = { type: 0, data: Buffer.alloc(0) };
+  collection.store(a, { ...value, keyblock: none, ticket: none, secondTicket: none }, [], bytes);
+  collection.store(a, secret('later@R'));
+  expect(tickets(open().collection)).toEqual(tickets(collection));
+});
+
+it.each(['a\\q@R', 'x\\yzzz/\\h@R', 'plain@R'])(
+  'a credential for %s, which KCM was told of, is removed, and no other',
+  (server) => {
+    const { collection, a } = two();
+    collection.store(a, secret(server));
+    collection.store(a, secret('later@R'));
+    const before = tickets(collection);
+    const context = { collection, names: new KCMNames(collection, 0) };
+    expect(kcmHandlers.getCredList({ name: 'a' }, context)).toBeDefined();
+    expect(tickets(open().collection)).toEqual(before);
+    const odd = [...a.contents.credentials][1];
+    collection.setPrincipal(a, 2, 'c@R');
+    expect(tickets(open().collection)).toEqual(before);
+    if (odd) collection.remove(a, [odd.identifier]);
+    expect(tickets(open().collection)).toEqual(tickets(collection));
+    expect(readFileSync(`${directory}/tkt1`, 'latin1')).not.toContain(`secret of ${server}`);
+  },
+);
