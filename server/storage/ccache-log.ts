@@ -10,6 +10,9 @@ import { credentialRecord, erasedRecord, headingRecord, removalRecord, skippedRe
 /** Dead bytes are taken out of a file once they are more than this, and more than the others. */
 const MAX_DEAD = 65_536;
 
+/** Another program has changed, replaced or removed a file. */
+export class ChangedFileError extends Error {}
+
 /**
  * The file of one ccache: a FILE ccache, which libkrb5 can read. A change is one append, or the rename of a whole new file.
  * What is removed is said at the end of the file, and then overwritten in its place.
@@ -131,7 +134,11 @@ export class CCacheLog {
   }
 
   #append(bytes: Buffer): void {
-    writeFully(this.#open(), bytes, this.#length, this.#sync);
+    const descriptor = this.#open();
+    const { size, nlink } = fstatSync(descriptor);
+    // What is appended to another file, or to one without a name, is lost with the process.
+    if (size !== this.#length || nlink === 0) throw new ChangedFileError(`${this.path} was changed`);
+    writeFully(descriptor, bytes, this.#length, this.#sync);
     this.#length += bytes.length;
   }
 

@@ -9,7 +9,7 @@ import type { StoredCredential } from '../model/credential-list.ts';
 import { type Identifiers, numberOfCCache } from '../model/identifiers.ts';
 import type { NewCCache, NewCredential, Storage } from '../model/storage.ts';
 import { replaceFile, syncDirectory } from './atomic-file.ts';
-import { CCacheLog, fileName } from './ccache-log.ts';
+import { CCacheLog, ChangedFileError, fileName } from './ccache-log.ts';
 import { CollectionFile } from './collection-file.ts';
 import { describeContents } from './heading.ts';
 import { loadCollection, PRIMARY_FILE, readPrimary } from './load.ts';
@@ -264,7 +264,9 @@ export class FileStorage implements Storage {
     try {
       return action();
     } catch (error) {
-      if (!['ENOENT', 'ENOTDIR'].includes((error as NodeJS.ErrnoException).code ?? '') || this.#isWhole()) throw error;
+      const { code = '' } = error as NodeJS.ErrnoException;
+      if (!(error instanceof ChangedFileError) && !['ENOENT', 'ENOTDIR'].includes(code)) throw error;
+      if (this.#isWhole()) throw error;
       this.restore();
       return action();
     }

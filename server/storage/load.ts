@@ -33,7 +33,7 @@ interface LoadedCollection {
 /** The longest file that is read, in bytes. */
 const MAX_FILE = 2 ** 30;
 
-/** So many ccaches are not created, so that foreign files with higher numbers need no reserve. */
+/** A foreign file with a number above this is not made room for. */
 const MAX_RESERVED = 2 ** 40;
 
 /** Reads a directory. What cannot be read is set aside and logged, and costs nothing else; no file that can be read goes. */
@@ -139,15 +139,18 @@ function ccacheNumbers(directory: string): number[] {
 function identifiersFor(state: CollectionState | undefined, numbers: number[], found: FoundCCache[]): Identifiers {
   const { server, seed, ccaches, lists } = state ?? new Identifiers().state;
   const highest = (all: number[], least: number) => all.reduce((most, number) => Math.max(most, number), least);
-  const usedLists = found.filter(({ hasHeading }) => hasHeading).map(({ heading }) => heading.list);
+  const headings = found.filter(({ hasHeading }) => hasHeading).map(({ heading }) => heading);
   return new Identifiers({
     server,
     seed,
     ccaches: highest(
-      numbers.filter((number) => number < MAX_RESERVED),
+      [...numbers.filter((number) => number < MAX_RESERVED), ...headings.map(({ ccache }) => ccache)],
       ccaches,
     ),
-    lists: highest(usedLists, lists),
+    lists: highest(
+      headings.map(({ list }) => list),
+      lists,
+    ),
   });
 }
 

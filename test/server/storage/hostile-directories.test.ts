@@ -4,6 +4,7 @@ import { execFileSync } from 'node:child_process';
 import {
   chmodSync,
   linkSync,
+  readdirSync,
   readFileSync,
   renameSync,
   rmSync,
@@ -19,6 +20,8 @@ import { kcmHandlers } from '../../../server/protocols/kcm-handlers.ts';
 import { KCMNames } from '../../../server/protocols/kcm-names.ts';
 import { FileStorage } from '../../../server/storage/file-storage.ts';
 import { memory, temporaryDirectory } from '../../setup/cleanup.ts';
+import { run } from '../../setup/programs.ts';
+import { describeWith } from '../../setup/requirements.ts';
 import { credentialFor } from '../model/model.ts';
 
 const root = temporaryDirectory(memory);
@@ -102,6 +105,24 @@ describe('while a worker runs', () => {
     expect(said.length).toBeGreaterThan(0);
   });
 
+  it.each<[string, (path: string) => void]>([
+    ['removed', (path) => rmSync(path)],
+    ['cut', (path) => truncateSync(path, 100)],
+    ['emptied', (path) => truncateSync(path)],
+    ['grown', (path) => truncateSync(path, 10_000)],
+    ['replaced', (path) => [rmSync(path), writeFileSync(path, 'of another program')]],
+  ])('a file that was %s is written anew before what is stored next', (_, change) => {
+    for (const wasClosed of [false, true]) {
+      const { collection, storage, a } = two();
+      if (wasClosed) for (let i = 0; i < 40; i++) collection.create(`${i}`, 2, 'a@R');
+      change(`${directory}/tkt1`);
+      collection.store(a, secret('later@R'));
+      expect(tickets(open().collection)).toEqual(tickets(collection));
+      storage.forsake();
+      directory = `${root}/${directories++}`;
+    }
+  });
+
   it('files that were copied back in the place of the former ones are found out', () => {
     const { collection, storage, a } = two();
     execFileSync('cp', ['-a', directory, `${directory}.copy`]);
@@ -166,6 +187,34 @@ describe('before a worker starts', () => {
     rmSync(`${directory}/collection`);
     expect(open().collection.size).toBe(10_000);
     expect(performance.now() - before).toBeLessThan(10_000);
+  });
+});
+
+it('no number is given out again where a file has a very high one', () => {
+  const { storage } = two();
+  storage.close();
+  const foreign = readFileSync(`${directory}/tkt1`);
+  writeFileSync(`${directory}/tkt${(2 ** 40 - 1).toString(36)}`, foreign);
+  const { collection } = open();
+  collection.store(collection.create('c', 2, 'c@R'), secret('c@R'));
+  rmSync(`${directory}/collection`);
+  const { collection: found } = open();
+  found.create('d', 2, 'd@R');
+  expect(tickets(open().collection)).toEqual([...tickets(collection), ['d']]);
+});
+
+describeWith(['krb5-user'], 'stock programs', () => {
+  it('that list and destroy the files cost nothing that is stored', async () => {
+    const { collection, a } = two();
+    const cache = `DIR:${directory}`;
+    for (let round = 0; round < 3; round++) {
+      expect((await run('/usr/bin/klist', ['-A', '-c', cache])).code).toBe(0);
+      expect((await run('/usr/bin/kdestroy', ['-A', '-c', cache])).code).toBe(0);
+      expect(readdirSync(directory)).not.toContain('tkt1');
+      collection.store(a, secret(`${round}@R`));
+      if (round === 1) collection.moveTo(collection.findByName('b') as CCache, 'c');
+      expect(tickets(open().collection)).toEqual(tickets(collection));
+    }
   });
 });
 
