@@ -1,4 +1,4 @@
-import { lstatSync, mkdirSync, rmSync } from 'node:fs';
+import { chmodSync, lstatSync, mkdirSync, rmSync } from 'node:fs';
 import { dirname } from 'node:path';
 import type { Log } from '../../etc/host/log.ts';
 import { CCAPIError, InsecurePathError } from '../../proto/errors.ts';
@@ -9,10 +9,10 @@ import type { StoredCredential } from '../model/credential-list.ts';
 import { type Identifiers, numberOfCCache } from '../model/identifiers.ts';
 import type { NewCCache, NewCredential, Storage } from '../model/storage.ts';
 import { replaceFile, syncDirectory } from './atomic-file.ts';
-import { CCacheLog, ChangedFileError, fileName } from './ccache-log.ts';
+import { CCacheLog, ChangedFileError, fileName, pathOfCCache } from './ccache-log.ts';
 import { CollectionFile } from './collection-file.ts';
 import { describeContents } from './heading.ts';
-import { loadCollection, PRIMARY_FILE, readPrimary } from './load.ts';
+import { loadCollection, PRIMARY_FILE, readPrimary, setAside } from './load.ts';
 
 /** How many files stay open, for further writes. */
 const MAX_OPEN = 32;
@@ -105,7 +105,10 @@ export class FileStorage implements Storage {
     const position = this.#collectionFile.newPosition(first);
     const heading = { ccache, name, position, lastDefault, ...describeContents(contents) };
     const log = new CCacheLog(this.#directory, heading, this.#sync);
-    this.#commit(() => log.write(heading, contents.credentials));
+    this.#commit(() => {
+      this.#makeWay(ccache);
+      log.write(heading, contents.credentials);
+    });
     this.#logs.set(ccache, this.#keepOpen(log));
     this.#countPosition(first);
     if (first || this.#collection?.size === 0) this.#writePrimary(fileName(ccache));
@@ -131,7 +134,10 @@ export class FileStorage implements Storage {
     const position = isFirst || !former ? this.#collectionFile.newPosition(isFirst) : former.heading.position;
     const lastDefault = at ?? former?.heading.lastDefault ?? 0;
     const ccache = numberOfCCache(destination.identifier);
-    this.#commit(() => log.moveTo({ ...log.heading, ccache, name: destination.name, position, lastDefault }));
+    this.#commit(() => {
+      if (isNew) this.#makeWay(ccache);
+      log.moveTo({ ...log.heading, ccache, name: destination.name, position, lastDefault });
+    });
     if (former) this.#forget(former, destination);
     this.#logs.delete(numberOfCCache(source.identifier));
     this.#logs.set(ccache, log);
@@ -172,6 +178,13 @@ export class FileStorage implements Storage {
   remove(ccache: CCache, credentials: readonly StoredCredential[]): void {
     const log = this.#logOf(ccache);
     this.#commit(() => log.remove(credentials));
+  }
+
+  /** Keeps what another program has put where a new ccache gets its file. */
+  #makeWay(ccache: number): void {
+    const found = lstatSync(pathOfCCache(this.#directory, ccache), { throwIfNoEntry: false });
+    const place = { directory: this.#directory, log: this.#log };
+    if (found) setAside(place, fileName(ccache), 'a new ccache gets its name');
   }
 
   #isWhole(): boolean {
@@ -286,7 +299,7 @@ function makeDirectory(path: string, sync: boolean): void {
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
   }
-  if (!lstatSync(path).isDirectory()) {
-    throw new InsecurePathError(`${path} is not a directory; it is not used`);
-  }
+  const found = lstatSync(path);
+  if (!found.isDirectory()) throw new InsecurePathError(`${path} is not a directory; it is not used`);
+  if ((found.mode & 0o777) !== 0o700 && found.uid === process.geteuid?.()) chmodSync(path, 0o700);
 }

@@ -1,4 +1,4 @@
-import { existsSync, lstatSync, readdirSync, readFileSync, renameSync } from 'node:fs';
+import { chmodSync, existsSync, lstatSync, readdirSync, readFileSync, renameSync } from 'node:fs';
 import type { Log } from '../../etc/host/log.ts';
 import { CCache } from '../model/ccache.ts';
 import { bumped, type Clock } from '../model/change-time.ts';
@@ -101,6 +101,7 @@ function readFile(place: StorageDirectory, ccache: number): FoundCCache | undefi
   const path = pathOfCCache(place.directory, ccache);
   try {
     const { size, mode, nlink } = lstatSync(path);
+    if ((mode & 0o400) === 0) chmodSync(path, 0o600);
     if (size > MAX_FILE) throw new Error(`${size} bytes are more than a ccache has`);
     const bytes = readFileSync(path);
     try {
@@ -118,13 +119,17 @@ function readFile(place: StorageDirectory, ccache: number): FoundCCache | undefi
 }
 
 /** Keeps a file under another name: it may hold tickets. */
-function setAside({ directory, log }: StorageDirectory, name: string, why: string): void {
+export function setAside(
+  { directory, log }: Pick<StorageDirectory, 'directory' | 'log'>,
+  name: string,
+  why: string,
+): void {
   const aside = `set-aside.${name}.${Date.now()}`;
   try {
     renameSync(`${directory}/${name}`, `${directory}/${aside}`);
-    log.error(`cannot read ${directory}/${name} (${why}); set aside as ${aside}`);
+    log.error(`cannot use ${directory}/${name} (${why}); set aside as ${aside}`);
   } catch (error) {
-    log.error(`cannot read ${directory}/${name} (${why}): ${(error as Error).message}`);
+    log.error(`cannot use ${directory}/${name} (${why}): ${(error as Error).message}`);
   }
 }
 

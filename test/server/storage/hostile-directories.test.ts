@@ -123,6 +123,18 @@ describe('while a worker runs', () => {
     }
   });
 
+  it('a file of another program is kept where a new ccache gets its name', () => {
+    const { collection } = two();
+    const foreign = readFileSync(`${directory}/tkt1`);
+    for (const name of ['tkt3', 'tkt4']) writeFileSync(`${directory}/${name}`, foreign);
+    collection.store(collection.create('c', 2, 'c@R'), secret('c@R'));
+    collection.moveTo(collection.findByName('b') as CCache, 'd');
+    expect(tickets(open().collection)).toEqual(tickets(collection));
+    const kept = readdirSync(directory).filter((name) => name.startsWith('set-aside.tkt'));
+    expect(kept.map((name) => readFileSync(`${directory}/${name}`).equals(foreign))).toEqual([true, true]);
+    expect(said.filter((line) => line.includes('set aside'))).toHaveLength(2);
+  });
+
   it('files that were copied back in the place of the former ones are found out', () => {
     const { collection, storage, a } = two();
     execFileSync('cp', ['-a', directory, `${directory}.copy`]);
@@ -146,6 +158,26 @@ describe('before a worker starts', () => {
     expect(statSync(`${directory}/tkt1`).mode & 0o777).toBe(0o600);
     expect(tickets(collection)).toEqual(tickets(open().collection));
     expect(said).toEqual([]);
+  });
+
+  it('what its owner may not read is read all the same', () => {
+    const { collection } = two();
+    chmodSync(`${directory}/tkt1`, 0);
+    chmodSync(directory, 0);
+    // Root may read anything.
+    const isRoot = process.geteuid?.() === 0;
+    if (isRoot) {
+      chmodSync(root, 0o755);
+      execFileSync('chown', ['-R', '65534:65534', directory]);
+      process.seteuid?.(65534);
+    }
+    try {
+      expect(tickets(open().collection)).toEqual(tickets(collection));
+      expect(said).toEqual([]);
+    } finally {
+      if (isRoot) process.seteuid?.(0);
+    }
+    expect(statSync(directory).mode & 0o777).toBe(0o700);
   });
 
   it('a file of any length costs no memory, and no other a ticket', () => {
