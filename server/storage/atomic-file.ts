@@ -71,6 +71,10 @@ export function discard(descriptor: number): void {
  * these reachable until then, so that {@link shred} overwrites them after a crash in between. Only the step itself throws.
  */
 export function renameInto(from: string, to: string, sync: boolean): void {
+  if (!lstatSync(to, { throwIfNoEntry: false })) {
+    rename(from, to, sync);
+    return;
+  }
   const trash = trashBeside(to);
   const isLinked = attempt(() => linkSync(to, trash) ?? true);
   // Some file systems have no hard links; there a descriptor leads to the former contents.

@@ -194,6 +194,30 @@ describe('a collection that is stored', () => {
     );
   });
 
+  it('has times that never fall, also where the clock does, before a restart and after it', () => {
+    const wasAt = clock.now;
+    try {
+      let [last, lastOfA] = [0, 0];
+      for (const [life, step] of [0, -1_000_000, 5, -3600, 100_000, -100_000, 0].entries()) {
+        clock.now += step;
+        const { collection, storage } = open();
+        expect(collection.changed).toBeGreaterThanOrEqual(last);
+        const a = collection.findByName('a') ?? collection.create('a', 2, 'a@R');
+        expect(a.changed).toBeGreaterThanOrEqual(lastOfA);
+        for (let i = 0; i < 100; i++) {
+          if (i === 50) clock.now -= 10_000;
+          collection.setKDCOffset(a, i);
+          if (i % 7 === 0) collection.setDefault(collection.createNew(2, 'n@R'));
+          expect(a.changed).toBeGreaterThan(lastOfA);
+          [last, lastOfA] = [collection.changed, a.changed];
+        }
+        if (life % 3 === 0) storage.close();
+      }
+    } finally {
+      clock.now = wasAt;
+    }
+  });
+
   it('gives out no identifier twice, also not one of what is gone', () => {
     const ever = new Set<string>();
     for (let life = 0; life < 5; life++) {
