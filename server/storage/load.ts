@@ -92,6 +92,7 @@ function readState(place: StorageDirectory): CollectionState | undefined {
   try {
     return place.collectionFile.read();
   } catch (error) {
+    if (isShortage(error)) throw error;
     setAside(place, COLLECTION_FILE, (error as Error).message);
     return undefined;
   }
@@ -113,9 +114,15 @@ function readFile(place: StorageDirectory, ccache: number): FoundCCache | undefi
       bytes.fill(0);
     }
   } catch (error) {
+    if (isShortage(error)) throw error;
     setAside(place, fileName(ccache), (error as Error).message);
     return undefined;
   }
+}
+
+/** Whether an error says nothing of the file: the next start can read it. */
+function isShortage(error: unknown): boolean {
+  return ['EMFILE', 'ENFILE', 'ENOMEM'].includes((error as NodeJS.ErrnoException).code ?? '');
 }
 
 /** Keeps a file under another name: it may hold tickets. */

@@ -24,6 +24,7 @@ vi.mock('node:fs', async (original) => {
     'ftruncateSync',
     'fsyncSync',
     'fdatasyncSync',
+    'readFileSync',
   ] as const;
   const failing =
     (name: string, call: (...args: unknown[]) => unknown) =>
@@ -130,6 +131,29 @@ it.each(cases)('%s, where a call fails with %s', (title, code) => {
     const files = readdirSync(last).map((name) => readFileSync(`${last}/${name}`, 'latin1'));
     const secrets = [...files.join().matchAll(/secret of (\w+@R)\./g)].map(([, service]) => service);
     expect(secrets.sort(), at).toEqual(tickets.sort());
+  }
+});
+
+it.each(['EMFILE', 'ENFILE', 'ENOMEM'])('a start where a call fails with %s costs the next one nothing', (code) => {
+  directory = `${root}/${directories++}`;
+  const { collection } = open(directory);
+  for (const name of ['a', 'b']) collection.store(collection.create(name, 2, 'a@R'), secret(`${name}@R`));
+  collection.awaitDefault('d');
+  for (let after = 0; ; after++) {
+    const copy = copied();
+    Object.assign(fault, { after, code, call: '' });
+    try {
+      open(copy);
+    } catch (error) {
+      expect(error).toMatchObject({ code });
+    } finally {
+      fault.after = Number.POSITIVE_INFINITY;
+    }
+    if (fault.call === '') return;
+    const { collection: found, said } = open(copy);
+    expect(found.identifier).toEqual(collection.identifier);
+    expect(seen(found), `call ${after}, ${fault.call}`).toEqual(seen(collection));
+    expect(said).toEqual([]);
   }
 });
 
