@@ -41,7 +41,7 @@ interface WorkerDirectoryEvents {
 /** A worker's directory: its names in it, and the right to serve there. */
 export class WorkerDirectory {
   readonly directory: string;
-  readonly #ownership: Election;
+  readonly #election: Election;
   readonly #socket: PublishedSocket;
   readonly #links: LinkPort;
   readonly #isPassed: boolean;
@@ -50,13 +50,13 @@ export class WorkerDirectory {
 
   private constructor(
     directory: string,
-    ownership: Election,
+    election: Election,
     socket: PublishedSocket,
     links: LinkPort,
     { isPassed, log }: WorkerDirectoryOptions,
   ) {
     this.directory = directory;
-    this.#ownership = ownership;
+    this.#election = election;
     this.#socket = socket;
     this.#links = links;
     this.#isPassed = isPassed;
@@ -66,15 +66,15 @@ export class WorkerDirectory {
   /** Listens in a directory, under names of its own. Throws the system's error. */
   static async open(directory: string, options: WorkerDirectoryOptions): Promise<WorkerDirectory> {
     const id = `${process.pid.toString(36)}.${(process.hrtime.bigint() % 36n ** 4n).toString(36)}`;
-    const ownership = new Election(directory, id);
+    const election = new Election(directory, id);
     const socket = await PublishedSocket.listen(options.newServer, directory, SOCKET_NAME, id);
     const links = await LinkPort.open(directory, id, options.take, options.log);
-    return new WorkerDirectory(directory, ownership, socket, links, options);
+    return new WorkerDirectory(directory, election, socket, links, options);
   }
 
   /** Leads to the directory also after another has taken its name. */
   get path(): string {
-    return this.#ownership.path;
+    return this.#election.path;
   }
 
   /**
@@ -83,7 +83,7 @@ export class WorkerDirectory {
    */
   async acquire(): Promise<boolean> {
     const deadline = this.#isPassed ? Infinity : monotonic() + PATIENCE;
-    for (let pause = RETRY.first; !(await this.#ownership.acquire()); pause = Math.min(2 * pause, RETRY.most)) {
+    for (let pause = RETRY.first; !(await this.#election.acquire()); pause = Math.min(2 * pause, RETRY.most)) {
       if (!this.#isPassed && (await isListening(this.#socket.path))) return false;
       if (monotonic() > deadline) {
         throw new CCAPIError('ccErrServerUnavailable', `${this.directory} has a worker that cannot be reached`);
@@ -113,7 +113,7 @@ export class WorkerDirectory {
   /** Tidies the directory up, and restores from here on what is removed from it. */
   guard(events: WorkerDirectoryEvents): void {
     this.#watch = new DirectoryWatch(this.directory, () => this.#restore(events));
-    this.#ownership.sweep().catch((error: Error) => this.#log.warning(`${this.directory}: ${error.message}`));
+    this.#election.sweep().catch((error: Error) => this.#log.warning(`${this.directory}: ${error.message}`));
   }
 
   /** Restores nothing any more. */
@@ -127,15 +127,15 @@ export class WorkerDirectory {
     this.unguard();
     this.#socket.remove();
     this.#links.socket.remove();
-    if (forGood) this.#ownership.retire();
-    else this.#ownership.release();
+    if (forGood) this.#election.retire();
+    else this.#election.release();
   }
 
   async #restore(events: WorkerDirectoryEvents): Promise<void> {
     if (!this.#watch) return;
     try {
-      if (!this.#ownership.retain()) {
-        events.onLost(this.#ownership.isLocked);
+      if (!this.#election.retain()) {
+        events.onLost(this.#election.isLocked);
         return;
       }
       await Promise.all([this.#socket.restore(), this.#links.socket.restore()]);

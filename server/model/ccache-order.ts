@@ -58,7 +58,7 @@ export class CCacheOrder {
     this.#current.delete(ccache);
   }
 
-  /** A walk over the ccaches in the order of this moment, and then over those that are born later. */
+  /** A cursor over the ccaches in the order of this moment, and then over those that are created later. */
   cursor(): Cursor<CCache> {
     return this.open(this.#moment, this.#stays.start);
   }

@@ -126,7 +126,7 @@ export class CredentialList {
     for (const entry of this) wipe(entry);
   }
 
-  /** A walk over the credentials from the first on. */
+  /** A cursor over the credentials from the first on. */
   cursor(): Cursor<StoredCredential> {
     return new ListCursor(this.#births as LinkedList<StoredCredential>);
   }

@@ -39,6 +39,10 @@ interface IdentifierState {
 /** Lists are numbered below this, and what passes with a process above. */
 const PASSING = 2 ** 39;
 
+/** More numbers than a collection gives out; an identifier has room for twice as many and more. */
+export const MAX_LISTS = 2 ** 38;
+export const MAX_CCACHES = 2 ** 46;
+
 /**
  * Identifiers in the form of random (version 4) UUIDs, as MIT's are: 32 bits of the server, 40 that tell what the object
  * belongs to (0 for ccaches, a list's number, or a random one for what passes with this process), and a count of 48.

@@ -1,10 +1,10 @@
 import { closeSync, fsyncSync, openSync, readFileSync, statSync, writeSync } from 'node:fs';
 import type { Clock } from '../model/change-time.ts';
 import type { Collection } from '../model/collection.ts';
-import { type Identifiers, numberOfCCache } from '../model/identifiers.ts';
+import { type Identifiers, MAX_CCACHES, MAX_LISTS, numberOfCCache } from '../model/identifiers.ts';
 import { replaceFile } from './atomic-file.ts';
 import type { Heading } from './heading.ts';
-import { fromSummedJSON, toSummedJSON } from './summed-json.ts';
+import { fromSummedJSON, isCount, toSummedJSON } from './summed-json.ts';
 
 /** The name of the file. */
 export const COLLECTION_FILE = 'collection';
@@ -82,9 +82,9 @@ export class CollectionFile {
     try {
       if (statSync(this.#path).size > MAX_FILE) throw new SyntaxError('it is too long');
       const text = readFileSync(this.#path, 'utf8');
-      this.#state = fromSummedJSON(text.trimEnd(), emptyState);
+      this.#state = fromSummedJSON(text.trimEnd(), emptyState, isState);
       this.#size = Buffer.byteLength(text);
-      if (this.#state?.ccapi !== 2) throw new SyntaxError('it is damaged');
+      if (!this.#state) throw new SyntaxError('it is damaged');
       return this.#state;
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
@@ -186,4 +186,20 @@ export class CollectionFile {
     this.#state = state;
     this.#size = bytes.length;
   }
+}
+
+/** Whether a file says what this version writes: a sum tells nothing of another program that writes one too. */
+function isState({ ccapi, server, seed, ccaches, lists, unique, changed, awaited, times }: CollectionState): boolean {
+  const isTime = (value: unknown) => isCount(value, 2 ** 32);
+  return (
+    ccapi === 2 &&
+    /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/.test(server) &&
+    /^[0-9a-f]{8}$/.test(seed) &&
+    isCount(ccaches, MAX_CCACHES) &&
+    isCount(lists, MAX_LISTS) &&
+    isCount(unique, MAX_CCACHES) &&
+    isTime(changed) &&
+    (awaited === null || (typeof awaited.name === 'string' && Number.isSafeInteger(awaited.front))) &&
+    times.every((pair) => Array.isArray(pair) && isCount(pair[0], MAX_CCACHES) && isTime(pair[1]))
+  );
 }

@@ -2,7 +2,8 @@ import { writeCCacheFile } from '../../proto/ccache-file.ts';
 import { type Principal, parsePrincipal, unparsePrincipal } from '../../proto/principal.ts';
 import type { Contents } from '../model/ccache.ts';
 import type { CredentialList } from '../model/credential-list.ts';
-import { fromSummedJSON, parseJSON, toSummedJSON } from './summed-json.ts';
+import { MAX_CCACHES, MAX_LISTS } from '../model/identifiers.ts';
+import { fromSummedJSON, isCount, parseJSON, toSummedJSON } from './summed-json.ts';
 
 /** What a FILE ccache has no place for. It stands in a configuration entry; of several the last counts. */
 export interface Heading {
@@ -38,7 +39,17 @@ export function writeHeading(heading: Heading): Buffer {
 
 /** The inverse; undefined for a damaged one. */
 export function readHeading(value: Buffer): Heading | undefined {
-  return fromSummedJSON(value.toString(), example);
+  return fromSummedJSON(value.toString(), example, isHeading);
+}
+
+function isHeading({ ccache, list, lastDefault, type, offset }: Heading): boolean {
+  return (
+    isCount(ccache, MAX_CCACHES) &&
+    isCount(list, MAX_LISTS) &&
+    isCount(lastDefault, 2 ** 32) &&
+    (type === undefined || Number.isSafeInteger(type)) &&
+    (offset === undefined || isCount(offset, 2 ** 32))
+  );
 }
 
 /** What a file begins with: the header of a FILE ccache, with the KDC offset as its only tag, and the principal. */

@@ -4,12 +4,25 @@ export function toSummedJSON(value: object): string {
   return `${json}\t${sumOf(json)}`;
 }
 
-/** The inverse. Undefined where the sum is wrong, or a property of the example is missing or of another type. */
-export function fromSummedJSON<T extends object>(line: string, example: T): T | undefined {
+/**
+ * The inverse. Undefined where the sum is wrong, a property of the example is missing or of another type, or `isValid`
+ * refuses the object.
+ */
+export function fromSummedJSON<T extends object>(
+  line: string,
+  example: T,
+  isValid: (value: T) => boolean,
+): T | undefined {
   const [json = '', sum] = line.split('\t');
   if (sum !== sumOf(json)) return undefined;
   const value = parseJSON(json) as Record<string, unknown> | undefined;
-  return value && Object.entries(example).every(([key, like]) => isOfType(value[key], like)) ? (value as T) : undefined;
+  const isLike = value !== undefined && Object.entries(example).every(([key, like]) => isOfType(value[key], like));
+  return isLike && isValid(value as T) ? (value as T) : undefined;
+}
+
+/** Whether a value is a whole number from 0 up to, and not including, `end`. */
+export function isCount(value: unknown, end: number): boolean {
+  return Number.isSafeInteger(value) && (value as number) >= 0 && (value as number) < end;
 }
 
 /** The object that a JSON text stands for; undefined for any other text. */

@@ -7,6 +7,8 @@ import { fromCredentialV5, marshalled } from '../../../proto/krb5-credential.ts'
 import { parsePrincipal } from '../../../proto/principal.ts';
 import { Collection } from '../../../server/model/collection.ts';
 import { FileStorage } from '../../../server/storage/file-storage.ts';
+import { headingRecord } from '../../../server/storage/records.ts';
+import { toSummedJSON } from '../../../server/storage/summed-json.ts';
 import { memory, temporaryDirectory } from '../../setup/cleanup.ts';
 import { credentialFor } from '../model/model.ts';
 
@@ -118,6 +120,34 @@ describe('the collection file', () => {
       expect(said.filter((message) => message.includes('set aside'))).toHaveLength(1);
     },
   );
+});
+
+/** Something of every kind that JSON has, in the place of one value. */
+const strange = [null, true, -1, 0.5, 2 ** 53, 1e300, '', 'x', [], [1], [[1]], [[1, -1]], {}, { name: 1, front: 'x' }];
+
+it('the collection file, with anything in the place of any value and a right sum, loses no ticket', () => {
+  const [json = ''] = readFileSync(`${original}/collection`, 'utf8').split('\t');
+  const state = JSON.parse(json);
+  for (const key of Object.keys(state)) {
+    for (const value of strange) {
+      const text = `${toSummedJSON({ ...state, [key]: value })}\n`;
+      expect(withFile('collection', text).found, `${key}: ${JSON.stringify(value)}`).toEqual(all());
+    }
+  }
+});
+
+it('the heading of a ccache, with anything in the place of any value and a right sum, loses no ticket', () => {
+  const [name = ''] = files();
+  const file = readFileSync(`${original}/${name}`);
+  const [, json = ''] = /(\{"ccache"[^\t]*\})\t[0-9a-f]{8}/.exec(file.toString('latin1')) ?? [];
+  const heading = JSON.parse(json);
+  for (const key of [...Object.keys(heading), 'type', 'offset']) {
+    for (const value of strange) {
+      const added = headingRecord({ ...heading, [key]: value });
+      const { found } = withFile(name, Buffer.concat([file, added]));
+      expect(found, `${key}: ${JSON.stringify(value)}`).toEqual(all());
+    }
+  }
 });
 
 describe('the file of a ccache', () => {
