@@ -13,6 +13,7 @@ import { memory, temporaryDirectory } from '../../setup/cleanup.ts';
 import { credentialFor } from '../model/model.ts';
 
 const names = ['x', 'y', 'z'];
+const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 let root: string;
 let original: string;
 /** What is in it. */
@@ -45,6 +46,12 @@ function withFile(name: string, bytes: Buffer | string): { found: string[]; said
   writeFileSync(`${at}/${name}`, bytes);
   const { collection, storage, said } = load(at);
   const found = tickets(collection);
+  for (const { identifier, lastDefault, contents } of collection) {
+    expect(lastDefault).toBeGreaterThanOrEqual(0);
+    for (const each of [identifier, ...[...contents.credentials].map(({ identifier }) => identifier)]) {
+      expect(each.object).toMatch(UUID);
+    }
+  }
   // It can be used, and what follows it finds the same.
   collection.store(collection.create('later', 2, 'a@R'), credentialFor('later@R'));
   for (const ccache of [...collection]) collection.setKDCOffset(ccache, 5);
@@ -123,7 +130,23 @@ describe('the collection file', () => {
 });
 
 /** Something of every kind that JSON has, in the place of one value. */
-const strange = [null, true, -1, 0.5, 2 ** 53, 1e300, '', 'x', [], [1], [[1]], [[1, -1]], {}, { name: 1, front: 'x' }];
+const strange = [
+  null,
+  true,
+  -1,
+  0.5,
+  2 ** 50,
+  2 ** 53,
+  1e300,
+  '',
+  'x',
+  [],
+  [1],
+  [[1]],
+  [[1, -1]],
+  {},
+  { name: 1, front: 'x' },
+];
 
 it('the collection file, with anything in the place of any value and a right sum, loses no ticket', () => {
   const [json = ''] = readFileSync(`${original}/collection`, 'utf8').split('\t');
