@@ -4,10 +4,8 @@ import { execFileSync } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
 import { expect, it, vi } from 'vitest';
 import type { CCache } from '../../../server/model/ccache.ts';
-import { Collection } from '../../../server/model/collection.ts';
-import { FileStorage } from '../../../server/storage/file-storage.ts';
 import { memory, temporaryDirectory } from '../../setup/cleanup.ts';
-import { credentialFor } from '../model/model.ts';
+import { changes, open, prepare, secret, secretsIn, seen, servicesOf } from './changes.ts';
 
 /** How many calls succeed before one fails, and with what. */
 const fault = vi.hoisted(() => ({ after: Number.POSITIVE_INFINITY, code: '', call: '' }));
@@ -39,71 +37,14 @@ vi.mock('node:fs', async (original) => {
 const root = temporaryDirectory(memory);
 let directories = 0;
 let directory: string;
-const now = () => 1_700_000_000;
-
-function open(at: string): { collection: Collection; said: string[] } {
-  const said: string[] = [];
-  const say = (line: string) => void said.push(line);
-  const storage = new FileStorage(at, true, { info: say, warning: say, error: say, refusal: say });
-  const { identifiers, kept } = storage.load(now);
-  const collection = new Collection(identifiers, now);
-  storage.attach(collection, kept);
-  return { collection, said };
-}
-
-const seen = (collection: Collection) => ({
-  awaited: collection.awaitedDefault,
-  ccaches: [...collection].map(
-    ({ name, identifier, lastDefault, contents: { principal, kdcOffset, credentials } }) => ({
-      ...{ name, identifier: identifier.object, lastDefault, principal, kdcOffset },
-      tickets: [...credentials].map(({ identifier, value }) => [identifier.object, value.server]),
-    }),
-  ),
-});
-
-const secret = (service: string) => ({
-  ...credentialFor(service),
-  ticket: { type: 0, data: Buffer.from(`secret of ${service}.`) },
-});
-
-const changes: Record<string, (collection: Collection, a: CCache, b: CCache) => void> = {
-  create: (collection) => collection.create('e', 2, 'e@R'),
-  'create of the awaited default': (collection) => collection.create('d', 2, 'd@R'),
-  replace: (collection, _, b) => {
-    const contents = collection.emptyContents('n@R');
-    contents.credentials.append(secret('n0@R'));
-    collection.replace(b.name, contents);
-  },
-  destroy: (collection, a) => collection.destroy(a),
-  move: (collection, a, b) => collection.move(a, b),
-  'move to a name': (collection, a) => collection.moveTo(a, 'c'),
-  'move to a new name': (collection, _, b) => collection.moveTo(b, 'n'),
-  default: (collection, _, b) => collection.setDefault(b),
-  await: (collection) => collection.awaitDefault('n'),
-  principal: (collection, a) => collection.setPrincipal(a, 2, 'p@R'),
-  offset: (collection, a) => collection.setKDCOffset(a, 7),
-  store: (collection, a) => collection.store(a, secret('n@R')),
-  'store in the place of two': (collection, a) => collection.store(a, secret('n@R'), [...a.contents.credentials]),
-  remove: (collection, a) =>
-    collection.remove(
-      a,
-      [...a.contents.credentials].map(({ identifier }) => identifier),
-    ),
-};
-
 const cases = Object.keys(changes).flatMap((title) =>
-  ['EIO', 'EMFILE', 'ENOSPC'].map((code) => [title, code] as const),
+  ['EIO', 'EMFILE', 'ENOSPC'].flatMap((code) => [true, false].map((sync) => [title, code, sync] as const)),
 );
 
-it.each(cases)('%s, where a call fails with %s', (title, code) => {
+it.each(cases)('%s, where a call fails with %s (sync: %s)', (title, code, sync) => {
   for (let after = 0; ; after++) {
     directory = `${root}/${directories++}`;
-    const { collection } = open(directory);
-    for (const name of ['a', 'b', 'c']) {
-      const ccache = collection.create(name, 2, `${name}@R`);
-      for (const i of [0, 1]) collection.store(ccache, secret(`${name}${i}@R`));
-    }
-    collection.awaitDefault('d');
+    const collection = prepare(directory, sync);
     const before = seen(collection);
     const [a, b] = collection as unknown as [CCache, CCache];
     Object.assign(fault, { after, code, call: '' });
@@ -118,19 +59,17 @@ it.each(cases)('%s, where a call fails with %s', (title, code) => {
     const at = `call ${after}, ${fault.call}`;
     if (fault.call === '') return;
     if (!isDone) expect(seen(collection), at).toEqual(before);
-    expect(seen(open(copied()).collection), at).toEqual(seen(collection));
+    expect(seen(open(copied(), sync).collection), at).toEqual(seen(collection));
     for (const ccache of [...collection]) collection.store(ccache, secret(`later@R`));
-    expect(seen(open(copied()).collection), `${at}, then stores`).toEqual(seen(collection));
+    expect(seen(open(copied(), sync).collection), `${at}, then stores`).toEqual(seen(collection));
     for (const ccache of [...collection].slice(1)) collection.destroy(ccache);
-    const { collection: found, said } = open(copied());
+    const { collection: found, said } = open(copied(), sync);
     expect(seen(found), `${at}, then destroys`).toEqual(seen(collection));
     expect(said.filter((line) => !/half-written/.test(line))).toEqual([]);
     if (code !== 'EIO') continue;
-    const tickets = [...found].flatMap(({ contents }) => [...contents.credentials].map(({ value }) => value.server));
     const last = `${root}/${directories - 1}`;
     const files = readdirSync(last).map((name) => readFileSync(`${last}/${name}`, 'latin1'));
-    const secrets = [...files.join().matchAll(/secret of (\w+@R)\./g)].map(([, service]) => service);
-    expect(secrets.sort(), at).toEqual(tickets.sort());
+    expect(secretsIn(files), at).toEqual(servicesOf(found));
   }
 });
 

@@ -2,15 +2,14 @@
 // what is after it, under the same identifiers; no secret of what is gone is left in the directory.
 
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { describe, expect, it, vi } from 'vitest';
+import { expect, it, vi } from 'vitest';
 import type { CCAPIError } from '../../../proto/errors.ts';
 import type { Identifier } from '../../../proto/identifier.ts';
 import { fromCredentialV5, marshalled } from '../../../proto/krb5-credential.ts';
 import type { CCache } from '../../../server/model/ccache.ts';
-import { Collection } from '../../../server/model/collection.ts';
-import { FileStorage } from '../../../server/storage/file-storage.ts';
+import type { Collection } from '../../../server/model/collection.ts';
 import { memory, temporaryDirectory } from '../../setup/cleanup.ts';
-import { credentialFor } from '../model/model.ts';
+import { changes, open, prepare, secret, secretsIn, seen, servicesOf } from './changes.ts';
 
 /** How many calls are let through yet; how many fail after that, and with which code. */
 const left = vi.hoisted(() => ({
@@ -45,75 +44,11 @@ const root = temporaryDirectory(memory);
 let directories = 0;
 let directory: string;
 
-function open(at: string, sync = true): { collection: Collection; said: string[] } {
-  const said: string[] = [];
-  const say = (line: string) => void said.push(line);
-  const storage = new FileStorage(at, sync, { info: say, warning: say, error: say, refusal: say });
-  const { identifiers, kept } = storage.load(() => 1_700_000_000);
-  const collection = new Collection(identifiers, () => 1_700_000_000);
-  storage.attach(collection, kept);
-  return { collection, said };
-}
-
-const seen = (collection: Collection) => ({
-  server: collection.identifier.server,
-  awaited: collection.awaitedDefault,
-  ccaches: [...collection].map(
-    ({ name, identifier, lastDefault, contents: { principal, kdcOffset, credentials } }) => ({
-      ...{ name, identifier: identifier.object, lastDefault, principal, kdcOffset },
-      tickets: [...credentials].map(({ identifier, value }) => [identifier.object, value.server]),
-    }),
-  ),
-});
-
-const secret = (service: string) => ({
-  ...credentialFor(service),
-  ticket: { type: 0, data: Buffer.from(`secret of ${service}.`) },
-});
-
-function prepared(sync = true): Collection {
-  const { collection } = open(directory, sync);
-  for (const name of ['a', 'b', 'c']) {
-    const ccache = collection.create(name, 2, `${name}@R`);
-    for (const i of [0, 1]) collection.store(ccache, secret(`${name}${i}@R`));
-  }
-  collection.awaitDefault('d');
-  return collection;
-}
-
-const changes: Record<string, (collection: Collection, a: CCache, b: CCache) => void> = {
-  create: (collection) => collection.create('e', 2, 'e@R'),
-  'create of the awaited default': (collection) => collection.create('d', 2, 'd@R'),
-  replace: (collection, _, b) => {
-    const contents = collection.emptyContents('n@R');
-    contents.credentials.append(secret('n0@R'));
-    collection.replace(b.name, contents);
-  },
-  destroy: (collection, a) => collection.destroy(a),
-  move: (collection, a, b) => collection.move(a, b),
-  'move to a name': (collection, a) => collection.moveTo(a, 'c'),
-  'move to a new name': (collection, _, b) => collection.moveTo(b, 'n'),
-  'move of the default to a new name': (collection, a) => collection.moveTo(a, 'n'),
-  default: (collection, _, b) => collection.setDefault(b),
-  'default, of what is so': (collection, a) => collection.setDefault(a),
-  await: (collection) => collection.awaitDefault('n'),
-  'await none': (collection) => collection.awaitDefault(undefined),
-  principal: (collection, a) => collection.setPrincipal(a, 2, 'p@R'),
-  offset: (collection, a) => collection.setKDCOffset(a, 7),
-  store: (collection, a) => collection.store(a, secret('n@R')),
-  'store in the place of two': (collection, a) => collection.store(a, secret('n@R'), [...a.contents.credentials]),
-  remove: (collection, a) =>
-    collection.remove(
-      a,
-      [...a.contents.credentials].map(({ identifier }) => identifier),
-    ),
-};
-
 it.each(Object.entries(changes))('%s', (_, change) => {
   let wasKilled = true;
   for (let calls = 0; wasKilled; calls++) {
     directory = `${root}/${directories++}`;
-    const collection = prepared();
+    const collection = prepare(directory);
     const [before, time] = [seen(collection), collection.changed];
     const [a, b] = collection as unknown as [CCache, CCache];
     Object.assign(left, { calls, wasKilled: false });
@@ -147,10 +82,8 @@ it.each(Object.entries(changes))('%s', (_, change) => {
     }
     expect(found.changed).toBeGreaterThanOrEqual(isAcknowledged ? collection.changed : time);
     expect(said.filter((line) => !/half-written/.test(line))).toEqual([]);
-    const tickets = [...found].flatMap(({ contents }) => [...contents.credentials].map(({ value }) => value.server));
     const files = readdirSync(directory).map((name) => readFileSync(`${directory}/${name}`, 'latin1'));
-    const secrets = [...files.join().matchAll(/secret of (\w+@R)\./g)].map(([, service]) => service);
-    expect(secrets.sort(), `${calls} calls`).toEqual(tickets.sort());
+    expect(secretsIn(files), `${calls} calls`).toEqual(servicesOf(found));
     expect(
       readdirSync(directory)
         .filter((name) => !name.startsWith('tkt'))
@@ -165,7 +98,7 @@ it('what could not be overwritten when it was removed is so at the next start', 
   let hasFailed = true;
   for (let calls = 0; hasFailed; calls++) {
     directory = `${root}/${directories++}`;
-    const collection = prepared();
+    const collection = prepare(directory);
     const [a] = collection as unknown as [CCache];
     const [first, second] = [...a.contents.credentials].map(({ identifier }) => identifier);
     Object.assign(left, { calls, failures: 1, code: 'EIO', wasKilled: false });
@@ -193,7 +126,7 @@ it.each([
   for (let calls = 0; hasFailed; calls++) {
     directory = `${root}/${directories++}`;
     // Without waiting for the medium: a name that is there already is not taken back where that fails.
-    const collection = prepared(false);
+    const collection = prepare(directory, false);
     const before = readFileSync(`${directory}/collection`);
     Object.assign(left, { calls, failures: 1, code, wasKilled: false });
     let error: unknown;
@@ -213,35 +146,10 @@ it.each([
   }
 });
 
-describe.each([false, true])('where one call fails, and the worker goes on (sync: %s)', (sync) => {
-  it.each(Object.entries(changes))('%s', (_, change) => {
-    let hasFailed = true;
-    for (let calls = 0; hasFailed; calls++) {
-      directory = `${root}/${directories++}`;
-      const collection = prepared(sync);
-      const before = seen(collection);
-      const [a, b] = collection as unknown as [CCache, CCache];
-      Object.assign(left, { calls, failures: 1, code: 'EMFILE', wasKilled: false });
-      let isAcknowledged = true;
-      try {
-        change(collection, a, b);
-      } catch {
-        isAcknowledged = false;
-      }
-      hasFailed = left.wasKilled;
-      Object.assign(left, { calls: Number.POSITIVE_INFINITY, failures: Number.POSITIVE_INFINITY, code: undefined });
-      if (!isAcknowledged) expect(seen(collection)).toEqual(before);
-      collection.store(collection.findByName('c') as CCache, secret('later@R'));
-      for (const ccache of [...collection]) collection.store(ccache, secret(`${ccache.name}-later@R`));
-      expect(seen(open(directory, sync).collection), `${calls} calls`).toEqual(seen(collection));
-    }
-  });
-});
-
 it('the next worker, while it cuts off a half-written end', () => {
   for (let calls = 0, wasKilled = true; wasKilled; calls++) {
     directory = `${root}/${directories++}`;
-    const before = seen(prepared());
+    const before = seen(prepare(directory));
     const file = `${directory}/tkt1`;
     const whole = readFileSync(file);
     const record = marshalled(fromCredentialV5(secret('torn@R')));
@@ -264,7 +172,7 @@ it('the next worker, while it cuts off a half-written end', () => {
 /** What a change makes of the same collection where it is let be. */
 function after(change: (collection: Collection, a: CCache, b: CCache) => void) {
   directory = `${root}/${directories++}`;
-  const collection = prepared();
+  const collection = prepare(directory);
   const [a, b] = collection as unknown as [CCache, CCache];
   change(collection, a, b);
   return seen(collection);
