@@ -236,7 +236,7 @@ describe('iterators over ccaches', () => {
         for (const { walk, queue } of open)
           expect(rest(walk).map(({ name }) => name)).toEqual(queue.map(({ name }) => name));
       }),
-      { numRuns: 1000 },
+      { numRuns: 2000 },
     );
   });
 });

@@ -399,6 +399,6 @@ it('answers every sequence as the reference does', () => {
       const pair = new Pair();
       for (const step of sequence) pair.play(step);
     }),
-    { numRuns: 1500 },
+    { numRuns: 3000 },
   );
 });

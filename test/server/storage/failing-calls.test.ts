@@ -1,7 +1,6 @@
 // Each system call of each change fails once: the change is refused and nothing has changed, or it is done; and whatever the
 // client is told then and later, the next worker after a kill finds the same.
-import { execFileSync } from 'node:child_process';
-import { readdirSync, readFileSync } from 'node:fs';
+import { copyFileSync, linkSync, lstatSync, mkdirSync, readdirSync, readFileSync } from 'node:fs';
 import { expect, it, vi } from 'vitest';
 import type { CCache } from '../../../server/model/ccache.ts';
 import { memory, temporaryDirectory } from '../../setup/cleanup.ts';
@@ -96,9 +95,17 @@ it.each(['EMFILE', 'ENFILE', 'ENOMEM'])('a start where a call fails with %s cost
   }
 });
 
-/** A copy of the directory, as a kill would leave it. */
+/** A copy of the directory, as a kill would leave it; two names of one file stay that. */
 function copied(): string {
   const copy = `${root}/${directories++}`;
-  execFileSync('cp', ['-a', directory, copy]);
+  mkdirSync(copy, { mode: 0o700 });
+  const copies = new Map<number, string>();
+  for (const name of readdirSync(directory)) {
+    const { ino } = lstatSync(`${directory}/${name}`);
+    const first = copies.get(ino);
+    if (first) linkSync(first, `${copy}/${name}`);
+    else copyFileSync(`${directory}/${name}`, `${copy}/${name}`);
+    copies.set(ino, `${copy}/${name}`);
+  }
   return copy;
 }

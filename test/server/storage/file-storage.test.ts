@@ -190,7 +190,7 @@ describe('a collection that is stored', () => {
         expect(found.nextUnique).toBe(collection.nextUnique);
         expect(said).toEqual([]);
       }),
-      { numRuns: 40 },
+      { numRuns: 60 },
     );
   });
 
