@@ -135,18 +135,20 @@ describe('a link', () => {
   });
 
   it('of a worker that leaves in order, at any moment', { timeout: 300_000 }, async () => {
+    let pid = await settled();
     for (let round = 0; round < sized(30, 300); round++) {
-      const pid = await settled();
+      pid = await settled();
       const answers = asked(door, 3);
       await delay(below(3));
       signal(pid, 'SIGTERM');
       for (const answer of [...(await answers), ...(await asked(door, 3))]) expect(answer, stderr()).toBe(REPLY);
     }
+    await eventually(() => hasEnded(pid));
   });
 
   it('of another version is none, and the connection is closed without a word', async () => {
     const path = `${base}/${process.getuid?.()}/H.ccapi`;
-    // The one of the last test may be leaving.
+    // The next one is there once it has been asked for.
     await eventually(async () => (await ask(door)) === REPLY && isListening(path));
     expect(await sendBytes({ path }, greeting('lengths', '1').replace('LINK/1', 'LINK/2'))).toBe('');
     expect(await sendBytes({ path }, 'x'.repeat(1000))).toBe('');
