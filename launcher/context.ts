@@ -11,7 +11,7 @@ import type { SettingsReport } from '../proto/status.ts';
 import { ConnectionQuota } from './connection-quota.ts';
 import { type BaseDirectory, chooseBaseDirectory } from './directories.ts';
 import { Refusals } from './refusals.ts';
-import type { WaitingWorker } from './spawn-worker.ts';
+import type { WaitingWorker } from './waiting-worker.ts';
 import { WorkerLinks } from './worker-links.ts';
 import { WorkerRegistry } from './worker-registry.ts';
 
@@ -53,6 +53,10 @@ interface ContextOptions {
   /** False for a launcher of one connection. */
   stays: boolean;
   log: Log;
+  /** Starts a worker with the arguments of one. */
+  startWorker(args: readonly string[]): Promise<WaitingWorker>;
+  /** Whether systemd does, and mounts their space. */
+  isByUnits: boolean;
   /** A worker that has been started already. */
   spare?: WaitingWorker | undefined;
 }
@@ -73,13 +77,13 @@ export function prepareContext(
   earlier: Partial<LauncherContext> = {},
   current = new CurrentSettings(options.given),
 ): PreparedContext {
-  const { given, launcherUid, stays, log, spare } = options;
+  const { launcherUid, stays, log } = options;
   if (launcherUid === 0 && !hasPeerCredentials()) throw new ConfigError(rootWithoutKoffi);
   const settings = current.read();
   let base = chooseBaseDirectory(settings, launcherUid, stays, log);
   const names = new NameService();
   const keepsSpare = stays && launcherUid === 0;
-  const registry = new WorkerRegistry({ base: base.path, settings, given, launcherUid, names, keepsSpare, spare, log });
+  const registry = new WorkerRegistry({ ...options, base: base.path, settings, names, keepsSpare });
   const socketOf = (key: WorkerKey) => registry.socketOf(key);
   logMissingNames(names, settings, log);
   const { quota = new ConnectionQuota(quotaOf(settings)), refusals = new Refusals(log) } = earlier;

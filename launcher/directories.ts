@@ -130,6 +130,11 @@ function makeNamed(place: UserDirectory, { uid, gid }: Identity): void {
   checkOwn(path, found(place), uid);
 }
 
+/** Whether a user has a directory, or something stands in its place. */
+export function isMade(place: UserDirectory): boolean {
+  return found(place) !== undefined;
+}
+
 /** What is there, without a question to the file system that a user may have mounted there. */
 function found(place: UserDirectory): Stats | undefined {
   try {

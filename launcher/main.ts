@@ -20,7 +20,7 @@ import { detectMode, type Mode, stdinIsSocket, stdoutIsApart } from './invocatio
 import { listenByHand } from './listeners.ts';
 import { installationFaults, sampleOptions, sampleText } from './samples.ts';
 import { serveConnection, serveListeners } from './serve.ts';
-import type { WaitingWorker } from './spawn-worker.ts';
+import type { WaitingWorker } from './waiting-worker.ts';
 import { startWatchdog } from './watchdog.ts';
 
 const usage = `usage: ccapi-launcher [--listen [ADDRESS...] | --wait | --inetd] [options]
@@ -32,6 +32,7 @@ Tells a client where the credential-cache server of its uid listens, and starts 
   --wait             descriptor 0 is a listening socket: inetd's "wait"
   --inetd            descriptor 0 is the connection: inetd's "nowait", unixserver, s6-ipcserver
                      (with neither, descriptor 0 is tried; of systemd it takes the descriptors that are passed)
+  --by-units         have systemd start the servers, by ccapi-server.socket, and make their space, by ccapi-space@.service
   --version          print the version of the program and of what it runs on
 ${settingsUsage()}
 
@@ -77,6 +78,7 @@ function readArguments() {
       listen: { type: 'boolean' },
       wait: { type: 'boolean' },
       inetd: { type: 'boolean' },
+      'by-units': { type: 'boolean' },
       help: { type: 'boolean', short: 'h' },
       version: { type: 'boolean' },
       ...Object.fromEntries(sampleOptions.map((name) => [name, { type: 'boolean' as const }])),
@@ -110,8 +112,18 @@ async function main(): Promise<void> {
   }
   const launcherUid = process.geteuid?.() as number;
   startWatchdog();
-  const spare = mode === 'wait' && launcherUid === 0 ? await startFirstWorker(given) : undefined;
-  const options = { given, launcherUid, stays: mode === 'wait' || mode === 'listen', log, spare };
+  const isByUnits = flags['by-units'] === true;
+  const startWorker = isByUnits ? requestWorker : spawnWorker;
+  const spare = mode === 'wait' && launcherUid === 0 ? await startFirstWorker(startWorker, given) : undefined;
+  const options = {
+    given,
+    launcherUid,
+    stays: mode === 'wait' || mode === 'listen',
+    log,
+    startWorker,
+    isByUnits,
+    spare,
+  };
   if (mode === 'listen') {
     const context = prepareContext(options);
     process.on('exit', () => context.refusals.flush());
@@ -124,14 +136,20 @@ async function main(): Promise<void> {
   await serveGiven(mode, passed.length > 0 ? passed : [0], context);
 }
 
+/** Starts a worker with the arguments of one. */
+type StartWorker = (args: readonly string[]) => Promise<WaitingWorker>;
+
+/** What starts a worker is loaded only for that: most clients find theirs running. */
+const spawnWorker: StartWorker = async (args) => (await import('./spawn-worker.ts')).spawnWorker(args);
+const requestWorker: StartWorker = async (args) => (await import('./request-worker.ts')).requestWorker(args);
+
 /**
  * The worker of the first user starts beside this launcher, and waits until it is told its user: it reads nothing before.
  * With one processor they would only get in each other's way.
  */
-async function startFirstWorker(given: SettingTexts): Promise<WaitingWorker | undefined> {
+async function startFirstWorker(start: StartWorker, given: SettingTexts): Promise<WaitingWorker | undefined> {
   if (availableParallelism() < 2) return undefined;
-  const { WaitingWorker } = await import('./spawn-worker.ts');
-  return new WaitingWorker(
+  return start(
     settingArguments({ ...given, directory: baseDirectory({ directory: given.directory }, 0, process.env) }),
   );
 }

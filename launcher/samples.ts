@@ -8,9 +8,11 @@ const files = {
   'print-inetd-entry': ['inetd.conf'],
   'print-xinetd-entry': ['xinetd.conf'],
   'print-systemd-units': [
-    'run-ccapi.mount',
     'ccapi.socket',
     'ccapi.service',
+    'ccapi-server.socket',
+    'ccapi-server@.service',
+    'ccapi-space@.service',
     'user/ccapi.socket',
     'user/ccapi.service',
   ],

@@ -11,11 +11,12 @@ import { type NameService, NameServiceError } from '../etc/host/name-service.ts'
 import type { User } from '../etc/host/passwd.ts';
 import { CCAPIError } from '../proto/errors.ts';
 import { RendezvousError, type WorkerKey } from '../proto/rendezvous.ts';
-import { isRootsPlace, prepareBaseDirectory, prepareUserDirectory } from './directories.ts';
-import type { WaitingWorker } from './spawn-worker.ts';
+import { isMade, isRootsPlace, prepareBaseDirectory, prepareUserDirectory } from './directories.ts';
+import { requestSpace, UNIT_BASE } from './request-space.ts';
 import { acquireStartLock } from './start-lock.ts';
 import { locateUserDirectory, type UserDirectory } from './user-directory.ts';
 import { type SpaceBounds, spaceBounds } from './user-space.ts';
+import type { WaitingWorker } from './waiting-worker.ts';
 
 /** How long a worker may take until it listens, in milliseconds. */
 const START_DEADLINE = 20_000;
@@ -33,6 +34,10 @@ interface RegistryOptions {
   launcherUid: number;
   names: NameService;
   log: Log;
+  /** Starts a worker with the arguments of one. */
+  startWorker(args: readonly string[]): Promise<WaitingWorker>;
+  /** Whether systemd starts the workers and mounts their space. */
+  isByUnits: boolean;
   /** Whether a started worker is kept waiting for the next user. */
   keepsSpare: boolean;
   /** One that has been started already. */
@@ -152,7 +157,7 @@ export class WorkerRegistry {
       if (unlock) {
         try {
           if (await isServing(place)) return;
-          this.#prepareDirectory(userPlace, owner);
+          await this.#prepareDirectory(userPlace, owner);
           return await this.#spawn(owner, this.#sessionFor(session));
         } finally {
           unlock();
@@ -164,14 +169,20 @@ export class WorkerRegistry {
     }
   }
 
-  #prepareDirectory(place: UserDirectory, owner: Identity): void {
-    const failed = prepareUserDirectory(place, owner, this.#options.launcherUid, this.#bounds);
+  async #prepareDirectory(place: UserDirectory, owner: Identity): Promise<void> {
+    const { isByUnits, launcherUid, log } = this.#options;
+    const requested = isByUnits ? await this.#requestSpace(place) : undefined;
+    const failed = prepareUserDirectory(place, owner, launcherUid, isByUnits ? undefined : this.#bounds) ?? requested;
     if (!failed) return;
-    this.#options.log.warning(
-      `user_space: ${failed.message}; uid ${owner.uid} shares the space of ${this.#options.base}`,
-    );
+    log.warning(`user_space: ${failed.message}; uid ${owner.uid} shares the space of ${this.#options.base}`);
     // What this process may not do once, it may never do.
     if (['EPERM', 'ENOSYS'].includes((failed as NodeJS.ErrnoException).code ?? '')) this.#bounds = undefined;
+  }
+
+  /** The unit knows the base that is root's default, and no path_template. */
+  async #requestSpace(place: UserDirectory): Promise<Error | undefined> {
+    if (!this.#bounds || place.kind !== 'base' || place.root !== UNIT_BASE || isMade(place)) return undefined;
+    return requestSpace(place.uid);
   }
 
   async #identity(uid: number): Promise<Identity> {
@@ -239,10 +250,8 @@ export class WorkerRegistry {
     });
   }
 
-  /** Loaded only for a start: most clients find their worker running. */
-  async #newWorker(args: string[] = []): Promise<WaitingWorker> {
-    const { WaitingWorker } = await import('./spawn-worker.ts');
-    return new WaitingWorker([...this.#arguments, ...args]);
+  #newWorker(args: string[] = []): Promise<WaitingWorker> {
+    return this.#options.startWorker([...this.#arguments, ...args]);
   }
 
   /** Where others can put things, root makes no lock. */

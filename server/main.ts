@@ -15,6 +15,7 @@ import { libc, versionText } from '../etc/host/libc.ts';
 import { takeListenFds } from '../etc/host/listen-fds.ts';
 import { openLog } from '../etc/host/log.ts';
 import { checkPrivateDirectory } from '../etc/host/private-directory.ts';
+import { MAX_ANSWER, MAX_ASSIGNMENT, type WorkerAssignment } from '../proto/assignment.ts';
 import { UsageError } from '../proto/errors.ts';
 import { isSessionName } from '../proto/rendezvous.ts';
 import { Worker } from './worker.ts';
@@ -22,11 +23,8 @@ import { checkLocal } from './worker-directory.ts';
 
 const NEWLINE = 0x0a;
 
-/** The longest line of the launcher's, in bytes. */
-const MAX_ASSIGNMENT = 512;
-
-/** The longest report, in characters; the launcher reads no more than 512. */
-const MAX_REPORT = 500;
+/** The longest report, in characters: what the launcher reads, without its newline and room for the pid before it. */
+const MAX_REPORT = MAX_ANSWER - 32;
 
 const usage = `usage: ccapi-server [options]
 
@@ -34,6 +32,7 @@ Holds the credential caches of the user it runs as. ccapi-launcher starts it; th
 be a systemd user unit with the socket S.ccapi in the user's directory.
 
   --assigned       wait for the launcher's line on standard input, and become the user that it names
+  --accepted       the same on a connection that systemd has accepted for the launcher, which stays open
   --session NAME   only those of this login session
   --version        print the version of the program and of what it runs on
 ${settingsUsage()}
@@ -46,9 +45,16 @@ async function main(): Promise<void> {
     version: { type: 'boolean' },
     session: { type: 'string' },
     assigned: { type: 'boolean' },
+    accepted: { type: 'boolean' },
   } as const;
-  const { values } = parseArgs({ options: { ...settingOptions(), ...own } });
-  if (values.assigned && !takeAssignment()) return;
+  const options = { ...settingOptions(), ...own };
+  let { values } = parseArgs({ options });
+  if (values.assigned || values.accepted) {
+    const assignment = takeAssignment(values.accepted === true);
+    if (!assignment) return;
+    Object.assign(process.env, assignment.env);
+    ({ values } = parseArgs({ options, args: [...process.argv.slice(2), ...(assignment.args ?? [])] }));
+  }
   if (values.help || values.version) {
     writeSync(1, values.help ? usage : `${versionText('ccapi-server')}\n`);
     return;
@@ -86,25 +92,42 @@ async function main(): Promise<void> {
 
 /**
  * Waits for the launcher's line that names the user, and becomes that user: before this process is the user's, it reads
- * and does nothing else. False where the launcher ends without a line.
+ * and does nothing else. Undefined where the launcher ends without a line. Where systemd has accepted the connection, the
+ * launcher is told the pid, and sees by its end that this process has ended.
  */
-function takeAssignment(): boolean {
+function takeAssignment(isAccepted: boolean): WorkerAssignment | undefined {
   // Loaded now, so that the user does not wait for it later: koffi, and what Node loads at the first listen.
   libc();
   for (const name of ['node:net', 'node:cluster']) process.getBuiltinModule(name);
+  let line: string;
+  try {
+    if (isAccepted) writeSync(1, `pid ${process.pid}\n`);
+    line = readLine(0);
+  } catch {
+    // EPIPE, ECONNRESET: the launcher was killed.
+    return undefined;
+  }
+  if (line === '') return undefined;
+  const assignment: WorkerAssignment = JSON.parse(line);
+  becomeUser(assignment);
+  disableTracing();
+  if (!isAccepted) {
+    closeSync(0);
+    openSync('/dev/null', 'r');
+  }
+  return assignment;
+}
+
+/** The first line of a descriptor, of {@link MAX_ASSIGNMENT} bytes at most; empty where it ends without a byte. */
+function readLine(descriptor: number): string {
   const line = Buffer.alloc(MAX_ASSIGNMENT);
   let length = 0;
   while (length < line.length && !line.subarray(0, length).includes(NEWLINE)) {
-    const read = readSync(0, line, length, line.length - length, null);
+    const read = readSync(descriptor, line, length, line.length - length, null);
     if (read === 0) break;
     length += read;
   }
-  if (length === 0) return false;
-  becomeUser(JSON.parse(line.toString('utf8', 0, length)));
-  disableTracing();
-  closeSync(0);
-  openSync('/dev/null', 'r');
-  return true;
+  return line.toString('utf8', 0, length);
 }
 
 /** The directory to serve in: the user's, which has to be safe, or a login session's in that. */

@@ -1,6 +1,6 @@
 import { readdirSync, readFileSync } from 'node:fs';
-import { SOCKET_NAME, sessionDirectory, userDirectory } from '../../etc/config/paths.ts';
-import { loadSettings } from '../../etc/config/settings.ts';
+import { baseDirectory, SOCKET_NAME, sessionDirectory, userDirectory } from '../../etc/config/paths.ts';
+import { loadSettings, type Settings } from '../../etc/config/settings.ts';
 import type { WorkerStatus } from '../../proto/status.ts';
 import { openSocket } from '../connect-to-path.ts';
 import { readCommandLine, readStatus } from '../worker-status.ts';
@@ -18,7 +18,7 @@ export interface RunningServer {
 
 /** All servers of this host, by what every user can see of a process; the owner and root are told more. */
 export function findServers(): Promise<RunningServer[]> {
-  const { pathTemplate } = loadSettings();
+  const settings = loadSettings();
   const found = readdirSync('/proc')
     .filter((name) => /^[0-9]+$/.test(name))
     .map(Number)
@@ -26,7 +26,7 @@ export function findServers(): Promise<RunningServer[]> {
       const words = readCommandLine(pid);
       if (!words[0]?.endsWith('node') || !words.some((word) => word.endsWith('/ccapi-server.js'))) return [];
       const process = inProc(pid);
-      return process ? [{ pid, ...process, path: socketOf(words, process.uid, pathTemplate) }] : [];
+      return process ? [{ pid, ...process, path: socketOf(words, process.uid, settings) }] : [];
     })
     .sort((one, other) => one.uid - other.uid || one.pid - other.pid);
   return Promise.all(found.map(async (server) => ({ ...server, status: await askStatus(server) })));
@@ -43,12 +43,15 @@ function inProc(pid: number): { uid: number; memory: number } | undefined {
   }
 }
 
-/** A launcher passes on the arguments that lead there. Any user may have started something that only looks like a server. */
-function socketOf(words: string[], uid: number, pathTemplate: string | undefined): string | undefined {
+/**
+ * A launcher passes on the arguments that lead there, or has systemd start it by root's settings. Any user may have started
+ * something that only looks like a server.
+ */
+function socketOf(words: string[], uid: number, settings: Settings): string | undefined {
   const given = (name: string) => words.find((word) => word.startsWith(`--${name}=`))?.slice(name.length + 3);
-  const base = given('directory');
+  const base = given('directory') ?? (words.includes('--accepted') ? baseDirectory(settings, 0, {}) : undefined);
   if (base === undefined) return undefined;
-  const template = given('path-template') ?? pathTemplate;
+  const template = given('path-template') ?? settings.pathTemplate;
   try {
     return `${sessionDirectory(userDirectory(template, base, uid), given('session'))}/${SOCKET_NAME}`;
   } catch {

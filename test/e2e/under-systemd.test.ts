@@ -65,12 +65,18 @@ describeWith([...needs, 'heimdal', 'iproute2'], 'under systemd', () => {
     expect(found).not.toContain('space:');
   });
 
-  it('users’ directories are on a bounded file system of their own', async () => {
-    const mounted = await typed("grep ' /run/ccapi ' /proc/self/mountinfo");
-    expect(mounted).toMatch(/ - tmpfs ccapi rw,size=\d+k,nr_inodes=262144,mode=755/);
-    const [ofUser, ofAll, ofRun] = (await typed(`stat -c %d /run/ccapi/${alice.uid} /run/ccapi /run`)).split('\n');
-    expect(ofUser).toBe(ofAll);
-    expect(ofAll).not.toBe(ofRun);
+  it('each user’s directory is a bounded file system of its own, which nobody else’s fills', async () => {
+    await typed(`echo ${bob.uid} | nc 127.0.0.1 789`, bob);
+    for (const { uid } of [alice, bob]) {
+      const mounted = await typed(`grep ' /run/ccapi/${uid} ' /proc/self/mountinfo`);
+      expect(mounted).toMatch(/ rw,nosuid,nodev,noexec,.* - tmpfs ccapi rw,size=\d+k,nr_inodes=8192,mode=700,uid=/);
+    }
+    const free = () => typed(`stat -f -c %a /run /run/ccapi/${bob.uid}`);
+    const before = await free();
+    const ofAlice = `/run/ccapi/${alice.uid}`;
+    expect(await typed(`cat /dev/zero > ${ofAlice}/large || echo full`, alice)).toBe('full\n');
+    expect(await free()).toBe(before);
+    await typed(`rm ${ofAlice}/large`, alice);
   });
 
   it('the journal has who was turned away, as a warning under our name', async () => {
@@ -83,23 +89,34 @@ describeWith([...needs, 'heimdal', 'iproute2'], 'under systemd', () => {
     await typed(kinit('alice'), alice);
     await typed(`echo ${alice.uid} | nc 127.0.0.1 789`, alice);
     const launcher = await property('MainPID');
-    for (const pid of [launcher, await workerOf(alice)]) {
+    const worker = await workerOf(alice);
+    for (const pid of [launcher, worker]) {
       expect(await typed(`cat /proc/${pid}/status`)).toMatch(/^NoNewPrivs:\t1\nSeccomp:\t2$/m);
     }
     const bounds = /^CapBnd:\t(\w+)$/m.exec(await typed(`cat /proc/${launcher}/status`))?.[1];
     // CHOWN, SETGID, SETUID.
     expect(Number.parseInt(bounds as string, 16)).toBe((1 << 0) | (1 << 6) | (1 << 7));
-    expect(await typed(`cat /proc/${await workerOf(alice)}/status`)).toMatch(/^CapEff:\t0+$/m);
+    expect(await typed(`cat /proc/${worker}/status`)).toMatch(/^CapPrm:\t0+\nCapEff:\t0+$/m);
+    expect(await typed(`cat /proc/${worker}/status`)).toMatch(/^Groups:\t *$/m);
+  });
+
+  it('each server is in a unit of its own, with limits of its own, which only root can have started', async () => {
+    const [unit] = (await typed(`ps -o unit= -p ${await workerOf(alice)}`)).split('\n');
+    expect(unit).toMatch(/^ccapi-server@.*\.service/);
+    expect(await typed(`systemctl show --value -p TasksMax '${unit?.trim()}'`)).toBe('64\n');
+    expect((await machine.run('nc -U /run/ccapi-server.socket < /dev/null', { uid: alice.uid })).code).toBe(1);
+    const listed = JSON.parse(await typed(`${ccapi} status --all-users --json`));
+    expect(listed).toContainEqual(
+      expect.objectContaining({ uid: alice.uid, status: expect.objectContaining({ ccaches: 1 }) }),
+    );
   });
 
   it('is no more exposed than systemd’s own judge lets pass', async () => {
-    const { stdout } = await run('/usr/bin/systemd-analyze', [
-      'security',
-      '--offline=true',
-      '--no-pager',
-      await writtenUnit(),
-    ]);
-    expect(Number(/Overall exposure level for ccapi\.service: ([\d.]+)/.exec(stdout)?.[1])).toBeLessThanOrEqual(2.2);
+    for (const name of ['ccapi.service', 'ccapi-server@.service']) {
+      const judge = ['security', '--offline=true', '--no-pager', await writtenUnit(name)];
+      const { stdout } = await run('/usr/bin/systemd-analyze', judge);
+      expect(Number(/Overall exposure level for ccapi\S*: ([\d.]+)/.exec(stdout)?.[1]), name).toBeLessThanOrEqual(2);
+    }
   });
 
   it('a launcher that stands still is started again', async () => {
@@ -124,24 +141,45 @@ describeWith([...needs, 'heimdal', 'iproute2'], 'under systemd', () => {
     await typed('systemctl stop ccapi.service');
     expect(await typed('klist', alice)).toContain('alice@TEST.EXAMPLE');
     expect(await workerOf(alice)).toBe(worker);
+    expect(await typed('journalctl -o cat')).not.toMatch(/left-over process|ccapi-server.*Failed/);
   });
 
-  it('users who have a directory from before the mount unit keep it, and are served', async () => {
-    const startAnew = async (before: string) => {
-      await typed('systemctl stop ccapi.socket ccapi.service; pkill -f [c]capi-server.js; :');
-      await eventually(async () => (await machine.run('pgrep -f [c]capi-server.js')).code === 1);
-      await typed(`systemctl stop run-ccapi.mount; ${before}; systemctl start ccapi.socket`);
-      await typed(kinit('alice'), alice);
-    };
-    const unit = () => typed('systemctl show -p ActiveState -p ConditionResult run-ccapi.mount');
-    await startAnew(`mkdir -m 700 /run/ccapi/${bob.uid} && chown ${bob.uid}:${bob.gid} /run/ccapi/${bob.uid}`);
-    expect(await property('ActiveState')).toBe('active');
-    expect(await unit()).toBe('ActiveState=inactive\nConditionResult=no\n');
-    expect(await typed("grep -c ' /run/ccapi ' /proc/self/mountinfo || :")).toBe('0\n');
+  it('users who have a directory from before the units keep it, and are served', async () => {
+    const file = `/run/ccapi/${bob.uid}/from-before`;
+    await typed(`systemctl stop ccapi.socket ccapi.service; pkill -f [c]capi-server.js; :`);
+    await eventually(async () => (await machine.run('pgrep -f [c]capi-server.js')).code === 1);
+    await typed(`umount /run/ccapi/${bob.uid}; install -o ${bob.uid} -m 600 /dev/null ${file}`);
+    await typed(`chown ${bob.uid} /run/ccapi/${bob.uid}; systemctl start ccapi.socket`);
+    await typed(kinit('bob'), bob);
+    expect(await typed(`ls ${file}`, bob)).toBe(`${file}\n`);
+    expect(await typed(`grep -c ' /run/ccapi/${bob.uid} ' /proc/self/mountinfo || :`)).toBe('0\n');
+    expect(await typed('klist', bob)).toContain('bob@TEST.EXAMPLE');
+  });
+
+  it('where a mount would not reach the launcher, users share the space, and the log says so', async () => {
+    const stop = `pkill -u ${bob.uid} -f [c]capi-server.js; rm -rf /run/ccapi/${bob.uid}`;
+    await typed(`systemctl stop ccapi.service; ${stop}; mount --make-private /run`);
     await typed(kinit('bob'), bob);
     expect(await typed('klist', bob)).toContain('bob@TEST.EXAMPLE');
-    await startAnew('rm -r /run/ccapi/*');
-    expect(await unit()).toBe('ActiveState=active\nConditionResult=yes\n');
+    expect(await typed('journalctl -u ccapi -o cat')).toMatch(
+      new RegExp(
+        `user_space: ccapi-space@${bob.uid}.service could not be started; .*; uid ${bob.uid} shares the space`,
+      ),
+    );
+    expect(await typed(`journalctl -u ccapi-space@${bob.uid} -o cat`)).toContain('mounts are not shared here');
+    await typed('mount --make-shared /run; systemctl stop ccapi.service');
+  });
+
+  it('a first request is refused with the line to type where the unit of the servers is stopped', async () => {
+    await typed(`systemctl stop ccapi.service ccapi-server.socket; pkill -u ${bob.uid} -f [c]capi-server.js; :`);
+    await eventually(async () => (await machine.run(`pgrep -u ${bob.uid} -f [c]capi-server.js`)).code === 1);
+    await typed(
+      'systemctl mask --runtime ccapi-server.socket; sed -i s/ccapi-server.socket// /etc/systemd/system/ccapi.service',
+    );
+    await typed('systemctl daemon-reload');
+    expect(await typed(`echo ${bob.uid} | nc 127.0.0.1 789`, bob)).toContain('systemctl start ccapi-server.socket');
+    await typed('systemctl unmask --runtime ccapi-server.socket; systemctl start ccapi-server.socket');
+    expect(await typed('klist', bob)).toContain('bob@TEST.EXAMPLE');
   });
 
   describe('tickets are renewed there too', () => {
@@ -200,9 +238,9 @@ describeWith([...needs, 'heimdal', 'iproute2'], 'under systemd', () => {
 });
 
 /** The printed unit in a file of its name, for a program that reads it there. */
-async function writtenUnit(): Promise<string> {
-  const path = `${temporaryDirectory()}/ccapi.service`;
-  const unit = (await printedUnits()).find((printed) => printed.path === '/etc/systemd/system/ccapi.service');
+async function writtenUnit(name: string): Promise<string> {
+  const path = `${temporaryDirectory()}/${name}`;
+  const unit = (await printedUnits()).find((printed) => printed.path === `/etc/systemd/system/${name}`);
   writeFileSync(path, unit?.content ?? '');
   return path;
 }

@@ -127,5 +127,7 @@ printf %s "$KDC_UNIT" > kdc.service
 ln -s ../kdc.service ../systemd-journald.service basic.target.wants
 printf '[Journal]\\nStorage=volatile\\nReadKMsg=no\\nAudit=no\\n' > /etc/systemd/journald.conf.d/tests.conf
 ip link set lo up
+# As systemd has it where it is in no container.
+mount --make-rshared /
 exec env -i container=other PATH=${PATH} SYSTEMD_UNIT_PATH=/etc/systemd/system \\
   /lib/systemd/systemd --system --unit=basic.target --log-target=journal --show-status=no`;

@@ -28,9 +28,11 @@ describeWith(['systemd'], 'systemd', () => {
     const directory = temporaryDirectory();
     const files = await printedUnits();
     expect(files.map(({ path }) => path)).toEqual([
-      '/etc/systemd/system/run-ccapi.mount',
       '/etc/systemd/system/ccapi.socket',
       '/etc/systemd/system/ccapi.service',
+      '/etc/systemd/system/ccapi-server.socket',
+      '/etc/systemd/system/ccapi-server@.service',
+      '/etc/systemd/system/ccapi-space@.service',
       '~/.config/systemd/user/ccapi.socket',
       '~/.config/systemd/user/ccapi.service',
     ]);
