@@ -1,6 +1,6 @@
 // What stock programs pay most: libkrb5 makes a new connection for each ccache handle, and GSSAPI several for each login.
 import { existsSync } from 'node:fs';
-import { temporaryDirectory } from '../setup/cleanup.ts';
+import { eventually, start, temporaryDirectory } from '../setup/cleanup.ts';
 import { isInstalled } from '../setup/debian-packages.ts';
 import { startKdc } from '../setup/kdc.ts';
 import { cleanEnvironment, run } from '../setup/programs.ts';
@@ -28,6 +28,7 @@ async function newConnections(load: string, peers: Peer[], rounds: number, secon
   const echo = 'a bare Node server that echoes';
   const sockets = new Map(peers.flatMap(({ name, socket }) => (socket ? [[name, socket]] : [])));
   sockets.set(echo, await startEcho(`${temporaryDirectory()}/echo`, ['/usr/bin/taskset', '-c', '0']));
+  sockets.set(handedOver, await startHandOver(`${temporaryDirectory()}/door`));
   const of = new Map([...sockets.keys()].map((name) => [name, [] as number[]]));
   pinAll(peers, true);
   for (let round = 0; round <= rounds; round++) {
@@ -40,6 +41,19 @@ async function newConnections(load: string, peers: Peer[], rounds: number, secon
   }
   pinAll(peers, false);
   return { what: 'new connection and first reply', unit: 'µs', of };
+}
+
+/** Two bare Node processes: the one accepts, the other echoes. */
+const handedOver = 'two bare Node processes, one of which accepts';
+
+async function startHandOver(path: string): Promise<string> {
+  for (const role of ['taker', 'door']) {
+    const program = [process.execPath, '--import', 'tsx', `${import.meta.dirname}/bare-hand-over.mts`, role, path];
+    start('/usr/bin/taskset', ['-c', '0', ...program], { env: cleanEnvironment(), stdio: 'ignore' });
+    // A connection to the taker would be taken for one of the door's.
+    await eventually(() => existsSync(role === 'door' ? path : `${path}.taker`));
+  }
+  return path;
 }
 
 /** The KDC is asked once for each peer; what is timed then is the ccache alone. */

@@ -39,12 +39,14 @@ const explanation = `- That is the floor of everything that is one request: read
   a store is also written to a file before it is answered. Heimdal's kcm, in C, reads a principal faster than Node echoes,
   and stores faster while its lists are short: what it does in the small is out of Node's reach, and it is overtaken where
   its own lists get long.
-- A walk over ccaches is a new connection for each in libkrb5, and so is each step of a login by GSSAPI. Through the front door
-  three programs take turns for it and not two, and two of them make a socket of Node's: that is a fifth of what one bare
-  Node server can do, and Heimdal's kcm, one program in C, is above all of it.
+- A walk over ccaches is a new connection for each in libkrb5. Through the front door three programs take turns for it and not
+  two, and two of them make a socket of Node's: the row of two bare Node processes, of which one accepts and the other answers,
+  is its floor, and Heimdal's kcm, one program in C, is below that.
+- gss_init_sec_context makes eight connections with thirteen requests, and reads krb5.conf twice: its floor is eight times that
+  row and five echoes, beside what FILE takes.
 - MIT's client reads no reply above 10 MB: from some 9,000 credentials of this size on it lists them one by one. sssd-kcm is
   faster there because it has not come to hold as many.
-- A cold start is two starts of Node with what a server needs of it (net, child_process, cluster): a launcher and a worker
-  of ten lines each come to 1.2 times two bare starts. The rest is krb5.conf, the arguments, the directories, and koffi (2 ms
-  each), by which the kernel is asked who is there; of our bundles Node takes what was compiled at the build.
+- A cold start is two starts of Node with what a server needs of it (net, child_process): the rows of a launcher and a worker
+  of ten lines each are its floor. The rest is krb5.conf, the arguments, the directories, and koffi (2 ms each), by which the
+  kernel is asked who is there; of our bundles Node takes what was compiled at the build.
 - What a busy while leaves is given back some seconds after the last request.`;

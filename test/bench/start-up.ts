@@ -1,10 +1,12 @@
 // What a user waits for: programs that start, and the first reply, cold and warm.
-import { spawnSync } from 'node:child_process';
+import { type ChildProcess, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
 import { connect } from 'node:net';
+import type { Readable, Writable } from 'node:stream';
 import { askChild, askPort } from '../../client/launcher-client.ts';
 import { requestFrame } from '../../proto/ccapi-codec.ts';
 import { uninitialised } from '../../proto/identifier.ts';
-import { endProgramsBelow, endWorkersBelow, temporaryDirectory } from '../setup/cleanup.ts';
+import { end, endProgramsBelow, endWorkersBelow, start, temporaryDirectory } from '../setup/cleanup.ts';
 import { isInstalled } from '../setup/debian-packages.ts';
 import { startInetdFor } from '../setup/inetd.ts';
 import { cleanEnvironment, programs, startLauncher } from '../setup/programs.ts';
@@ -29,12 +31,12 @@ export async function startUp(rounds: number): Promise<Row[]> {
     return timed(async () => firstReply((await askPort(port, { uid })) as string));
   };
   const echo = await startEcho(`${directory}/echo`);
-  const start = (...args: string[]) => spawnSync(process.execPath, args, { env: cleanEnvironment(), cwd: '/' });
+  const runNode = (...args: string[]) => spawnSync(process.execPath, args, { env: cleanEnvironment(), cwd: '/' });
   // A processor that has been idle takes twice as long at first: none of what is compared is to be the first.
-  const awake = () => start('-e', '0');
+  const awake = () => runNode('-e', '0');
   const node = (...args: string[]) => {
     awake();
-    return timed(() => start(...args));
+    return timed(() => runNode(...args));
   };
   const child = async () =>
     firstReply(
@@ -45,13 +47,14 @@ export async function startUp(rounds: number): Promise<Row[]> {
       ),
     );
   const launcher = async () => firstReply((await askPort(port, { uid: uid })) as string);
+  const bare = bareLauncher(directory);
   const samples = await interleaved(rounds, {
     empty: () => node('-e', '0'),
     emptyTwice: () => {
       awake();
       return timed(() => {
-        start('-e', '0');
-        start('-e', '0');
+        runNode('-e', '0');
+        runNode('-e', '0');
       });
     },
     launcher: () => node(programs.launcher, '--help'),
@@ -61,6 +64,14 @@ export async function startUp(rounds: number): Promise<Row[]> {
       awake();
       return timed(child);
     },
+    bareCold: () => {
+      awake();
+      return timed(async () => {
+        const launcher = bareLauncher(directory);
+        await firstReply(await launcher.ask());
+        await end(launcher.child);
+      });
+    },
     warmChild: () => {
       awake();
       return timed(child);
@@ -69,6 +80,10 @@ export async function startUp(rounds: number): Promise<Row[]> {
       await endWorkersBelow(byLauncher);
       awake();
       return timed(launcher);
+    },
+    bareRunningLauncher: () => {
+      awake();
+      return timed(async () => firstReply(await bare.ask()));
     },
     warmRunningLauncher: () => timed(launcher),
     direct: () => {
@@ -84,7 +99,7 @@ export async function startUp(rounds: number): Promise<Row[]> {
   });
   const twice = { against: 'node -e 0, twice', baseline: samples.emptyTwice, unit: 'ms' } as const;
   const empty = { against: 'node -e 0', baseline: samples.empty, unit: 'ms' } as const;
-  const bare = { against: 'connect and echo, bare Node', baseline: samples.echo, unit: 'ms' } as const;
+  const ofBare = { against: 'connect and echo, bare Node', baseline: samples.echo, unit: 'ms' } as const;
   return [
     { what: 'start of the launcher', samples: samples.launcher, ...empty },
     { what: 'start of the worker', samples: samples.worker, ...empty },
@@ -94,6 +109,7 @@ export async function startUp(rounds: number): Promise<Row[]> {
       ...twice,
       budget: 1.2,
     },
+    { what: 'a launcher and a worker of ten lines', samples: samples.bareCold, ...twice },
     ...(hasInetd ? (['wait', 'nowait'] as const) : []).map((how) => ({
       what: `the same under inetd, ${how}`,
       samples: samples[how],
@@ -105,10 +121,27 @@ export async function startUp(rounds: number): Promise<Row[]> {
       ...empty,
       budget: 0.6,
     },
+    { what: 'a worker of ten lines, its launcher runs', samples: samples.bareRunningLauncher, ...empty },
     { what: 'worker runs: launcher start, rendezvous, first reply', samples: samples.warmChild, ...empty },
-    { what: 'worker and launcher run: rendezvous, first reply', samples: samples.warmRunningLauncher, ...bare },
-    { what: 'warm: connect and first reply', samples: samples.direct, ...bare, budget: 1.5 },
+    { what: 'worker and launcher run: rendezvous, first reply', samples: samples.warmRunningLauncher, ...ofBare },
+    { what: 'warm: connect and first reply', samples: samples.direct, ...ofBare, budget: 1.5 },
   ];
+}
+
+/** What {@link file://./bare-launch.cjs} does: nothing else is in a first request. */
+function bareLauncher(directory: string): { child: ChildProcess; ask(): Promise<string> } {
+  const child = start(process.execPath, [`${import.meta.dirname}/bare-launch.cjs`, 'launcher'], {
+    env: cleanEnvironment(),
+    stdio: ['pipe', 'pipe', 'ignore'],
+  });
+  const { stdin, stdout } = child as { stdin: Writable; stdout: Readable };
+  let asked = 0;
+  const ask = async () => {
+    stdin.write(`${directory}/${child.pid}.${asked++}\n`);
+    const [line] = await once(stdout, 'data');
+    return String(line).trim();
+  };
+  return { child, ask };
 }
 
 /** The real inetd, in one of the ways that it starts a launcher. */
