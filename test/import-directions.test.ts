@@ -14,7 +14,8 @@ const allowed: Record<string, string[]> = {
   'server/model': ['proto'],
   'server/storage': ['proto', 'etc/host', 'etc/config', 'server/model'],
   'server/protocols': ['proto', 'etc/host', 'etc/config', 'server/model'],
-  launcher: ['proto', 'etc/host', 'etc/config'],
+  launcher: ['proto', 'etc/host', 'etc/config', 'launcher/setup'],
+  'launcher/setup': ['proto', 'etc/host', 'etc/config', 'launcher'],
   client: ['proto', 'etc/host', 'etc/config'],
   'client/cli': ['proto', 'etc/host', 'etc/config', 'client'],
 };
