@@ -58,13 +58,22 @@ const unpacked = {
   ],
   xinetd: ['xinetd', 'libtirpc3', 'libtirpc-common', 'libwrap0'],
   'inetutils-inetd': ['inetutils-inetd', 'libwrap0'],
+  // Installed, it would tell the kernel to run programs of other processors by it.
+  qemu: ['qemu-user-static'],
 } as const;
+
+/** Libraries of another processor, which are unpacked too. */
+const foreign = { arm64: ['libc6', 'libgcc-s1', 'libstdc++6'] } as const;
 
 /** Another release of Debian, in a directory: its own Node and Kerberos programs. */
 const releases = { 'debian-13': { suite: 'trixie', include: ['nodejs', 'krb5-user'] } } as const;
 
-/** A package of the list, a group of unpacked ones, or a release. */
-export type DebianPackage = keyof typeof installed | keyof typeof unpacked | keyof typeof releases;
+/** A package of the list, a group of unpacked ones, the libraries of a processor, or a release. */
+export type DebianPackage =
+  | keyof typeof installed
+  | keyof typeof unpacked
+  | keyof typeof foreign
+  | keyof typeof releases;
 
 /** Whether a package's file is there. */
 export function isInstalled(name: DebianPackage): boolean {
@@ -76,6 +85,11 @@ export function unpackedPrograms(name: keyof typeof unpacked): { directory: stri
   const lib = join(placeOf(name), 'usr/lib');
   const [machine = ''] = readdirSync(lib);
   return { directory: placeOf(name), libraries: join(lib, machine) };
+}
+
+/** The directory of the libraries of another processor. */
+export function foreignRoot(architecture: keyof typeof foreign): string {
+  return placeOf(architecture);
 }
 
 /** Where the root directory of another release is. */
@@ -90,7 +104,8 @@ export function installMissing(who: 'tests' | 'bench' = 'tests'): void {
   const install = wanted.filter((name) => !isInstalled(name));
   const unpack = (Object.keys(unpacked) as (keyof typeof unpacked)[]).filter((name) => !isInstalled(name));
   const bootstrap = (Object.keys(releases) as (keyof typeof releases)[]).filter((name) => !isInstalled(name));
-  if (install.length + unpack.length + bootstrap.length === 0) return;
+  const fetch = (Object.keys(foreign) as (keyof typeof foreign)[]).filter((name) => !isInstalled(name));
+  if (install.length + unpack.length + bootstrap.length + fetch.length === 0) return;
   // A package's own service must not start: the tests run their own, on ports of their own.
   const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive', RUNLEVEL: '1' };
   const aptGet = (...args: string[]) =>
@@ -98,6 +113,7 @@ export function installMissing(who: 'tests' | 'bench' = 'tests'): void {
   aptGet('update', '-q');
   if (install.length > 0) aptGet('install', '-q', '-y', '--no-install-recommends', ...install);
   for (const name of unpack) unpackInto(placeOf(name), unpacked[name]);
+  for (const name of fetch) unpackForeignInto(placeOf(name), name, foreign[name]);
   for (const name of bootstrap) bootstrapInto(placeOf(name), releases[name]);
 }
 
@@ -113,9 +129,25 @@ function bootstrapInto(directory: string, { suite, include }: { suite: string; i
   renameSync(unfinished, directory);
 }
 
-function unpackInto(directory: string, names: readonly string[]): void {
+/** With lists of its own: this machine's dpkg learns of no other architecture. */
+function unpackForeignInto(directory: string, architecture: string, names: readonly string[]): void {
+  const state = `${directory}.lists`;
+  for (const part of ['lists/partial', 'archives/partial']) mkdirSync(`${state}/${part}`, { recursive: true });
+  const settings = {
+    'APT::Architecture': architecture,
+    'APT::Architectures': architecture,
+    'Dir::State::lists': `${state}/lists`,
+    'Dir::Cache': state,
+  };
+  const options = Object.entries(settings).flatMap(([name, value]) => ['-o', `${name}=${value}`]);
+  execFileSync('/usr/bin/apt-get', [...options, 'update', '-q'], { stdio: 'ignore' });
+  unpackInto(directory, names, options);
+  rmSync(state, { recursive: true });
+}
+
+function unpackInto(directory: string, names: readonly string[], options: readonly string[] = []): void {
   mkdirSync(directory, { recursive: true });
-  execFileSync('/usr/bin/apt-get', ['download', '-q', ...names], { cwd: directory, stdio: 'ignore' });
+  execFileSync('/usr/bin/apt-get', [...options, 'download', '-q', ...names], { cwd: directory, stdio: 'ignore' });
   for (const file of readdirSync(directory).filter((name) => name.endsWith('.deb'))) {
     execFileSync('/usr/bin/dpkg', ['-x', file, '.'], { cwd: directory });
   }

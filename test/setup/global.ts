@@ -1,6 +1,7 @@
 import { execFileSync } from 'node:child_process';
 import { join } from 'node:path';
 import type { TestProject } from 'vitest/node';
+import { installArm64 } from './arm64.ts';
 import { installMissing } from './debian-packages.ts';
 import { buildGSSAPIAddon } from './gssapi.ts';
 import { addTestUsers, removeTestUsers, type TestUser } from './test-users.ts';
@@ -16,6 +17,7 @@ declare module 'vitest' {
 export default function setUp(project: TestProject): () => void {
   execFileSync(process.execPath, ['build.mjs'], { cwd: join(import.meta.dirname, '../..'), stdio: 'inherit' });
   installMissing();
+  installArm64();
   buildGSSAPIAddon();
   project.provide('users', addTestUsers());
   return removeTestUsers;

@@ -1,10 +1,11 @@
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { describe, it } from 'vitest';
+import { arm64Node, hasOwnInterpreters } from './arm64.ts';
 import { type DebianPackage, isInstalled } from './debian-packages.ts';
 import { hasGSSAPIAddon } from './gssapi.ts';
 
 /** What a group of tests cannot do without. */
-export type Requirement = DebianPackage | 'root' | 'Linux' | 'kerberos, built' | 'user namespaces';
+export type Requirement = DebianPackage | 'root' | 'Linux' | 'kerberos, built' | 'user namespaces' | 'Node for arm64';
 
 /**
  * A group of tests that needs something of the machine. Where that is missing the group is left out, and its title says
@@ -24,6 +25,7 @@ function isThere(requirement: Requirement): boolean {
   if (requirement === 'root') return process.getuid?.() === 0;
   if (requirement === 'Linux') return process.platform === 'linux';
   if (requirement === 'kerberos, built') return hasGSSAPIAddon();
+  if (requirement === 'Node for arm64') return existsSync(arm64Node) && hasOwnInterpreters();
   if (requirement === 'user namespaces') return usersMakeNamespaces();
   return isInstalled(requirement);
 }
