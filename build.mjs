@@ -11,6 +11,9 @@ const options = {
   format: 'cjs',
   // A native addon cannot be bundled; it is loaded from node_modules where it is needed at all.
   external: ['koffi'],
+  // What proper-lockfile asks for beside itself: the first would replace functions of Node's own fs, and is slow to load; of
+  // the second see the file.
+  alias: { 'graceful-fs': 'node:fs', 'signal-exit': './launcher/on-exit.cjs' },
   // Less to read is a quicker start; the names stay, for what is said of faults.
   minifyWhitespace: true,
   minifySyntax: true,

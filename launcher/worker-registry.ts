@@ -13,7 +13,6 @@ import { CCAPIError } from '../proto/errors.ts';
 import { RendezvousError, type WorkerKey } from '../proto/rendezvous.ts';
 import { isMade, isRootsPlace, prepareBaseDirectory, prepareUserDirectory } from './directories.ts';
 import { requestSpace, UNIT_BASE } from './request-space.ts';
-import { acquireStartLock } from './start-lock.ts';
 import { locateUserDirectory, type UserDirectory } from './user-directory.ts';
 import { type SpaceBounds, spaceBounds } from './user-space.ts';
 import type { WaitingWorker } from './waiting-worker.ts';
@@ -153,7 +152,7 @@ export class WorkerRegistry {
     const userPlace = await this.#userPlace(uid);
     const deadline = monotonic() + START_DEADLINE;
     for (;;) {
-      const unlock = this.#lock(userPlace);
+      const unlock = await this.#lock(userPlace);
       if (unlock) {
         try {
           if (await isServing(place)) return;
@@ -254,11 +253,15 @@ export class WorkerRegistry {
     return this.#options.startWorker([...this.#arguments, ...args]);
   }
 
-  /** Where others can put things, root makes no lock. */
-  #lock(place: UserDirectory): (() => void) | undefined {
+  /**
+   * Keeps a storm of launchers from starting a storm of workers, which decide among themselves anyhow which of them serves.
+   * Where others can put things, root makes no lock.
+   */
+  async #lock(place: UserDirectory): Promise<(() => void) | undefined> {
     if (this.#options.launcherUid === 0 && !isRootsPlace(place)) return () => {};
+    const { acquireProcessLock } = await import('./process-lock.ts');
     try {
-      return acquireStartLock(`${place.path}.lock`);
+      return acquireProcessLock(`${place.path}.lock`);
     } catch (error) {
       const { code } = error as NodeJS.ErrnoException;
       throw new RendezvousError('internal', `${place.path}.lock cannot be made: ${code}`, { cause: error });

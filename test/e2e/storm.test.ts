@@ -1,6 +1,7 @@
 // Any number of simultaneous askers get the same worker.
+import { lstatSync, rmSync, symlinkSync } from 'node:fs';
 import { beforeAll, describe, expect, inject, it } from 'vitest';
-import { temporaryDirectory, workersBelow } from '../setup/cleanup.ts';
+import { endProgramsBelow, temporaryDirectory, workersBelow } from '../setup/cleanup.ts';
 import { startInetdFor } from '../setup/inetd.ts';
 import { sendBytes, startLauncher } from '../setup/programs.ts';
 import { describeWith } from '../setup/requirements.ts';
@@ -26,6 +27,14 @@ describeWith(['root', 'Linux', 'openbsd-inetd'], '200 askers at once under openb
     });
 
     it('get 200 equal answers and one worker', () => expectOneWorker(port, base, user.uid));
+
+    it('and so they do who all find the lock of a launcher that was killed, and may all take it', async () => {
+      await endProgramsBelow(base);
+      rmSync(`${base}/${user.uid}`, { recursive: true });
+      symlinkSync('1.1', `${base}/${user.uid}.lock`);
+      await expectOneWorker(port, base, user.uid);
+      expect(lstatSync(`${base}/${user.uid}.lock`, { throwIfNoEntry: false })).toBeUndefined();
+    });
   });
 });
 
