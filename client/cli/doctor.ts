@@ -69,10 +69,11 @@ async function examine(env: NodeJS.ProcessEnv): Promise<Finding[]> {
   }
   const patient: Patient = { env, uid: process.geteuid?.() as number, settings };
   const findings: Finding[] = [{ what: 'settings', fine: true, says: krb5ConfPaths(env).join(', ') }];
-  for (const check of [systemCalls, directories, launcher, server, inForce, checkStorage, libkrb5, door, checkExposure])
-    findings.push(...(await check(patient)));
+  for (const check of checks) findings.push(...(await check(patient)));
   return findings;
 }
+
+const checks = [systemCalls, directories, launcher, server, inForce, checkStorage, libkrb5, sssd, door, checkExposure];
 
 async function systemCalls(): Promise<Finding[]> {
   if (process.platform !== 'linux' || hasPeerCredentials()) return [];
@@ -191,6 +192,17 @@ async function libkrb5({ env }: Patient): Promise<Finding[]> {
   const says = configured === undefined ? 'keep their tickets in files' : `keep their tickets in ${configured}`;
   const todo = 'in krb5.conf, [libdefaults]: default_ccache_name = KCM:   or for one shell: eval "$(ccapi env)"';
   return [{ what, fine: false, says, todo }];
+}
+
+/** Read by root alone, as sssd's own file may be. */
+async function sssd(): Promise<Finding[]> {
+  const { foreignCCacheTemplates } = await import('../../etc/config/sssd-conf.ts');
+  return foreignCCacheTemplates().map(({ file, section, value }) => ({
+    what: 'logins by sssd',
+    fine: false,
+    says: `${file}: [${section}] krb5_ccname_template = ${value} has them keep their tickets elsewhere`,
+    todo: 'take that line out, and restart sssd; krb5.conf then says where tickets go',
+  }));
 }
 
 async function door({ env, uid, server }: Patient): Promise<Finding[]> {

@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { mkdirSync, renameSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
+import { stringify } from 'ini';
 import { CCAPIError, ConfigError } from '../../proto/errors.ts';
 import { checkPrivateDirectory } from '../host/private-directory.ts';
 import { krb5ConfPaths } from './krb5-conf.ts';
@@ -44,10 +45,15 @@ function safeDirectory(beside: string, uid: number, env: NodeJS.ProcessEnv): str
 
 /** MIT's programs ask by the first two lines, Heimdal's by the last. */
 function contents(socket: string): string {
-  return `# Made by ccapi: leads stock Kerberos programs to the server beside it.
-[libdefaults]
-    default_ccache_name = KCM:
-    kcm_socket = ${socket}
-    default_cc_type = KCM
-`;
+  const libdefaults = { default_ccache_name: 'KCM:', kcm_socket: socket, default_cc_type: 'KCM' };
+  const text = stringify({ libdefaults }, { whitespace: true });
+  return `# Made by ccapi: leads stock Kerberos programs to the server beside it.\n${withoutEscapes(text)}`;
+}
+
+/**
+ * What is in quotes libkrb5 reads as the ini package means it. Outside of them that package puts a backslash before each
+ * `;` and `#`, which are nothing special to libkrb5 but at the beginning of a line. Source: krb5, prof_parse.c.
+ */
+function withoutEscapes(text: string): string {
+  return text.replace(/^(?!.* = ").*$/gm, (line) => line.replace(/\\([;#])/g, '$1'));
 }

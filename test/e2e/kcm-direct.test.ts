@@ -77,6 +77,17 @@ describeWith(['krb5-kdc', 'krb5-admin-server', 'krb5-user'], 'stock MIT programs
     expect((await mit('kdestroy', '-c', 'KCM:copy')).code).toBe(0);
   });
 
+  it.each(['a b', 'a;b#c', 'a=b;c', 'a\\;b', 'a = "b"\\n', "'a'", 'é*'])(
+    'read the path of a socket as it was written for them: %s',
+    async (name) => {
+      const own = { ...env, KRB5_CONFIG: kdc.krb5Conf, CCAPI_DIRECTORY: `${env.XDG_RUNTIME_DIR}/${name}` };
+      const options = { ...identity, env: own, input: `${kdc.password}\n` };
+      expect(await ccapi(['exec', '--', 'kinit', 'alice'], options)).toMatchObject({ code: 0, stderr: '' });
+      expect((await ccapi(['exec', '--', 'klist'], options)).stdout).toContain('Default principal: alice@TEST.EXAMPLE');
+      expect((await ccapi(['list', '--json'], options)).stdout).toContain('alice@TEST.EXAMPLE');
+    },
+  );
+
   describe('ccapi exec', () => {
     const first = () => ({ ...identity, env: { ...env, KRB5_CONFIG: kdc.krb5Conf, KRB5CCNAME: 'FILE:/nonexistent' } });
     const exec = (...args: string[]) => ccapi(['exec', ...args], { ...first(), input: `${kdc.password}\n` });
