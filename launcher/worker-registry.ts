@@ -259,7 +259,7 @@ export class WorkerRegistry {
    */
   async #lock(place: UserDirectory): Promise<(() => void) | undefined> {
     if (this.#options.launcherUid === 0 && !isRootsPlace(place)) return () => {};
-    const { acquireProcessLock } = await import('./process-lock.ts');
+    const { acquireProcessLock } = await import('../etc/host/process-lock.ts');
     try {
       return acquireProcessLock(`${place.path}.lock`);
     } catch (error) {

@@ -22,6 +22,7 @@ const packages = {
   'netcat-openbsd': '/bin/nc.openbsd',
   'openssh-client': '/usr/bin/ssh',
   'openssh-server': '/usr/sbin/sshd',
+  patch: '/usr/bin/patch',
   python3: '/usr/bin/python3',
   fish: '/usr/bin/fish',
   iproute2: '/bin/ip',

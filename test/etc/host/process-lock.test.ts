@@ -3,9 +3,9 @@ import { spawnSync } from 'node:child_process';
 import fs, { existsSync, lstatSync, mkdirSync, readFileSync, readlinkSync, symlinkSync } from 'node:fs';
 import { syncBuiltinESMExports } from 'node:module';
 import { beforeEach, expect, it, vi } from 'vitest';
-import { acquireProcessLock } from '../../launcher/process-lock.ts';
-import { temporaryDirectory } from '../setup/cleanup.ts';
-import { describeWith } from '../setup/requirements.ts';
+import { acquireProcessLock } from '../../../etc/host/process-lock.ts';
+import { temporaryDirectory } from '../../setup/cleanup.ts';
+import { describeWith } from '../../setup/requirements.ts';
 
 let path: string;
 beforeEach(() => {
