@@ -26,7 +26,17 @@ const programs = {
 };
 // As Node wraps a CommonJS module; run-compiled.cjs calls it.
 const wrapper = { banner: { js: '(function(exports,require,module,__filename,__dirname){' }, footer: { js: '})' } };
-await build({ ...options, ...wrapper, entryPoints: programs, entryNames: '[name].bundle' });
+// It is loaded once in the life of a machine, and not with each launcher.
+const apart = {
+  name: 'apart',
+  setup: ({ onResolve }) =>
+    onResolve({ filter: /^\.\/setup\/main\.ts$/ }, () => ({ path: './ccapi-setup.js', external: true })),
+};
+const asRequire = { plugins: [apart], supported: { 'dynamic-import': false } };
+const { 'ccapi-launcher': launcher, ...others } = programs;
+await build({ ...options, ...wrapper, entryPoints: others, entryNames: '[name].bundle' });
+await build({ ...options, ...wrapper, ...asRequire, entryPoints: { 'ccapi-launcher.bundle': launcher } });
+await build({ ...options, entryPoints: { 'ccapi-setup': 'launcher/setup/main.ts' } });
 await build({ ...options, entryPoints: { index: 'client/index.ts' } });
 const { compiledFile } = await importTypeScript('launcher/setup/compiled-code.ts');
 for (const program of Object.keys(programs)) {

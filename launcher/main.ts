@@ -24,6 +24,7 @@ import type { WaitingWorker } from './waiting-worker.ts';
 import { startWatchdog } from './watchdog.ts';
 
 const usage = `usage: ccapi-launcher [--listen [ADDRESS...] | --wait | --inetd] [options]
+       ccapi-launcher setup [--undo] [--dry-run | --yes]
 
 Tells a client where the credential-cache server of its uid listens, and starts that server where none runs.
 
@@ -34,6 +35,7 @@ Tells a client where the credential-cache server of its uid listens, and starts 
                      (with neither, descriptor 0 is tried; of systemd it takes the descriptors that are passed)
   --by-units         have systemd start the servers, by ccapi-server.socket, and make their space, by ccapi-space@.service
   --version          print the version of the program and of what it runs on
+  setup              have every user of this machine served, by systemd or inetd; setup --help says more
 ${settingsUsage()}
 
 ${sampleOptions.map((name) => `  --${name}`).join('\n')}
@@ -44,7 +46,11 @@ const { argv } = process;
 const underSystemd = process.env.LISTEN_PID === String(process.pid);
 // Under sshd descriptor 0 is a socket too, and a sample may be asked for.
 const isAsked = argv.some(
-  (word) => word === '--listen' || ['--help', '-h', '--version'].includes(word) || word.startsWith('--print-'),
+  (word, at) =>
+    (at === 2 && word === 'setup') ||
+    word === '--listen' ||
+    ['--help', '-h', '--version'].includes(word) ||
+    word.startsWith('--print-'),
 );
 const underInetd =
   !underSystemd && (argv.includes('--wait') || argv.includes('--inetd') || (stdinIsSocket() && !isAsked));
@@ -96,6 +102,10 @@ async function main(): Promise<void> {
   if (underInetd) silence();
   // A group-writable umask or one that takes bits from 700 must not decide what the directories look like.
   process.umask(0o022);
+  if (argv[2] === 'setup') {
+    const { setup } = await import('./setup/main.ts');
+    return setup(argv.slice(3));
+  }
   const { flags, addresses, given } = readArguments();
   const passed = takeListenFds();
   const mode = detectMode(flags as { listen?: boolean; wait?: boolean; inetd?: boolean }, passed);

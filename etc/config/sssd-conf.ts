@@ -48,7 +48,7 @@ function flattened(tree: object, section: string): [string, string, string][] {
   });
 }
 
-/** sssd reads the files in this order that end in `.conf`, and none whose name begins with a dot. */
+/** sssd reads the files in this order that end in `.conf`, and none that begins with a dot. */
 function snippetsOf(directory: string): string[] {
   try {
     const names = readdirSync(directory).filter((name) => /^[^.].*\.conf$/.test(name));

@@ -1,0 +1,111 @@
+import { existsSync, readdirSync, readFileSync, readlinkSync } from 'node:fs';
+import { join } from 'node:path';
+
+/** What listens for others on this machine, and starts the launcher. */
+export type SuperServer = { kind: 'systemd' } | Inetd;
+
+/** An inetd that runs, or is installed: the file that it reads, and how it is told to read it again. */
+export interface Inetd {
+  kind: 'openbsd-inetd' | 'inetutils-inetd' | 'xinetd';
+  file: string;
+  /** Undefined where it does not run yet: Debian's openbsd-inetd starts only where inetd.conf has a service. */
+  pid: number | undefined;
+}
+
+/** The names of their processes, which are those of their programs. */
+const inetds: Record<Inetd['kind'], { command: string; file: string }> = {
+  'openbsd-inetd': { command: 'inetd', file: '/etc/inetd.conf' },
+  'inetutils-inetd': { command: 'inetutils-inetd', file: '/etc/inetd.conf' },
+  xinetd: { command: 'xinetd', file: '/etc/xinetd.conf' },
+};
+
+/** The super-server that is in charge; else one that is installed; else undefined. Source: sd_booted(3). */
+export function findSuperServer(): SuperServer | undefined {
+  if (existsSync('/run/systemd/system') && commandOf('1') === 'systemd') return { kind: 'systemd' };
+  return findRunningInetd() ?? findInstalledInetd();
+}
+
+function findRunningInetd(): Inetd | undefined {
+  const kinds = Object.entries(inetds) as [Inetd['kind'], (typeof inetds)['xinetd']][];
+  for (const pid of readdirSync('/proc').filter((name) => /^\d+$/.test(name))) {
+    const [kind, { file }] = kinds.find(([, { command }]) => command === commandOf(pid)) ?? [undefined, { file: '' }];
+    // What another file system is under, as in a container, is not this machine's.
+    if (kind && linkOf(pid, 'ns/mnt') === linkOf('self', 'ns/mnt')) {
+      return { kind, pid: Number(pid), file: fileOf(kind, wordsOf(pid)) ?? file };
+    }
+  }
+  return undefined;
+}
+
+function findInstalledInetd(): Inetd | undefined {
+  for (const [kind, { command, file }] of Object.entries(inetds) as [Inetd['kind'], (typeof inetds)['xinetd']][]) {
+    if (existsSync(`/usr/sbin/${command}`)) return { kind, file, pid: undefined };
+  }
+  return undefined;
+}
+
+/** The file that it was started with. Source: inetd(8), xinetd(8). */
+function fileOf(kind: Inetd['kind'], words: string[]): string | undefined {
+  if (kind === 'xinetd') return words[words.indexOf('-f') + 1 || words.length];
+  return words.slice(1).findLast((word) => word.startsWith('/'));
+}
+
+/** What is worth knowing of the machine beside that, as lines for the admin. */
+export function describeMachine(): string[] {
+  const names = ['/usr/lib', '/usr/lib64', ...directoriesBelow('/usr/lib')].flatMap(namesIn);
+  const has = (pattern: RegExp) => names.some((name) => pattern.test(name));
+  return [
+    ...(has(/^libkrb5\.so\.3$/) ? ["MIT's Kerberos library: its programs come by default_ccache_name"] : []),
+    ...(has(/^libkrb5\.so\.26$/) ? ["Heimdal's library: its programs come by default_cc_type"] : []),
+    ...(has(/^libsmbclient\.so\.\d+$/) ? ["Samba's library: where its clients want a file, see ccapi export"] : []),
+    ...(isAppArmorOn()
+      ? ['AppArmor: ccapi-launcher --print-apparmor-profile prints a profile, which is not loaded']
+      : []),
+  ];
+}
+
+function isAppArmorOn(): boolean {
+  try {
+    return readFileSync('/sys/module/apparmor/parameters/enabled', 'latin1').startsWith('Y');
+  } catch {
+    return false;
+  }
+}
+
+function directoriesBelow(path: string): string[] {
+  return namesIn(path)
+    .filter((name) => name.includes('-linux-'))
+    .map((name) => join(path, name));
+}
+
+function namesIn(path: string): string[] {
+  try {
+    return readdirSync(path);
+  } catch {
+    return [];
+  }
+}
+
+function commandOf(pid: string): string | undefined {
+  try {
+    return readFileSync(`/proc/${pid}/comm`, 'utf8').trimEnd();
+  } catch {
+    return undefined;
+  }
+}
+
+function wordsOf(pid: string): string[] {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0').slice(0, -1);
+  } catch {
+    return [];
+  }
+}
+
+function linkOf(pid: string, name: string): string | undefined {
+  try {
+    return readlinkSync(`/proc/${pid}/${name}`);
+  } catch {
+    return undefined;
+  }
+}

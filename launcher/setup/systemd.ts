@@ -1,0 +1,121 @@
+import { spawnSync } from 'node:child_process';
+import { basename, dirname } from 'node:path';
+import { ConfigError } from '../../proto/errors.ts';
+import { sampleText } from '../samples.ts';
+import type { Displaced, SetupRecord } from './record.ts';
+import { asBytes, readText, type Step, step, writeStep } from './step.ts';
+
+const MARK = '# Made by ccapi-launcher setup; --undo removes this file. Put changes into a drop-in: systemctl edit';
+
+/** The sockets that stand at the front door where sssd-kcm is installed. */
+const OTHERS = ['sssd-kcm.socket'];
+
+/** A unit as it is printed: the path that its first line names, and its text. */
+interface Unit {
+  path: string;
+  text: string;
+}
+
+/** The units of the machine, with what systemd is to do for them. */
+export interface UnitPlan {
+  /** Directories that enabling them makes. */
+  directories: string[];
+  displaced: Displaced[];
+  files: Step[];
+  /** Behind the files: has the sockets open, or open again. */
+  open: Step[];
+  /** Once the door is ours. */
+  displace: Step[];
+}
+
+/** Source: systemd.unit(5), the section `[Install]`. */
+export async function planUnits(port: number, isServed: () => Promise<boolean>): Promise<UnitPlan> {
+  const units = machineUnits(port);
+  const files = units.flatMap(({ path, text }) => (isOthers(path) ? [] : writeStep(path, `${MARK}\n${text}`)));
+  const toEnable = units.filter(({ text }) => text.includes('\n[Install]\n')).map(({ path }) => basename(path));
+  const isOpen = files.length === 0 && toEnable.every(isEnabled) && (await isServed());
+  const displaced = OTHERS.filter((unit) => isActive(unit) || isEnabled(unit)).map((unit) => ({
+    unit,
+    wasEnabled: isEnabled(unit),
+  }));
+  return {
+    directories: units.flatMap(wantedBy),
+    displaced,
+    files,
+    open: isOpen ? [] : [systemctl('daemon-reload'), systemctl('enable', '--now', ...toEnable)],
+    displace: displaced.map(({ unit }) => systemctl('disable', '--now', unit)),
+  };
+}
+
+/** Closes the door, after what had it before has it again. */
+export function unitUndoSteps(record: SetupRecord | undefined): Step[] {
+  const all = machineUnits(0);
+  const units = all.filter(({ path }) => readText(path)?.startsWith(MARK));
+  const files = all.flatMap(({ path }) => writeStep(path, isOthers(path) ? readText(path) : undefined));
+  if (files.length === 0 && !record) return [];
+  const enabled = units.filter(({ text }) => text.includes('\n[Install]\n')).map(({ path }) => basename(path));
+  const services = units.map(({ path }) => basename(path)).filter((name) => name.endsWith('.service'));
+  return [
+    ...(record?.displaced ?? []).map(({ unit, wasEnabled }) =>
+      systemctl(...(wasEnabled ? ['enable', '--now', unit] : ['start', unit])),
+    ),
+    ...(enabled.length > 0 ? [systemctl('disable', '--now', ...enabled)] : []),
+    ...(services.length > 0 ? [systemctl('stop', ...services)] : []),
+    ...files,
+    systemctl('daemon-reload'),
+  ];
+}
+
+/** Those of the printed units that are the machine's and not a user's. */
+function machineUnits(port: number): Unit[] {
+  return parseUnits(sampleText('print-systemd-units'))
+    .filter(({ path }) => path.startsWith('/etc/'))
+    .map(({ path, text }) => ({ path, text: asBytes(text.replaceAll('127.0.0.1:789', `127.0.0.1:${port}`)) }));
+}
+
+/** Cuts what is printed before each line that names a place. */
+export function parseUnits(text: string): Unit[] {
+  return text.split(/^(?=# For \S+\.(?:mount|socket|service)[.:])/m).flatMap((part) => {
+    const path = /^# For (\S+?)[.:](?:\s|$)/.exec(part)?.[1];
+    return path === undefined ? [] : [{ path, text: part }];
+  });
+}
+
+function wantedBy({ path, text }: Unit): string[] {
+  const targets = /^WantedBy=(.*)$/m.exec(text)?.[1]?.split(/\s+/) ?? [];
+  return targets.map((target) => `${dirname(path)}/${target}.wants`);
+}
+
+/** Whether an admin has a unit of that name there already, as printed or of their own. */
+function isOthers(path: string): boolean {
+  const text = readText(path);
+  return text !== undefined && !text.startsWith(MARK);
+}
+
+function isActive(unit: string): boolean {
+  return systemctlAnswers('is-active', unit) === 'active';
+}
+
+function isEnabled(unit: string): boolean {
+  return systemctlAnswers('is-enabled', unit) === 'enabled';
+}
+
+const options = { env: { PATH: '/usr/sbin:/usr/bin:/sbin:/bin', ...unitPath() } };
+
+/** Where systemd was started with other directories for its units, its command looks there too. */
+function unitPath(): NodeJS.ProcessEnv {
+  const { SYSTEMD_UNIT_PATH } = process.env;
+  return SYSTEMD_UNIT_PATH === undefined ? {} : { SYSTEMD_UNIT_PATH };
+}
+
+function systemctlAnswers(...args: string[]): string {
+  return spawnSync('systemctl', args, { ...options, encoding: 'utf8' }).stdout.trim();
+}
+
+function systemctl(...args: string[]): Step {
+  const line = `systemctl ${args.join(' ')}`;
+  return step(line, () => {
+    const { status, stderr, error } = spawnSync('systemctl', args, { ...options, encoding: 'utf8' });
+    if (status !== 0) throw new ConfigError(`${line}: ${error?.message ?? stderr.trim()}`);
+  });
+}

@@ -1,0 +1,123 @@
+// Set up by one command, and undone: where systemd starts the launcher, and where an inetd does that has no front door.
+import { beforeAll, expect, inject, it } from 'vitest';
+import { eventually } from '../setup/cleanup.ts';
+import { unpackedPrograms } from '../setup/debian-packages.ts';
+import { type Kdc, startKdc } from '../setup/kdc.ts';
+import { startMachineToSetUp } from '../setup/machine-to-set-up.ts';
+import { programs } from '../setup/programs.ts';
+import { describeWith, type Requirement } from '../setup/requirements.ts';
+import { printedUnits, type SystemdMachine, startSystemd, there } from '../setup/systemd.ts';
+import type { TestUser } from '../setup/test-users.ts';
+
+const kerberos: Requirement[] = ['root', 'Linux', 'iproute2', 'krb5-kdc', 'krb5-admin-server', 'krb5-user'];
+const everything =
+  "cd /etc; find . -printf '%p %y %m %U:%G %l\\n' | sort; find . -type f -print0 | sort -z | xargs -0 sha256sum";
+
+describeWith([...kerberos, 'systemd'], 'a machine with systemd', () => {
+  const [alice] = inject('users') as [TestUser, TestUser];
+  let kdc: Kdc;
+  let machine: SystemdMachine;
+
+  const typed = async (line: string, user?: TestUser) => {
+    const { code, stdout, stderr } = await machine.run(line, user ? { uid: user.uid } : {});
+    expect(code, `${line}: ${stdout}${stderr}`).toBe(0);
+    return stdout;
+  };
+  const setup = (...args: string[]) =>
+    typed(`SYSTEMD_UNIT_PATH=/etc/systemd/system ${process.execPath} ${programs.launcher} setup ${args.join(' ')}`);
+  const ccapi = (...args: string[]) => typed(`${process.execPath} ${programs.ccapi} ${args.join(' ')}`, alice);
+
+  beforeAll(async () => {
+    kdc = await startKdc(['alice']);
+    machine = await startSystemd(kdc);
+  });
+
+  it('has units written, enabled and answering, and is what it was after --undo', async () => {
+    const before = await typed(everything);
+    expect(await setup('--dry-run')).toMatch(/^systemctl enable --now ccapi.socket$/m);
+    expect(await typed(everything)).toBe(before);
+    expect(await setup('--yes')).toMatch(/^found: systemd\n/);
+    await typed(`echo '${kdc.password}' | kinit alice`, alice);
+    expect(await typed('klist', alice)).toMatch(/^Ticket cache: KCM:\d+\nDefault principal: alice@TEST.EXAMPLE\n/);
+    expect(await ccapi('doctor')).not.toContain('WRONG');
+    expect(await setup('--yes')).toMatch(/all is set up already\n$/);
+    expect(await setup('--undo', '--yes')).toMatch(/this machine is as it was\n$/);
+    expect(await typed(everything)).toBe(before);
+    expect(await typed('systemctl list-units --plain --no-legend "ccapi.*"')).toBe('');
+    expect((await machine.run('klist', { uid: alice.uid })).stderr).toMatch(/^klist: No credentials cache found/);
+  });
+
+  it('with sssd-kcm at its front door: that gets it back', async () => {
+    // What stands for it closes a connection that does not speak KCM.
+    await typed(`cd /etc/systemd/system; cat > sssd-kcm.socket <<'END'
+[Socket]
+ListenStream=/run/.heim_org.h5l.kcm-socket
+[Install]
+WantedBy=sockets.target
+END
+cat > sssd-kcm.service <<'END'
+[Service]
+ExecStart=${process.execPath} -e 'require("net").createServer((c) => c.once("data", () => c.destroy())).listen({ fd: 3 })'
+END
+systemctl daemon-reload; systemctl enable --now sssd-kcm.socket; systemctl is-active sssd-kcm.socket`);
+    const before = await typed(everything);
+    expect(await setup('--yes')).toContain('note: tickets in the server of sssd-kcm.socket stay there: kinit again\n');
+    expect((await machine.run('systemctl is-active sssd-kcm.socket')).stdout).toBe('inactive\n');
+    await typed(`echo '${kdc.password}' | kinit alice; klist`, alice);
+    await setup('--undo', '--yes');
+    expect(await typed(everything)).toBe(before);
+    expect(await typed('systemctl is-active sssd-kcm.socket')).toBe('active\n');
+  });
+
+  it('keeps units that an admin has entered by hand, as the README shows it', async () => {
+    const own = '/etc/systemd/system/ccapi.service';
+    const unit = (await printedUnits()).find(({ path }) => path === own);
+    await typed(`cat > ${own} <<'END'\n${there(unit?.content ?? '')}\nEND`);
+    const before = await typed(everything);
+    expect(await setup('--yes')).not.toContain(`write ${own}`);
+    await setup('--undo', '--yes');
+    expect(await typed(everything)).toBe(before);
+    await typed(`rm ${own}`);
+  });
+
+  it('has klist fail at once where the package is gone, and the reason in the journal', async () => {
+    await setup('--yes');
+    await typed('klist; :', alice);
+    await typed('systemctl stop ccapi.service; mount -t tmpfs tmpfs /opt/ccapi/dist');
+    const { code, stderr } = await machine.run('klist', { uid: alice.uid });
+    expect([code, stderr]).toEqual([1, expect.stringMatching(/^klist: /)]);
+    expect(await eventually(() => typed("journalctl -o cat | grep 'Cannot find module' || :"))).toContain(
+      there(programs.launcher),
+    );
+    await typed('umount /opt/ccapi/dist');
+    await setup('--undo', '--yes');
+  });
+});
+
+describeWith([...kerberos, 'openbsd-inetd', 'socat', 'inetutils-inetd', 'xinetd'], 'a machine with', () => {
+  const [alice] = inject('users') as [TestUser, TestUser];
+
+  it.each(['inetutils-inetd', 'xinetd'] as const)(
+    '%s has our programs served, and keeps its krb5.conf',
+    async (name) => {
+      const { directory, libraries } = unpackedPrograms(name);
+      const machine = await startMachineToSetUp(
+        process.execPath,
+        "mkdir /etc/xinetd.d; printf 'defaults\\n{\\n}\\nincludedir /etc/xinetd.d\\n' > /etc/xinetd.conf",
+        name === 'xinetd'
+          ? there(`LD_LIBRARY_PATH=${libraries} ${directory}/usr/sbin/xinetd -dontfork`)
+          : there(`LD_LIBRARY_PATH=${libraries} ${directory}/usr/sbin/inetutils-inetd -d`),
+      );
+      const [before, krb5Conf] = [await machine.etc(), await machine.typed('cat /etc/krb5.conf')];
+      const { stdout, stderr } = await machine.setup('--yes');
+      expect([stdout, stderr]).toEqual([expect.stringMatching(new RegExp(`^found: ${name}\n`)), '']);
+      expect(stdout).toContain(`note: ${name} has no UNIX sockets, and so no front door`);
+      expect((await machine.ccapi(alice, ['path'])).stdout).toBe(`/run/ccapi/${alice.uid}/S.ccapi\n`);
+      expect(await machine.typed('cat /etc/krb5.conf')).toBe(krb5Conf);
+      expect((await machine.setup('--yes')).stdout).toMatch(/all is set up already\n$/);
+      expect((await machine.setup('--undo', '--yes')).code).toBe(0);
+      expect(await machine.etc()).toBe(before);
+      await machine.end();
+    },
+  );
+});
