@@ -1,5 +1,5 @@
 // The package as it is made here, installed where the processor is another one: compiled code of this one would kill Node.
-import { cpSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { cpSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, expect, inject, it } from 'vitest';
 import { arm64Node, arm64Packages, startArm64 } from '../setup/arm64.ts';
@@ -9,12 +9,11 @@ import {
   eventually,
   hasEnded,
   memory,
-  start,
   temporaryDirectory,
   workersBelow,
 } from '../setup/cleanup.ts';
 import { type Kdc, startKdc } from '../setup/kdc.ts';
-import { cleanEnvironment, freePort, isPortOpen, type Outcome, run, succeed } from '../setup/programs.ts';
+import { cleanEnvironment, freePort, type Outcome, run, succeed } from '../setup/programs.ts';
 import { describeWith } from '../setup/requirements.ts';
 import type { TestUser } from '../setup/test-users.ts';
 
@@ -54,36 +53,23 @@ describeWith([...needs], 'packed here and installed on arm64', () => {
       cpSync(`${arm64Packages}/${name}`, `${installed}/node_modules/${name}`, { recursive: true });
     }
     [dist, base] = [`${installed}/dist`, `${temporaryDirectory(memory)}/run`];
-    mkdirSync(`${directory}/door`);
-    const door = `${directory}/door/kcm`;
-    const krb5Conf = `${directory}/krb5.conf`;
-    const settings = `[libdefaults]\n default_ccache_name = KCM:\n kcm_socket = ${door}\n[ccapi]\n directory = ${base}\n`;
-    writeFileSync(krb5Conf, `${settings}${readFileSync(kdc.krb5Conf, 'utf8')}`);
-    const port = await freePort();
-    env = cleanEnvironment({ KRB5_CONFIG: krb5Conf, CCAPI_PORT: String(port), CCAPI_AUTOSTART: 'no' });
-    inside = await startArm64('');
-    const [program = '', ...words] = [
-      ...inside,
-      arm64Node,
-      `${dist}/ccapi-launcher.js`,
-      '--listen',
-      String(port),
-      door,
-    ];
-    const launcher = start(program, [...words, `--directory=${base}`], { env, stdio: 'ignore' });
-    await eventually(async () => {
-      expect(launcher.exitCode).toBeNull();
-      return isPortOpen(port);
-    });
+    const settings = `[ccapi]\n port = ${await freePort()}\n directory = ${base}\n`;
+    writeFileSync(`${directory}/krb5.conf`, `${settings}${readFileSync(kdc.krb5Conf, 'utf8')}`);
+    env = cleanEnvironment({ KRB5_CONFIG: '/etc/krb5.conf', CCAPI_AUTOSTART: 'no' });
+    inside = await startArm64(`
+cp -a /etc /run/etc
+mount --bind /run/etc /etc
+rm -rf /etc/krb5.conf.d /etc/inetd.conf
+cp ${directory}/krb5.conf /etc/krb5.conf`);
     afterwards(() => endWorkersBelow(base));
   });
 
-  /** Runs a program there, as the user. */
-  const there = (...command: string[]): Promise<Outcome> => {
+  const asRoot = (...command: string[]): Promise<Outcome> => {
     const [program = '', ...words] = inside;
-    const as = ['setpriv', `--reuid=${alice.uid}`, `--regid=${alice.gid}`, '--clear-groups'];
-    return run(program, [...words, ...as, ...command], { env, input: `${kdc.password}\n` });
+    return run(program, [...words, ...command], { env, input: `${kdc.password}\n` });
   };
+  const there = (...command: string[]): Promise<Outcome> =>
+    asRoot('setpriv', `--reuid=${alice.uid}`, `--regid=${alice.gid}`, '--clear-groups', ...command);
 
   it('has no use for what was compiled here', async () => {
     expect(readFileSync(`${dist}/ccapi.bundle.js.compiled`, 'latin1')).toMatch(`compiled linux ${process.arch} `);
@@ -93,6 +79,14 @@ describeWith([...needs], 'packed here and installed on arm64', () => {
         0,
         expect.stringMatching(/^ccapi\S* .*\(Node v.*, linux arm64, with koffi\)\n$/),
       ]);
+    }
+  });
+
+  it('is set up by its own command, which compiles it for this processor', async () => {
+    const { stdout, stderr } = await asRoot(arm64Node, `${dist}/ccapi-launcher.js`, 'setup', '--yes');
+    expect([stdout, stderr]).toEqual([expect.stringMatching(/\/init\.d\/openbsd-inetd start\n[\s\S]*\nset up\. /), '']);
+    for (const name of ['ccapi', 'ccapi-launcher', 'ccapi-server']) {
+      expect(readFileSync(`${dist}/${name}.bundle.js.compiled`, 'latin1')).toMatch('compiled linux arm64 ');
     }
   });
 
