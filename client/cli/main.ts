@@ -9,6 +9,10 @@ const commands: CommandTable = {
   path: { summary: "print the path of the server's socket", load: async () => (await import('./path.ts')).path },
   env: { summary: 'print how a shell has stock programs use it', load: async () => (await import('./env.ts')).env },
   exec: { summary: 'run a command with its tickets in the server', load: async () => (await import('./exec.ts')).exec },
+  setup: {
+    summary: 'have your shells lead stock programs to it',
+    load: async () => (await import('./setup.ts')).setup,
+  },
   import: { summary: 'take tickets in from a file', load: async () => (await import('./import.ts')).importTickets },
   export: { summary: 'write tickets to a file', load: async () => (await import('./export.ts')).exportTickets },
   destroy: { summary: 'destroy tickets', load: async () => (await import('./destroy.ts')).destroy },

@@ -1,5 +1,5 @@
+import { asBytes, type Step, writeStep } from '../../etc/config/setup-step.ts';
 import { OWN_DIRECTORY } from './record.ts';
-import { asBytes, type Step, writeStep } from './step.ts';
 
 /** What inetd runs: it is outside of the package, and stays when that is removed. */
 export const GUARD = `${OWN_DIRECTORY}/launcher`;

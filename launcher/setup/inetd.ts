@@ -2,13 +2,13 @@ import { execFileSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { hasBlock, withBlock, withoutBlock } from '../../etc/config/marked-block.ts';
+import { asBytes, readText, type Step, step, writeStep } from '../../etc/config/setup-step.ts';
 import { ConfigError } from '../../proto/errors.ts';
 import { sampleText } from '../samples.ts';
 import { type Address, frontDoor } from './door.ts';
 import { GUARD, guardSteps } from './guard.ts';
 import type { Inetd } from './machine.ts';
 import type { SetupRecord } from './record.ts';
-import { asBytes, readText, type Step, step, writeStep } from './step.ts';
 
 const UNDO = 'ccapi-launcher setup --undo';
 const XINETD_DIRECTORY = '/etc/xinetd.d';
@@ -29,19 +29,17 @@ export function inetdFile({ kind, file }: Inetd): string {
 /** Writes the entries, and what they run. What an admin has entered for the same addresses stays, and is enough. */
 export function inetdSteps(inetd: Inetd, port: number): Step[] {
   const file = inetdFile(inetd);
-  const text = readText(file) ?? '';
+  const text = readText(file);
   const entries = entriesFor(inetd, port);
   const steps = guardSteps(process.execPath, join(__dirname, 'ccapi-launcher.js'));
   if (inetd.kind === 'xinetd') {
     if (file === XINETD_FILE) {
-      if (text !== '' && !text.startsWith(XINETD_MARK)) return [];
+      if (text !== undefined && !text.startsWith(XINETD_MARK)) return [];
       return [...steps, ...writeStep(file, `${XINETD_MARK}; ${UNDO} removes this file.\n${entries.join('')}`)];
     }
     return [...steps, ...writeStep(file, withBlock(text, file, entries.join(''), UNDO))];
   }
-  const others = withoutBlock(text, file)
-    .split('\n')
-    .map((line) => line.split(/\s/)[0]);
+  const others = (withoutBlock(text, file) ?? '').split('\n').map((line) => line.split(/\s/)[0]);
   const own = entries.filter((entry) => !others.includes(entry.split(' ')[0] as string));
   if (own.length === 0 && !hasBlock(text, file)) return [];
   return [...steps, ...writeStep(file, withBlock(text, file, own.join(''), UNDO))];
@@ -52,9 +50,7 @@ export function inetdUndoSteps(inetd: Inetd | undefined, record: SetupRecord | u
   const files = new Set(['/etc/inetd.conf', '/etc/xinetd.conf', ...(inetd ? [inetd.file] : [])]);
   const steps = [...files].flatMap((file) => {
     const text = readText(file);
-    const rest = text && withoutBlock(text, file);
-    const isGone = rest === '' && text !== '' && record?.files.includes(file);
-    return writeStep(file, isGone ? undefined : rest);
+    return writeStep(file, withoutBlock(text, file));
   });
   const own = readText(XINETD_FILE);
   steps.push(...writeStep(XINETD_FILE, own?.startsWith(XINETD_MARK) ? undefined : own));

@@ -2,8 +2,7 @@ import { existsSync, readdirSync } from 'node:fs';
 import { readSection } from '../../etc/config/krb5-conf.ts';
 import { hasBlock, withBlock, withoutBlock } from '../../etc/config/marked-block.ts';
 import { FRONT_DOOR } from '../../etc/config/paths.ts';
-import type { SetupRecord } from './record.ts';
-import { readText, type Step, writeStep } from './step.ts';
+import { readText, type Step, writeStep } from '../../etc/config/setup-step.ts';
 
 export const KRB5_CONF = '/etc/krb5.conf';
 
@@ -21,25 +20,23 @@ const FIRST_LINE = /(?<![^\n])(?:\[|(?:include|includedir|module)[ \t])/;
 
 /** Has stock Kerberos programs keep their tickets behind the front door; no step where they do. */
 export function krb5ConfSteps(): Step[] {
-  const text = readText(KRB5_CONF) ?? '';
+  const text = readText(KRB5_CONF);
   const isIncluded = readText(INCLUDED)?.startsWith(OWN_MARK) ?? false;
   const isOurs = isIncluded || hasBlock(text, KRB5_CONF);
   if (!isOurs && leadsHere()) return [];
-  if (isIncluded || (!isOurs && includesFirst(text))) {
+  if (isIncluded || (!isOurs && includesFirst(text ?? ''))) {
     return writeStep(INCLUDED, `${OWN_MARK}; ${UNDO} removes this file.\n${lines()}`);
   }
   return writeStep(KRB5_CONF, withBlock(text, KRB5_CONF, lines(), UNDO, FIRST_LINE));
 }
 
 /** Has them keep their tickets where they did before. */
-export function krb5ConfUndoSteps(record: SetupRecord | undefined): Step[] {
+export function krb5ConfUndoSteps(): Step[] {
   const text = readText(KRB5_CONF);
-  const rest = text === undefined ? undefined : withoutBlock(text, KRB5_CONF);
   const included = readText(INCLUDED);
-  const isGone = rest === '' && text !== '' && record?.files.includes(KRB5_CONF);
   return [
     ...writeStep(INCLUDED, included?.startsWith(OWN_MARK) ? undefined : included),
-    ...writeStep(KRB5_CONF, isGone ? undefined : rest),
+    ...writeStep(KRB5_CONF, withoutBlock(text, KRB5_CONF)),
   ];
 }
 

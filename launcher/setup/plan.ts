@@ -1,16 +1,16 @@
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { loadSettings } from '../../etc/config/settings.ts';
+import { type Step, step } from '../../etc/config/setup-step.ts';
 import { replaceFile } from '../../etc/host/replace-file.ts';
 import { ConfigError } from '../../proto/errors.ts';
 import { compiledFile, hasFittingCode } from './compiled-code.ts';
 import { type Address, ask, describeAddress, frontDoor, isServing, waitUntilServing } from './door.ts';
 import { guardUndoSteps } from './guard.ts';
-import { inetdAddresses, inetdFile, inetdSteps, inetdUndoSteps, reloadStep } from './inetd.ts';
-import { KRB5_CONF, krb5ConfSteps, krb5ConfUndoSteps } from './krb5-conf.ts';
+import { inetdAddresses, inetdSteps, inetdUndoSteps, reloadStep } from './inetd.ts';
+import { krb5ConfSteps, krb5ConfUndoSteps } from './krb5-conf.ts';
 import { findSuperServer } from './machine.ts';
 import { type Displaced, forgetSteps, readRecord, recordSteps } from './record.ts';
-import { type Step, step } from './step.ts';
 import { planUnits, unitUndoSteps } from './systemd.ts';
 
 /** What is to be done, in this order, and what the admin should know of it. */
@@ -36,7 +36,7 @@ export async function planSetup(): Promise<Plan> {
     const krb5 = krb5ConfSteps();
     const steps = [...units.files, ...open, ...units.displace, ...krb5];
     return {
-      steps: [...compiled, ...withRecord(steps, units.directories, [KRB5_CONF], units.displaced)],
+      steps: [...compiled, ...withRecord(steps, units.directories, units.displaced)],
       notes: units.displaced.map(({ unit }) => `tickets in the server of ${unit} stay there: kinit again`),
     };
   }
@@ -47,7 +47,7 @@ export async function planSetup(): Promise<Plan> {
   if (hasDoor) await refuseOther(files.length > 0);
   const open = isOpen ? [] : [reloadStep(server), ...addresses.map(waitStep)];
   const krb5 = hasDoor ? krb5ConfSteps() : [];
-  const steps = withRecord([...files, ...open, ...krb5], [], [inetdFile(server), KRB5_CONF], []);
+  const steps = withRecord([...files, ...open, ...krb5], [], []);
   const note = `${server.kind} has no UNIX sockets, and so no front door: krb5.conf stays as it is, and ccapi env leads a shell`;
   return { steps: [...compiled, ...steps], notes: hasDoor ? [] : [note] };
 }
@@ -58,13 +58,13 @@ export function planUndo(): Plan {
   const server = findSuperServer();
   const units = server?.kind === 'systemd' ? unitUndoSteps(record) : [];
   const inetd = inetdUndoSteps(server?.kind === 'systemd' ? undefined : server, record);
-  const steps = [...krb5ConfUndoSteps(record), ...units, ...inetd, ...guardUndoSteps(), ...forgetSteps(record)];
+  const steps = [...krb5ConfUndoSteps(), ...units, ...inetd, ...guardUndoSteps(), ...forgetSteps(record)];
   const note = 'tickets stay with the servers that hold them, in /run/ccapi, until these are stopped and it is removed';
   return { steps, notes: steps.length > 0 ? [note] : [] };
 }
 
-function withRecord(steps: Step[], directories: string[], files: string[], displaced: Displaced[]): Step[] {
-  return steps.length === 0 ? [] : [...recordSteps({ directories, files, displaced }), ...steps];
+function withRecord(steps: Step[], directories: string[], displaced: Displaced[]): Step[] {
+  return steps.length === 0 ? [] : [...recordSteps({ directories, displaced }), ...steps];
 }
 
 async function isServed(addresses: readonly Address[]): Promise<boolean> {

@@ -1,6 +1,6 @@
 import { existsSync, readdirSync } from 'node:fs';
+import { makeDirectoryStep, readText, removeDirectoryStep, type Step, writeStep } from '../../etc/config/setup-step.ts';
 import { ConfigError } from '../../proto/errors.ts';
-import { makeDirectoryStep, readText, removeDirectoryStep, type Step, writeStep } from './step.ts';
 
 /** A directory of setup's own: what is in the package is gone with it. */
 export const OWN_DIRECTORY = '/etc/ccapi';
@@ -15,9 +15,8 @@ export interface Displaced {
 
 /** What cannot be seen of a machine any more once it is set up, and is needed to undo that. */
 export interface SetupRecord {
-  /** The directories and files that were not there. */
+  /** The directories that were not there. */
   directories: string[];
-  files: string[];
   displaced: Displaced[];
 }
 
@@ -26,8 +25,8 @@ export function readRecord(): SetupRecord | undefined {
   const text = readText(FILE);
   if (text === undefined) return undefined;
   try {
-    const { directories, files, displaced } = JSON.parse(text);
-    return { directories: [...directories], files: [...files], displaced: [...displaced] };
+    const { directories, displaced } = JSON.parse(text);
+    return { directories: [...directories], displaced: [...displaced] };
   } catch (error) {
     throw new ConfigError(`${FILE} is not what setup has written`, { cause: error });
   }
@@ -37,8 +36,8 @@ export function readRecord(): SetupRecord | undefined {
  * The first steps, told what is going to be there, and displaced. What an earlier record says is kept, since that is how the
  * machine was before.
  */
-export function recordSteps({ directories, files, displaced }: SetupRecord): Step[] {
-  const earlier = readRecord() ?? { directories: [], files: [], displaced: [] };
+export function recordSteps({ directories, displaced }: SetupRecord): Step[] {
+  const earlier = readRecord() ?? { directories: [], displaced: [] };
   const added = (known: string[], paths: string[]) => [
     ...known,
     ...paths.filter((path) => !known.includes(path) && !existsSync(path)),
@@ -46,7 +45,6 @@ export function recordSteps({ directories, files, displaced }: SetupRecord): Ste
   const known = earlier.displaced.map(({ unit }) => unit);
   const record: SetupRecord = {
     directories: added(earlier.directories, directories),
-    files: added(earlier.files, files),
     displaced: [...earlier.displaced, ...displaced.filter(({ unit }) => !known.includes(unit))],
   };
   const directory = existsSync(OWN_DIRECTORY) ? [] : [makeDirectoryStep(OWN_DIRECTORY)];

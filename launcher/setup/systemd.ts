@@ -1,20 +1,15 @@
 import { spawnSync } from 'node:child_process';
 import { basename, dirname } from 'node:path';
+import { isEnabling, type PrintedUnit, parseUnits } from '../../etc/config/printed-units.ts';
+import { asBytes, readText, type Step, step, writeStep } from '../../etc/config/setup-step.ts';
 import { ConfigError } from '../../proto/errors.ts';
 import { sampleText } from '../samples.ts';
 import type { Displaced, SetupRecord } from './record.ts';
-import { asBytes, readText, type Step, step, writeStep } from './step.ts';
 
 const MARK = '# Made by ccapi-launcher setup; --undo removes this file. Put changes into a drop-in: systemctl edit';
 
 /** The sockets that stand at the front door where sssd-kcm is installed. */
 const OTHERS = ['sssd-kcm.socket'];
-
-/** A unit as it is printed: the path that its first line names, and its text. */
-interface Unit {
-  path: string;
-  text: string;
-}
 
 /** The units of the machine, with what systemd is to do for them. */
 export interface UnitPlan {
@@ -32,7 +27,7 @@ export interface UnitPlan {
 export async function planUnits(port: number, isServed: () => Promise<boolean>): Promise<UnitPlan> {
   const units = machineUnits(port);
   const files = units.flatMap(({ path, text }) => (isOthers(path) ? [] : writeStep(path, `${MARK}\n${text}`)));
-  const toEnable = units.filter(({ text }) => text.includes('\n[Install]\n')).map(({ path }) => basename(path));
+  const toEnable = units.filter(isEnabling).map(({ path }) => basename(path));
   const isOpen = files.length === 0 && toEnable.every(isEnabled) && (await isServed());
   const displaced = OTHERS.filter((unit) => isActive(unit) || isEnabled(unit)).map((unit) => ({
     unit,
@@ -53,7 +48,7 @@ export function unitUndoSteps(record: SetupRecord | undefined): Step[] {
   const units = all.filter(({ path }) => readText(path)?.startsWith(MARK));
   const files = all.flatMap(({ path }) => writeStep(path, isOthers(path) ? readText(path) : undefined));
   if (files.length === 0 && !record) return [];
-  const enabled = units.filter(({ text }) => text.includes('\n[Install]\n')).map(({ path }) => basename(path));
+  const enabled = units.filter(isEnabling).map(({ path }) => basename(path));
   const services = units.map(({ path }) => basename(path)).filter((name) => name.endsWith('.service'));
   return [
     ...(record?.displaced ?? []).map(({ unit, wasEnabled }) =>
@@ -67,21 +62,13 @@ export function unitUndoSteps(record: SetupRecord | undefined): Step[] {
 }
 
 /** Those of the printed units that are the machine's and not a user's. */
-function machineUnits(port: number): Unit[] {
+function machineUnits(port: number): PrintedUnit[] {
   return parseUnits(sampleText('print-systemd-units'))
     .filter(({ path }) => path.startsWith('/etc/'))
     .map(({ path, text }) => ({ path, text: asBytes(text.replaceAll('127.0.0.1:789', `127.0.0.1:${port}`)) }));
 }
 
-/** Cuts what is printed before each line that names a place. */
-export function parseUnits(text: string): Unit[] {
-  return text.split(/^(?=# For \S+\.(?:mount|socket|service)[.:])/m).flatMap((part) => {
-    const path = /^# For (\S+?)[.:](?:\s|$)/.exec(part)?.[1];
-    return path === undefined ? [] : [{ path, text: part }];
-  });
-}
-
-function wantedBy({ path, text }: Unit): string[] {
+function wantedBy({ path, text }: PrintedUnit): string[] {
   const targets = /^WantedBy=(.*)$/m.exec(text)?.[1]?.split(/\s+/) ?? [];
   return targets.map((target) => `${dirname(path)}/${target}.wants`);
 }

@@ -89,8 +89,39 @@ systemctl daemon-reload; systemctl enable --now sssd-kcm.socket; systemctl is-ac
     expect(await eventually(() => typed("journalctl -o cat | grep 'Cannot find module' || :"))).toContain(
       there(programs.launcher),
     );
-    await typed('umount /opt/ccapi/dist');
+    await typed('umount -l /opt/ccapi/dist');
     await setup('--undo', '--yes');
+  });
+
+  it('has a socket and a line for the shell of one user without root, after ccapi setup', async () => {
+    const home = `/run/user/${alice.uid}`;
+    const variables = { HOME: home, XDG_RUNTIME_DIR: home, SHELL: '/bin/bash', CCAPI_PORT: '1' };
+    const set = Object.entries(variables).map(([name, value]) => `${name}=${value}`);
+    const asUser = (line: string) => typed(`export ${set.join(' ')}; ${line}`, alice);
+    await typed(`install -d -m 700 -o ${alice.uid} -g ${alice.gid} ${home}; cat > /etc/systemd/system/of-alice.service <<'END'
+[Service]
+User=${alice.uid}
+Type=notify
+Delegate=yes
+Environment=${set.join(' ')} SYSTEMD_UNIT_PATH=${home}/.config/systemd/user:/lib/systemd/user
+ExecStart=/lib/systemd/systemd --user --unit=basic.target
+END
+systemctl daemon-reload && systemctl start of-alice.service; rm -rf /run/ccapi/${alice.uid}`);
+    const own = `${process.execPath} ${programs.ccapi} setup`;
+    const before = await asUser('cd; find .config/systemd .bashrc 2>/dev/null; :');
+    expect(await asUser(`${own} --yes`)).toMatch(
+      /ccapi.socket\n.*ccapi.service\nsystemctl --user daemon-reload\nsystemctl --user enable --now ccapi.socket\nwrite .*\.bashrc\nset up/,
+    );
+    expect(await asUser('systemctl --user is-active ccapi.socket')).toBe('active\n');
+    const shown = await asUser(`bash -ic 'echo "${kdc.password}" | kinit alice; klist' 2>/dev/null`);
+    expect(shown).toContain('Default principal: alice@TEST.EXAMPLE');
+    expect(await asUser('systemctl --user is-active ccapi.service')).toBe('active\n');
+    expect(await asUser(`${own} --yes`)).toBe('all is set up already\n');
+    await asUser(`${own} --undo --yes`);
+    expect((await machine.run(`systemctl --user is-active ccapi.socket`, { uid: alice.uid })).stdout).not.toBe(
+      'active\n',
+    );
+    expect(await asUser('cd; find .config/systemd .bashrc 2>/dev/null; :')).toBe(before);
   });
 });
 

@@ -114,7 +114,7 @@ describeWith(needs, 'a machine with inetd', () => {
     const file = written === '/etc/its.conf' ? '/etc/krb5.conf' : written;
     expect(await fine('--yes')).toContain(`write ${file}\n`);
     expect(await read(written)).toContain('default_ccache_name = KCM:');
-    expect((await klist()).stdout).toMatch(/^Ticket cache: KCM:/);
+    expect((await klist()).stdout).toMatch(/^Ticket cache: KCM:|^klist: Credentials cache 'KCM:\d+' not found/);
     await undo();
     expect(await machine.etc()).toBe(prepared);
   });
@@ -216,7 +216,7 @@ rm /opt/ccapi/dist/ccapi-server.bundle.js.compiled`);
       ['ccapi-server', 'ccapi'].map((name) => `compile /opt/ccapi/dist/${name}.bundle.js for this processor and Node`),
     );
     await machine.typed(
-      'umount /opt/ccapi/dist; for n in ccapi ccapi-server; do cmp -n 150000 /run/dist/$n.bundle.js.compiled /opt/ccapi/dist/$n.bundle.js.compiled; done',
+      'umount -l /opt/ccapi/dist; for n in ccapi ccapi-server; do cmp -n 150000 /run/dist/$n.bundle.js.compiled /opt/ccapi/dist/$n.bundle.js.compiled; done',
     );
     await undo();
   });
@@ -273,6 +273,7 @@ rm /opt/ccapi/dist/ccapi-server.bundle.js.compiled`);
   describe('from which the package is taken away', () => {
     it('has klist fail at once, with the reason in the log, and serves again once it is back', async () => {
       await fine('--yes');
+      await machine.typed(`echo '${PASSWORD}' | kinit alice`, alice);
       await machine.typed('pkill -f [c]capi-launcher.js; mount -t tmpfs tmpfs /opt/ccapi/dist');
       const { code, stdout } = await klist();
       expect([code, stdout]).toEqual([1, expect.stringMatching(/^klist: /)]);
@@ -280,7 +281,7 @@ rm /opt/ccapi/dist/ccapi-server.bundle.js.compiled`);
       expect(await eventually(() => machine.log())).toMatch(
         /ccapi-launcher: \/opt\/ccapi\/dist\/ccapi-launcher.js or \S+ is gone: install ccapi again, or run ccapi-launcher setup --undo/,
       );
-      await machine.typed('umount /opt/ccapi/dist');
+      await machine.typed('umount -l /opt/ccapi/dist');
       await eventually(async () => (await klist()).stdout.startsWith('Ticket cache: KCM:'));
     });
 

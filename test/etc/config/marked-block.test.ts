@@ -13,6 +13,14 @@ it('stand at the end, or before the first line that is said', () => {
   expect(put('a\n', 'ours\n', /(?<![^\n])\[/)).toBe(`a\n${block}`);
 });
 
+it('make a file where there is none, which is gone with them unless something else is in it by now', () => {
+  const made = put(withBlock(undefined, '/file', 'ours\n', 'undo'), 'other\n');
+  expect(takeOut(made)).toBeUndefined();
+  expect(takeOut(`${made}a`)).toBe('a');
+  expect(takeOut(put(''))).toBe('');
+  expect(withoutBlock(undefined, '/file')).toBeUndefined();
+});
+
 it('are replaced where they are', () => {
   expect(put(`a\n${block}b\n`, 'other\n', /(?<![^\n])a/)).toBe(`a\n${block.replace('ours', 'other')}b\n`);
   expect(put(put('a', 'one\n'))).toBe(put('a'));

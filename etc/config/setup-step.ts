@@ -1,6 +1,6 @@
 import { mkdirSync, readFileSync, rmdirSync } from 'node:fs';
-import { unifiedDiff } from '../../etc/config/text-diff.ts';
-import { findUnfinished, removeFile, replaceFile } from '../../etc/host/replace-file.ts';
+import { findUnfinished, removeFile, replaceFile } from '../host/replace-file.ts';
+import { unifiedDiff } from './text-diff.ts';
 
 /** One step of a set-up. */
 export interface Step {
