@@ -49,13 +49,16 @@ export function unitUndoSteps(record: SetupRecord | undefined): Step[] {
   const files = all.flatMap(({ path }) => writeStep(path, isOthers(path) ? readText(path) : undefined));
   if (files.length === 0 && !record) return [];
   const enabled = units.filter(isEnabling).map(({ path }) => basename(path));
-  const services = units.map(({ path }) => basename(path)).filter((name) => name.endsWith('.service'));
+  // Servers of a template stay while their users need them.
+  const others = units
+    .map(({ path }) => basename(path))
+    .filter((name) => !enabled.includes(name) && !name.includes('@'));
   return [
     ...(record?.displaced ?? []).map(({ unit, wasEnabled }) =>
       systemctl(...(wasEnabled ? ['enable', '--now', unit] : ['start', unit])),
     ),
     ...(enabled.length > 0 ? [systemctl('disable', '--now', ...enabled)] : []),
-    ...(services.length > 0 ? [systemctl('stop', ...services)] : []),
+    ...(others.length > 0 ? [systemctl('stop', ...others)] : []),
     ...files,
     systemctl('daemon-reload'),
   ];

@@ -106,7 +106,7 @@ Delegate=yes
 Environment=${set.join(' ')} SYSTEMD_UNIT_PATH=${home}/.config/systemd/user:/lib/systemd/user
 ExecStart=/lib/systemd/systemd --user --unit=basic.target
 END
-systemctl daemon-reload && systemctl start of-alice.service; rm -rf /run/ccapi/${alice.uid}`);
+systemctl daemon-reload && systemctl start of-alice.service; umount -l /run/ccapi/${alice.uid}; rm -rf /run/ccapi/${alice.uid}`);
     const own = `${process.execPath} ${programs.ccapi} setup`;
     const before = await asUser('cd; find .config/systemd .bashrc 2>/dev/null; :');
     expect(await asUser(`${own} --yes`)).toMatch(
