@@ -34,6 +34,7 @@ Tells a client where the credential-cache server of its uid listens, and starts 
   --inetd            descriptor 0 is the connection: inetd's "nowait", unixserver, s6-ipcserver
                      (with neither, descriptor 0 is tried; of systemd it takes the descriptors that are passed)
   --by-units         have systemd start the servers, by ccapi-server.socket, and make their space, by ccapi-space@.service
+  --sweep            remove the directories and tickets of uids that no account has any more, and exit
   --version          print the version of the program and of what it runs on
   setup              have every user of this machine served, by systemd or inetd; setup --help says more
 ${settingsUsage()}
@@ -49,7 +50,7 @@ const isAsked = argv.some(
   (word, at) =>
     (at === 2 && word === 'setup') ||
     word === '--listen' ||
-    ['--help', '-h', '--version'].includes(word) ||
+    ['--help', '-h', '--version', '--sweep'].includes(word) ||
     word.startsWith('--print-'),
 );
 const underInetd =
@@ -85,6 +86,7 @@ function readArguments() {
       wait: { type: 'boolean' },
       inetd: { type: 'boolean' },
       'by-units': { type: 'boolean' },
+      sweep: { type: 'boolean' },
       help: { type: 'boolean', short: 'h' },
       version: { type: 'boolean' },
       ...Object.fromEntries(sampleOptions.map((name) => [name, { type: 'boolean' as const }])),
@@ -119,6 +121,10 @@ async function main(): Promise<void> {
     for (const fault of installationFaults()) log.warning(fault);
     writeSync(1, printed);
     return;
+  }
+  if (flags.sweep) {
+    const { sweep } = await import('./sweep.ts');
+    return sweep(given);
   }
   const launcherUid = process.geteuid?.() as number;
   startWatchdog();

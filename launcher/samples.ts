@@ -19,6 +19,7 @@ const files = {
   'print-krb5-conf': ['krb5.conf'],
   'print-services-entry': ['services'],
   'print-tmpfiles-conf': ['tmpfiles.conf'],
+  'print-userdel-hook': ['userdel-hook'],
   'print-apparmor-profile': ['apparmor'],
 } as const;
 

@@ -38,3 +38,12 @@ export function mountUserSpace(path: string, { uid, gid }: Identity, { bytes, in
   const options = `mode=700,uid=${uid},gid=${gid},size=${bytes},nr_inodes=${inodes}`;
   if (mount('ccapi', path, 'tmpfs', MS_NOSUID | MS_NODEV | MS_NOEXEC, options) !== 0) throw systemError('mount', path);
 }
+
+const MNT_DETACH = 2;
+const UMOUNT_NOFOLLOW = 8;
+
+/** Takes such a file system away. Throws the system's error. Source: umount(2). */
+export function unmount(path: string): void {
+  const call = libc()?.library.func('int umount2(const char *, int)');
+  if (call?.(path, MNT_DETACH | UMOUNT_NOFOLLOW) !== 0) throw systemError('umount2', path);
+}

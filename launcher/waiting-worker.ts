@@ -60,7 +60,7 @@ export class WaitingWorker {
    * Tells it its user and waits for its one line: that it listens, or that another one does. What misses the deadline, in
    * milliseconds, or answers otherwise is ended. Rejects with a {@link RendezvousError} that says why.
    */
-  async assign(user: Pick<WorkerAssignment, 'uid' | 'gid'>, deadline: number): Promise<void> {
+  async assign(user: Pick<WorkerAssignment, 'uid' | 'gid' | 'name'>, deadline: number): Promise<void> {
     const { uid } = user;
     if (this.#uid !== undefined) throw new Error(`this worker is that of uid ${this.#uid}`);
     this.#uid = uid;

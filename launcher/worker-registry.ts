@@ -3,6 +3,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { decideAccess } from '../etc/config/access-rules.ts';
 import { MAX_SOCKET_PATH, SOCKET_NAME, sessionDirectory } from '../etc/config/paths.ts';
 import { type Settings, type SettingTexts, settingArguments } from '../etc/config/settings.ts';
+import { MAX_NAME } from '../etc/host/account.ts';
 import { type Identity, NO_GROUP } from '../etc/host/identity.ts';
 import type { Log } from '../etc/host/log.ts';
 import { NO_SESSION } from '../etc/host/login-session.ts';
@@ -184,16 +185,16 @@ export class WorkerRegistry {
     return requestSpace(place.uid);
   }
 
-  async #identity(uid: number): Promise<Identity> {
+  async #identity(uid: number): Promise<Identity & { name?: string }> {
     const { launcherUid, names, settings } = this.#options;
     if (uid === launcherUid) return { uid, gid: process.getgid?.() ?? uid };
     const user: User | undefined = await names.user(uid);
     if (user) return user;
-    if (settings.unknownUids === 'allow') return { uid, gid: NO_GROUP };
+    if (settings.unknownUids === 'allow') return { uid, gid: NO_GROUP, name: '' };
     throw new RendezvousError('unknown-uid', `the passwd database has no uid ${uid}; see unknown_uids in krb5.conf`);
   }
 
-  async #spawn({ uid, gid }: Identity, session: string | undefined): Promise<void> {
+  async #spawn({ uid, gid, name }: Identity & { name?: string }, session: string | undefined): Promise<void> {
     const count = this.#sessions.get(uid) ?? 0;
     const { maxSessions } = this.#options.settings;
     if (session !== undefined && count >= maxSessions) {
@@ -209,7 +210,7 @@ export class WorkerRegistry {
       throw error;
     }
     worker.exited.then(() => this.#forget(uid));
-    await worker.assign({ uid, gid }, START_DEADLINE);
+    await worker.assign({ uid, gid, name: name?.slice(0, MAX_NAME) }, START_DEADLINE);
     // Behind the answer: this user does not wait for the next one's worker, and does not fail with it.
     if (this.#options.keepsSpare && this.#options.settings.scope === 'user') setImmediate(() => this.#prepareSpare());
   }

@@ -4,6 +4,8 @@
 export interface WorkerAssignment {
   uid: number;
   gid: number;
+  /** The name of the user, of which a later account of the uid is told; empty where no database has the uid. */
+  name?: string | undefined;
   /** Further arguments of the worker's command line. */
   args?: readonly string[];
   /** Variables for its environment. */

@@ -1,32 +1,50 @@
-/** Node fires a longer timer at once. */
 import { monotonic } from '../etc/host/monotonic.ts';
 
+/** Node fires a longer timer at once. */
 const LONGEST_TIMER = 2 ** 31 - 1;
+
+/** How far apart looks for other processes of the user may get, in milliseconds: between two of them a user logs out. */
+const MAX_PAUSE = 8000;
+
+/** Milliseconds without a request after which a worker may leave: at all, and where its user has no other process. */
+export interface IdleTimeouts {
+  idle: number;
+  alone: number;
+}
 
 /** What decides whether a worker may leave. */
 interface IdleExitConditions {
   /** Whether something is held that would be lost. */
   mustStayAlive(): boolean;
-  leave(): void;
+  /** Whether the user has no other process. */
+  isAlone(): boolean;
+  /** `why` is for the log. */
+  leave(why: string): void;
 }
 
-/** Tells a worker when to exit: no client is connected, nothing would be lost, and the last request is `idle_timeout` ago. */
+/**
+ * Tells a worker when to exit: no client is connected, nothing would be lost, and the last request is `idle_timeout` ago, or
+ * `alone_timeout` where the user has no other process. Such a user is gone, and an account with a process cannot be removed.
+ */
 export class IdleExit {
-  /** Milliseconds without a request after which it may leave. A change holds from the next look on. */
-  idleTimeout: number;
+  /** A change holds from the next look on. */
+  timeouts: IdleTimeouts;
   readonly #conditions: IdleExitConditions;
   #connections = 0;
   #lastRequest = monotonic();
+  #pause = 0;
 
-  constructor(idleTimeout: number, conditions: IdleExitConditions) {
-    this.idleTimeout = idleTimeout;
+  constructor(timeouts: IdleTimeouts, conditions: IdleExitConditions) {
+    this.timeouts = timeouts;
     this.#conditions = conditions;
     this.watch();
   }
 
   /** Begins to watch, also again after it has told to leave and that came to nothing. */
   watch(): void {
-    this.#lookAgainIn(this.idleTimeout);
+    const { idle, alone } = this.timeouts;
+    this.#pause = Math.min(alone, idle);
+    this.#lookAgainIn(this.#pause);
   }
 
   /** How many connections are open. */
@@ -37,7 +55,7 @@ export class IdleExit {
   /** Milliseconds until idle exit, not counting `closing` connections; undefined while something keeps the worker. */
   leavesIn(closing: number): number | undefined {
     if (this.#connections > closing || this.#conditions.mustStayAlive()) return undefined;
-    return Math.max(0, this.#lastRequest + this.idleTimeout - monotonic());
+    return Math.max(0, this.#lastRequest + this.timeouts.idle - monotonic());
   }
 
   /** There was a request, at this time of `performance`. */
@@ -56,14 +74,25 @@ export class IdleExit {
 
   /** One timer, set again only when it has run out: a request costs no more than taking note of the time. */
   #lookAgainIn(milliseconds: number): void {
-    setTimeout(
-      () => {
-        const left = this.#lastRequest + this.idleTimeout - monotonic();
-        if (left > 0) this.#lookAgainIn(left);
-        else if (this.#connections > 0 || this.#conditions.mustStayAlive()) this.#lookAgainIn(this.idleTimeout);
-        else this.#conditions.leave();
-      },
-      Math.min(Math.ceil(milliseconds), LONGEST_TIMER),
-    );
+    setTimeout(() => this.#look(), Math.min(Math.ceil(milliseconds), LONGEST_TIMER));
+  }
+
+  #look(): void {
+    const { idle, alone } = this.timeouts;
+    const past = monotonic() - this.#lastRequest;
+    const first = Math.min(alone, idle);
+    if (past < first) {
+      this.#pause = first;
+      this.#lookAgainIn(first - past);
+      return;
+    }
+    const isIdle = past >= idle;
+    const isFree = this.#connections === 0 && !this.#conditions.mustStayAlive();
+    if (isFree && (isIdle || this.#conditions.isAlone())) {
+      this.#conditions.leave(isIdle ? `idle for ${idle / 1000} s` : 'its user has no other process');
+      return;
+    }
+    this.#pause = Math.min(2 * this.#pause, Math.max(first, MAX_PAUSE), idle);
+    this.#lookAgainIn(isIdle ? this.#pause : Math.min(this.#pause, idle - past));
   }
 }

@@ -18,6 +18,7 @@ import { checkPrivateDirectory } from '../etc/host/private-directory.ts';
 import { MAX_ANSWER, MAX_ASSIGNMENT, type WorkerAssignment } from '../proto/assignment.ts';
 import { UsageError } from '../proto/errors.ts';
 import { isSessionName } from '../proto/rendezvous.ts';
+import { forgetUser } from './forget.ts';
 import { Worker } from './worker.ts';
 import { checkLocal } from './worker-directory.ts';
 
@@ -33,6 +34,7 @@ be a systemd user unit with the socket S.ccapi in the user's directory.
 
   --assigned       wait for the launcher's line on standard input, and become the user that it names
   --accepted       the same on a connection that systemd has accepted for the launcher, which stays open
+  --forget         end the servers of the uid and destroy all that is in its directory; the launcher says it of a uid without account
   --session NAME   only those of this login session
   --version        print the version of the program and of what it runs on
 ${settingsUsage()}
@@ -46,11 +48,13 @@ async function main(): Promise<void> {
     session: { type: 'string' },
     assigned: { type: 'boolean' },
     accepted: { type: 'boolean' },
+    forget: { type: 'boolean' },
   } as const;
   const options = { ...settingOptions(), ...own };
   let { values } = parseArgs({ options });
+  let assignment: WorkerAssignment | undefined;
   if (values.assigned || values.accepted) {
-    const assignment = takeAssignment(values.accepted === true);
+    assignment = takeAssignment(values.accepted === true);
     if (!assignment) return;
     Object.assign(process.env, assignment.env);
     ({ values } = parseArgs({ options, args: [...process.argv.slice(2), ...(assignment.args ?? [])] }));
@@ -68,6 +72,11 @@ async function main(): Promise<void> {
   const uid = process.getuid?.() as number;
   const base = baseDirectory(settings, uid, process.env);
   const directory = prepareDirectory(userDirectory(settings.pathTemplate, base, uid), uid, session);
+  if (values.forget) {
+    await forgetUser(directory, uid);
+    report('ok');
+    return;
+  }
   const passed = takeListenFds();
   const log = openLog('ccapi-server', passed.length > 0 ? 'systemd' : 'syslog');
   const worker = new Worker(settings, log);
@@ -81,7 +90,7 @@ async function main(): Promise<void> {
   });
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => worker.stop(signal));
   // The launcher gives the same answer, whichever worker has won the directory.
-  const serving = await worker.start(directory, { passed, vanishes: session !== undefined });
+  const serving = await worker.start(directory, { passed, vanishes: session !== undefined, userName: assignment?.name });
   if (passed.length === 0) report('ok');
   if (serving) worker.prepare();
   else {

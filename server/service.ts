@@ -108,6 +108,11 @@ export class Service {
     this.#collection.shutDown();
   }
 
+  /** Destroys all ccaches. Throws 203 (`ccErrNoMem`) where one cannot be destroyed. */
+  clear(): void {
+    for (const ccache of [...this.#collection]) this.#collection.destroy(ccache);
+  }
+
   /** Writes again what was removed from the directory. */
   restore(): void {
     this.#storage?.restore();

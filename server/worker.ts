@@ -1,11 +1,13 @@
 import { createServer, type Server, type Socket } from 'node:net';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { Settings } from '../etc/config/settings.ts';
+import { Company } from '../etc/host/company.ts';
 import { disableTracing } from '../etc/host/identity.ts';
 import type { Log } from '../etc/host/log.ts';
 import { version } from '../proto/status.ts';
+import { AccountMark } from './account-mark.ts';
 import { Connection } from './connection.ts';
-import { IdleExit } from './idle.ts';
+import { IdleExit, type IdleTimeouts } from './idle.ts';
 import { InputBudget } from './input-budget.ts';
 import { PeerCheck } from './peer-check.ts';
 import { Service, type ServiceSettings } from './service.ts';
@@ -25,7 +27,7 @@ const FRAMES_HELD = 4;
 
 /** What a worker reads of the settings. */
 type WorkerSettings = ServiceSettings &
-  Pick<Settings, 'idleTimeout' | 'rootAccess' | 'maxConnections' | 'maxFrame' | 'maxOutput'>;
+  Pick<Settings, 'idleTimeout' | 'aloneTimeout' | 'rootAccess' | 'maxConnections' | 'maxFrame' | 'maxOutput'>;
 
 /**
  * `withdrawn`: its names are gone and it still serves, to be published again or to stop. `stopping`: it answers what has
@@ -42,6 +44,8 @@ interface StartOptions {
   passed?: readonly number[];
   /** Whether an empty directory is removed at exit, as a login session's is. */
   vanishes?: boolean;
+  /** The user's name, as the launcher knows it. */
+  userName?: string | undefined;
 }
 
 /** A user's worker: one service behind one socket, until it is idle or told to stop. */
@@ -57,20 +61,23 @@ export class Worker {
   #phase: Phase = 'starting';
   #isFull = false;
   #service: Service | undefined;
+  #account: AccountMark | undefined;
 
   constructor(settings: WorkerSettings, log: Log) {
     this.#settings = settings;
     this.#log = log;
     this.#peerCheck = new PeerCheck(settings.rootAccess, log);
     this.#budget = new InputBudget(FRAMES_HELD * settings.maxFrame, log);
-    this.#idle = new IdleExit(settings.idleTimeout * 1000, {
+    const company = new Company(process.getuid?.() as number);
+    this.#idle = new IdleExit(timeoutsOf(settings), {
       mustStayAlive: () => this.#service?.mustStayAlive() ?? false,
-      leave: () => this.#exitIfStillIdle(),
+      isAlone: () => company.isAlone(),
+      leave: (why) => this.#exitIfStillIdle(why),
     });
   }
 
   /** Starts to serve in a directory; false if another worker does. */
-  async start(directory: string, { passed = [], vanishes = false }: StartOptions = {}): Promise<boolean> {
+  async start(directory: string, { passed = [], vanishes = false, userName }: StartOptions = {}): Promise<boolean> {
     this.#removesDirectory = vanishes;
     const own = await WorkerDirectory.open(directory, {
       newServer: () => this.#newServer(),
@@ -81,7 +88,10 @@ export class Worker {
     this.#directory = own;
     try {
       if (!(await own.acquire())) return false;
+      this.#account = new AccountMark(own.path, process.getuid?.() as number, userName, this.#log);
+      this.#account.settle();
       this.#service = new Service(directory, this.#settings, this.#idle, this.#log, own.path);
+      this.#account.restore();
     } catch (error) {
       this.discard();
       throw new Error((error as Error).message.replaceAll(own.path, directory), { cause: error });
@@ -97,7 +107,7 @@ export class Worker {
     this.#settings = settings;
     this.#peerCheck.rootAccess = settings.rootAccess;
     this.#budget.most = FRAMES_HELD * settings.maxFrame;
-    this.#idle.idleTimeout = settings.idleTimeout * 1000;
+    this.#idle.timeouts = timeoutsOf(settings);
     this.#service?.configure(settings);
   }
 
@@ -105,7 +115,7 @@ export class Worker {
   prepare(): void {
     this.#peerCheck.prepare();
     disableTracing();
-    this.#directory?.guard({ onRestored: () => this.#service?.restore(), onLost: (isLocked) => this.#lose(isLocked) });
+    this.#directory?.guard({ onRestored: () => this.#restore(), onLost: (isLocked) => this.#lose(isLocked) });
     const { directory } = this.#directory ?? {};
     const started = `started: version ${version}, uid ${process.getuid?.()}, directory ${directory}, ${this.#service?.size} ccaches`;
     // The first request is on its way, and does not wait for the log.
@@ -152,6 +162,10 @@ export class Worker {
       socket.destroy();
       return;
     }
+    if (this.#account?.hasChanged() && !this.#beginAnew(this.#account)) {
+      socket.destroy();
+      return;
+    }
     const connection = new Connection(socket, this.#service.openSession(), this.#settings, this.#budget);
     this.#connections.set(socket, connection);
     this.#idle.addConnection();
@@ -173,20 +187,36 @@ export class Worker {
   }
 
   /** Withdraws the names first. A client that had found them is served, and then the worker publishes them again. */
-  #exitIfStillIdle(): void {
+  #exitIfStillIdle(why: string): void {
     if (this.#phase !== 'serving') return;
     this.#directory?.withdraw();
     this.#phase = 'withdrawn';
     setTimeout(() => {
       if (this.#phase !== 'withdrawn') return;
-      if (this.#idle.connections === 0 && !this.#service?.mustStayAlive())
-        this.stop(`idle for ${this.#settings.idleTimeout} s`);
+      if (this.#idle.connections === 0 && !this.#service?.mustStayAlive()) this.stop(why);
       else {
         this.#directory?.publish();
         this.#phase = 'serving';
         this.#idle.watch();
       }
     }, FAREWELL);
+  }
+
+  #restore(): void {
+    this.#account?.restore();
+    this.#service?.restore();
+  }
+
+  /** Has nothing left of the account that the uid was, and no connection of it; false where that fails. */
+  #beginAnew(account: AccountMark): boolean {
+    for (const socket of this.#connections.keys()) socket.destroy();
+    try {
+      account.change(() => this.#service?.clear());
+      return true;
+    } catch (error) {
+      this.#log.error(`cannot remove the tickets of a former account: ${(error as Error).message}`);
+      return false;
+    }
   }
 
   /** Where another worker may write to the storage, this one must not any more. */
@@ -209,6 +239,11 @@ export class Worker {
     this.#directory?.leave(ends);
     process.exit(0);
   }
+}
+
+/** The timeouts in milliseconds. */
+function timeoutsOf({ idleTimeout, aloneTimeout }: WorkerSettings): IdleTimeouts {
+  return { idle: idleTimeout * 1000, alone: aloneTimeout * 1000 };
 }
 
 /** Ends a connection once the requests that the kernel has of it are answered; they arrive in the next turns. */

@@ -59,6 +59,11 @@ export const settingsTable = {
     'whether all login sessions of a user share their ccaches, or each has its own',
   ),
   idleTimeout: setting(duration(1, 31_536_000), 600, 'seconds without a request after which a worker may leave'),
+  aloneTimeout: setting(
+    duration(1, 31_536_000),
+    2,
+    'seconds without a request after which a worker may leave where its user has no other process',
+  ),
   launcherIdle: setting(duration(1, 31_536_000), 600, 'seconds without a connection after which a launcher leaves'),
   persist: setting(
     choice('auto', 'always', 'never'),

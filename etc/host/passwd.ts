@@ -48,9 +48,14 @@ export const databases = {
 
 /** The user with this uid: from /etc/passwd, else from the name service switch (`getent`), for which this waits. */
 export function userWithUid(uid: number): User | undefined {
-  const { path, parse } = databases.passwd;
   const is = (user: User) => user.uid === uid;
-  return find(readFileSync(path, 'utf8'), parse, is) ?? find(getent('passwd', String(uid)), parse, is);
+  return localUser(uid) ?? find(getent('passwd', String(uid)), databases.passwd.parse, is);
+}
+
+/** The user with this uid in /etc/passwd itself. */
+export function localUser(uid: number): User | undefined {
+  const { path, parse } = databases.passwd;
+  return find(readFileSync(path, 'utf8'), parse, (user) => user.uid === uid);
 }
 
 /** Users and groups by name, from the files, else from the name service switch, for which this waits. */

@@ -9,7 +9,9 @@ import {
   linkSync,
   lstatSync,
   openSync,
+  readdirSync,
   renameSync,
+  rmdirSync,
   unlinkSync,
   writeSync,
 } from 'node:fs';
@@ -116,6 +118,21 @@ export function shred(path: string): void {
     }
   }
   unlinkSync(path);
+}
+
+/** Overwrites and removes what is in a directory, and the directory; or a file. Nothing there is no error. Throws the system's. */
+export function shredTree(path: string): void {
+  const found = lstatSync(path, { throwIfNoEntry: false });
+  if (!found) return;
+  if (!found.isDirectory()) {
+    // A file of another user, which can only be unlinked, has no ticket of this one.
+    if (found.uid === process.geteuid?.()) shred(path);
+    else unlinkSync(path);
+    return;
+  }
+  if ((found.mode & 0o700) !== 0o700) chmodSync(path, 0o700);
+  for (const name of readdirSync(path)) shredTree(`${path}/${name}`);
+  rmdirSync(path);
 }
 
 /**

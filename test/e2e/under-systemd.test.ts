@@ -40,6 +40,7 @@ describeWith([...needs, 'heimdal', 'iproute2'], 'under systemd', () => {
       if (path.startsWith('/etc/')) await write(path, there(content));
     }
     const settings = ['[libdefaults]', ' default_ccache_name = KCM:', '[ccapi]', ' launcher_idle = 3s', ' renew = yes'];
+    settings.push(' alone_timeout = 10m');
     await write('/run/settings', settings.join('\n'));
     await typed('cat /run/settings >> /etc/krb5.conf');
     await typed('systemctl daemon-reload && systemctl enable --now ccapi.socket');
@@ -204,6 +205,37 @@ describeWith([...needs, 'heimdal', 'iproute2'], 'under systemd', () => {
       await typed('cat /run/mit > /usr/bin/kinit');
       expect(await typed(`cat ${RENEWED}`)).toMatch(/^-R -c KCM:/);
     });
+  });
+
+  it('a service with DynamicUser finds nothing of the one before, also where a server of that still runs', async () => {
+    // Whether the name service has such users is the machine's matter.
+    await typed(
+      "sed -i 's/^.ccapi.$/[ccapi]\\n unknown_uids = allow/' /etc/krb5.conf && systemctl kill -s HUP ccapi.service; :",
+    );
+    await write(
+      '/etc/systemd/system/dynamic.service',
+      '[Service]\nType=oneshot\nDynamicUser=yes\nExecStart=/bin/sh /run/dynamic.sh\nStandardOutput=truncate:/run/dynamic.out\nStandardError=inherit',
+    );
+    await typed('systemctl daemon-reload');
+    const start = async (script: string) => {
+      await write('/run/dynamic.sh', script);
+      await machine.run('systemctl start dynamic.service');
+      return typed('cat /run/dynamic.out');
+    };
+    const server = async () => (await typed('pgrep -f "[c]capi-server.js" -u $(cat /run/dynamic) || :')).trim();
+    const uid = await start('id -u');
+    await typed(`echo ${uid.trim()} > /run/dynamic`);
+    expect(Number(uid)).toBeGreaterThanOrEqual(61_184);
+    expect(await start(`${kinit('alice')}; klist`)).toContain('Default principal: alice@TEST.EXAMPLE');
+    const before = await server();
+    expect(before).toMatch(/^\d+$/);
+    expect(await start('klist; id -u')).toMatch(new RegExp(`not found\n${uid}$`));
+    expect(await server()).toBe(before);
+    // So does one that comes when no server runs any more.
+    expect(await start(`${kinit('alice')}; klist`)).toContain('Default principal: alice@TEST.EXAMPLE');
+    await typed(`kill ${before}`);
+    await eventually(async () => (await server()) === '');
+    expect(await start('klist; id -u')).toMatch(new RegExp(`not found\n${uid}$`));
   });
 
   it("a user's own units serve without root and without a launcher", async () => {

@@ -66,7 +66,7 @@ export async function startFrontDoor(
     { address: '127.0.0.1', port, wait: true },
   ];
   await startInetd(directory, entries, [`--directory=${base}`, '--launcher-idle=5'], {
-    env: { ...process.env, KRB5_CONFIG: krb5Conf },
+    env: { ...process.env, KRB5_CONFIG: krb5Conf, CCAPI_ALONE_TIMEOUT: '600' },
     wrapper,
   });
   return {

@@ -19,6 +19,7 @@ describe('the settings', () => {
       scope: 'user',
       userSpace: 'no',
       idleTimeout: 600,
+      aloneTimeout: 2,
       launcherIdle: 600,
       persist: 'auto',
       verifyUid: true,
