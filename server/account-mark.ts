@@ -1,5 +1,5 @@
 import { readdirSync, statSync } from 'node:fs';
-import { keptDirectoryIn } from '../etc/config/paths.ts';
+import { keptDirectoryIn, VIEW_NAME } from '../etc/config/paths.ts';
 import { type Account, accountOf, dynamicMark, isDynamic } from '../etc/host/account.ts';
 import type { Log } from '../etc/host/log.ts';
 import { monotonic } from '../etc/host/monotonic.ts';
@@ -25,6 +25,7 @@ const LOOK_AGAIN = 1000;
  */
 export class AccountMark {
   readonly #kept: string;
+  readonly #view: string;
   readonly #uid: number;
   readonly #told: string | undefined;
   readonly #log: Log;
@@ -35,6 +36,7 @@ export class AccountMark {
   /** `path` leads to the directory, also after it was renamed; `told` is the user's name where /etc/passwd lacks it. */
   constructor(path: string, uid: number, told: string | undefined, log: Log) {
     this.#kept = keptDirectoryIn(path);
+    this.#view = `${path}/${VIEW_NAME}`;
     this.#uid = uid;
     this.#told = told;
     this.#log = log;
@@ -47,6 +49,7 @@ export class AccountMark {
     if (marked && this.#account && isOther(marked, this.#account)) {
       this.#logChange(marked, this.#account);
       shredTree(this.#kept);
+      shredTree(this.#view);
     }
     if (this.#account) this.#account = { ...this.#account, made: this.#account.made || (marked?.made ?? '') };
   }

@@ -15,11 +15,21 @@ export class DirectoryWatch {
   #checking = Promise.resolve();
   #isClosed = false;
 
-  /** `check` must not fail. What it changes itself leads to one more check, which has to find nothing to do. */
-  constructor(directory: string, check: () => Promise<void>, watchDirectory: typeof watch = watch) {
+  /**
+   * `check` must not fail. What it changes itself leads to one more check, which has to find nothing to do. `passOver` says of
+   * which names an event needs no check.
+   */
+  constructor(
+    directory: string,
+    check: () => Promise<void>,
+    watchDirectory: typeof watch = watch,
+    passOver: (name: string) => boolean = () => false,
+  ) {
     this.#check = check;
     try {
-      this.#watcher = watchDirectory(directory, { persistent: false }, () => this.#schedule());
+      this.#watcher = watchDirectory(directory, { persistent: false }, (_, name) => {
+        if (name === null || !passOver(name)) this.#schedule();
+      });
       this.#watcher.on('error', () => this.#fallBack());
     } catch {
       // No inotify here, or the user has too many watches.

@@ -22,6 +22,7 @@ import { StatusSession } from './protocols/status-session.ts';
 import { Purge, type PurgeSettings } from './purge.ts';
 import { Renewal } from './renewal.ts';
 import { FileStorage } from './storage/file-storage.ts';
+import { LiveView } from './storage/live-view.ts';
 import { isPersistent } from './worker-directory.ts';
 
 /** What a service reads of the settings. */
@@ -32,6 +33,7 @@ export class Service {
   readonly #log: Log;
   readonly #idle: IdleExit;
   readonly #storage: FileStorage | undefined;
+  readonly #view: LiveView | undefined;
   readonly #storagePath: string | undefined;
   #report: SettingsReport = {};
   readonly #collection: Collection;
@@ -59,6 +61,10 @@ export class Service {
     const collection = new Collection(loaded?.identifiers ?? new Identifiers(), hostClock);
     if (this.#storage && loaded) this.#storage.attach(collection, loaded.kept);
     destroyStaging(collection);
+    if (this.#storage) {
+      this.#view = new LiveView(path, collection, settings.persist === 'always', replacingLog(log, path, directory));
+      this.#storage.show(this.#view);
+    }
     this.#collection = collection;
     this.#iterators = new Iterators(collection);
     this.#names = new KCMNames(collection, process.getuid?.() as number);
@@ -82,11 +88,12 @@ export class Service {
 
   /** Opens the session of a new connection. */
   openSession(): Session {
-    return new SessionDispatcher({
+    const openers = {
       ccapi: () => new CCAPISession(this.#collection, this.#iterators, this.#log, this.#countRequest),
       kcm: () => new KCMSession({ collection: this.#collection, names: this.#names }, this.#log, this.#countRequest),
       status: () => new StatusSession(() => this.#status()),
-    });
+    };
+    return new SessionDispatcher(openers, () => this.#view?.update());
   }
 
   /** Whether exiting now would lose a ticket or skip a renewal. */
@@ -111,20 +118,29 @@ export class Service {
   /** Destroys all ccaches. Throws 203 (`ccErrNoMem`) where one cannot be destroyed. */
   clear(): void {
     for (const ccache of [...this.#collection]) this.#collection.destroy(ccache);
+    this.#view?.update();
   }
 
   /** Writes again what was removed from the directory. */
   restore(): void {
     this.#storage?.restore();
+    this.#view?.restore();
+  }
+
+  /** Whether a file of this name is the live view's, which looks after it by itself. */
+  noticeFile(name: string): boolean {
+    return this.#view?.notice(name) ?? false;
   }
 
   /** Stops all writes: the directory may be another worker's already. */
   forsake(): void {
     this.#storage?.forsake();
+    this.#view?.forsake();
   }
 
   /** Closes the storage, since another worker has the directory next; with `forGood` its files are removed. */
   close(forGood: boolean): void {
+    this.#view?.close();
     this.#storage?.close();
     if (forGood) this.#storage?.removeDirectory();
   }

@@ -32,6 +32,8 @@ interface WorkerDirectoryOptions {
 
 /** What a worker does when its place changes under it. */
 interface WorkerDirectoryEvents {
+  /** Whether an event about a file of this name is no concern of the directory's. */
+  passOver(name: string): boolean;
   /** Names were made anew; other files may be missing too. */
   onRestored(): void;
   /** The directory is gone, or may have another worker. With `isLocked` no other can write what this one has. */
@@ -112,7 +114,7 @@ export class WorkerDirectory {
 
   /** Tidies the directory up, and restores from here on what is removed from it. */
   guard(events: WorkerDirectoryEvents): void {
-    this.#watch = new DirectoryWatch(this.directory, () => this.#restore(events));
+    this.#watch = new DirectoryWatch(this.directory, () => this.#restore(events), undefined, events.passOver);
     this.#election.sweep().catch((error: Error) => this.#log.warning(`${this.directory}: ${error.message}`));
   }
 

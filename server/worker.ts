@@ -115,7 +115,11 @@ export class Worker {
   prepare(): void {
     this.#peerCheck.prepare();
     disableTracing();
-    this.#directory?.guard({ onRestored: () => this.#restore(), onLost: (isLocked) => this.#lose(isLocked) });
+    this.#directory?.guard({
+      passOver: (name) => this.#service?.noticeFile(name) ?? false,
+      onRestored: () => this.#restore(),
+      onLost: (isLocked) => this.#lose(isLocked),
+    });
     const { directory } = this.#directory ?? {};
     const started = `started: version ${version}, uid ${process.getuid?.()}, directory ${directory}, ${this.#service?.size} ccaches`;
     // The first request is on its way, and does not wait for the log.

@@ -16,6 +16,9 @@ export const FRONT_DOOR = '/var/run/.heim_org.h5l.kcm-socket';
 /** What the names of the ccaches in a kept directory begin with; libkrb5 looks for these in a DIR: collection. */
 export const KEPT_PREFIX = 'tkt';
 
+/** The name of the file in a worker's directory that is at every moment its default ccache. */
+export const VIEW_NAME = 'krb5cc';
+
 /** How many may be on their way to a socket at once; Linux has no more than 4096 unless it is told so. Beyond it is EAGAIN. */
 export const LISTEN_BACKLOG = 4096;
 

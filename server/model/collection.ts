@@ -383,6 +383,7 @@ export class Collection {
 
   #collectionChanged(): void {
     this.#changed = bumped(this.#changed, this.#now());
+    this.#storage.noteChange();
     this.waiters.wake(this.#changed);
   }
 }

@@ -17,10 +17,12 @@ export interface NewCCache {
 }
 
 /**
- * Keeps a collection beyond its process. Each method is called before the change that it is named after, which happens
+ * Keeps a collection beyond its process. Each method but the first is called before the change that it is named after, which happens
  * only if the method returns: an error that it throws is the reply to the client.
  */
 export interface Storage {
+  /** Is told of each change, once it has happened. */
+  noteChange(): void;
   create(ccache: NewCCache): void;
   /** Gives a ccache other contents, with credentials or without. */
   replace(ccache: CCache, contents: Contents): void;
@@ -43,6 +45,7 @@ export interface Storage {
 
 /** Everything ends with the process. */
 export const noStorage: Storage = {
+  noteChange() {},
   create() {},
   replace() {},
   destroy() {},

@@ -23,16 +23,29 @@ interface SessionOpeners {
 /** A connection that shows with its first request which of the two protocols it speaks, or that it is about the worker. */
 export class SessionDispatcher implements Session {
   readonly #openers: SessionOpeners;
+  readonly #beforeReply: () => void;
   #session: Session | undefined;
 
-  constructor(openers: SessionOpeners) {
+  /** `beforeReply` is done before each reply, as what has changed is acknowledged by it. */
+  constructor(openers: SessionOpeners, beforeReply: () => void = () => {}) {
     this.#openers = openers;
+    this.#beforeReply = beforeReply;
   }
 
   /** Throws where it is neither of them: no answer would be understood. */
   answer(frame: Buffer, reply: (frame: Buffer) => void): void {
     this.#session ??= this.#open(frame[0] ?? CCAPI);
-    this.#session.answer(frame, reply);
+    let isLater = false;
+    this.#session.answer(frame, (answer) => {
+      const send = () => {
+        this.#beforeReply();
+        reply(answer);
+      };
+      // It may come in the middle of the change that it waited for.
+      if (isLater) queueMicrotask(send);
+      else send();
+    });
+    isLater = true;
   }
 
   close(): void {

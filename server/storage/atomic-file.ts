@@ -141,7 +141,7 @@ export function shredTree(path: string): void {
  */
 export function overwrite(descriptor: number, from = 0): void {
   const { size } = fstatSync(descriptor);
-  const zeros = Buffer.alloc(Math.min(Math.max(size - from, 0), 1 << 20));
+  const zeros = Buffer.alloc(Math.min(Math.max(size - from, 0), 1 << 16));
   for (let at = from; at < size; ) at += writeSync(descriptor, zeros, 0, Math.min(zeros.length, size - at), at);
   fdatasyncSync(descriptor);
 }

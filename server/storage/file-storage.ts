@@ -12,6 +12,7 @@ import { replaceFile, syncDirectory } from './atomic-file.ts';
 import { CCacheLog, ChangedFileError, fileName, pathOfCCache } from './ccache-log.ts';
 import { CollectionFile } from './collection-file.ts';
 import { describeContents } from './heading.ts';
+import type { LiveView } from './live-view.ts';
 import { loadCollection, PRIMARY_FILE, readPrimary, setAside } from './load.ts';
 
 /** How many files stay open, for further writes. */
@@ -33,6 +34,7 @@ export class FileStorage implements Storage {
   readonly #open = new Set<CCacheLog>();
   #collection: Collection | undefined;
   #primary: string | undefined;
+  #view: LiveView | undefined;
   #isFailing = false;
   #isForsaken = false;
 
@@ -98,6 +100,16 @@ export class FileStorage implements Storage {
   /** Removes the directory, once it is closed. */
   removeDirectory(): void {
     this.#bestEffort(() => rmSync(this.#directory, { recursive: true, force: true }));
+  }
+
+  /** Has the live view told of each change. */
+  show(view: LiveView): void {
+    this.#view = view;
+    view.begin();
+  }
+
+  noteChange(): void {
+    this.#view?.touch();
   }
 
   create({ identifier, name, contents, lastDefault, first }: NewCCache): void {
@@ -259,7 +271,7 @@ export class FileStorage implements Storage {
   #commit<T>(change: () => T): T {
     try {
       if (this.#isForsaken) throw new Error('another worker may own it');
-      const result = this.#retryIfRemoved(() => {
+      const result = this.#retry(() => {
         this.#collectionFile.reserve(this.#collection as Collection);
         return change();
       });
@@ -272,12 +284,13 @@ export class FileStorage implements Storage {
     }
   }
 
-  /** Where files were removed meanwhile, they are written anew first. */
-  #retryIfRemoved<T>(action: () => T): T {
+  /** Where files were removed meanwhile, they are written anew first; where there is no room, the view gives up its own. */
+  #retry<T>(action: () => T): T {
     try {
       return action();
     } catch (error) {
       const { code = '' } = error as NodeJS.ErrnoException;
+      if (['ENOSPC', 'EDQUOT'].includes(code) && this.#view?.yieldRoom()) return action();
       if (!(error instanceof ChangedFileError) && !['ENOENT', 'ENOTDIR'].includes(code)) throw error;
       if (this.#isWhole()) throw error;
       this.restore();

@@ -53,7 +53,7 @@ function isHeading({ ccache, list, lastDefault, type, offset }: Heading): boolea
 }
 
 /** What a file begins with: the header of a FILE ccache, with the KDC offset as its only tag, and the principal. */
-export function fileHeader({ principal, type, offset = 0 }: Heading): Buffer {
+export function fileHeader({ principal, type, offset = 0 }: Pick<Heading, 'principal' | 'type' | 'offset'>): Buffer {
   const kdcOffset = { seconds: offset, microseconds: 0 };
   const parts = principalForFile(principal);
   const named = type === undefined ? parts : { ...parts, nameType: type };

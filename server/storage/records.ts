@@ -67,14 +67,20 @@ export function headingRecord(heading: Heading): Buffer {
 }
 
 /** A credential as libkrb5 writes it where that form can hold it, else an entry of ours with the CCAPI's form. */
-export function credentialRecord({ value, marshalled }: NewCredential): Buffer {
-  if (marshalled && !isAmbiguous(value)) return marshalled;
-  const credential = asKrb5(value);
-  if (credential) return marshal(credential);
-  const payload = inCCAPIForm(value);
+export function credentialRecord(stored: NewCredential): Buffer {
+  const record = plainRecord(stored);
+  if (record) return record;
+  const payload = inCCAPIForm(stored.value);
   const entry = ourEntry('cred', payload);
   payload.fill(0);
   return entry;
+}
+
+/** The same where libkrb5's form can hold it; it may be the bytes that it came as. */
+export function plainRecord({ value, marshalled }: NewCredential): Buffer | undefined {
+  if (marshalled && !isAmbiguous(value)) return marshalled;
+  const credential = asKrb5(value);
+  return credential && marshal(credential);
 }
 
 /** What is written over the record of a credential that is removed: as long as that, and without its secrets. */

@@ -1,0 +1,319 @@
+import { closeSync, constants, fstatSync, lstatSync, openSync, readSync, renameSync, rmSync } from 'node:fs';
+import { VIEW_NAME } from '../../etc/config/paths.ts';
+import type { Log } from '../../etc/host/log.ts';
+import { monotonic } from '../../etc/host/monotonic.ts';
+import { isStaging } from '../../proto/staging.ts';
+import type { CCache } from '../model/ccache.ts';
+import type { Collection } from '../model/collection.ts';
+import { overwrite, writeTemporary } from './atomic-file.ts';
+import { describeContents, fileHeader } from './heading.ts';
+import { plainRecord } from './records.ts';
+
+/** What is added to the name of the view while it is written. */
+const TEMPORARY = '.new';
+
+/** How long a former view can still be read by a program that has opened it, in milliseconds. */
+const LINGER = 1000;
+
+/** How many former views are kept open for that at the most, and how many bytes of them. */
+const [MAX_FORMER, MAX_FORMER_BYTES] = [128, 4 << 20];
+
+/** A write counts for what it takes, and at least for so many milliseconds. */
+const LEAST_COST = 2;
+
+/** How many milliseconds of writes may follow each other at once, and the share of the time that they may take in the long run. */
+const [BURST, SHARE] = [128, 0.1];
+
+/** How soon after an event it is looked whether the view is still there, in milliseconds. */
+const SETTLE = 50;
+
+type TimerKind = 'update' | 'shred' | 'check';
+
+/**
+ * The live view: `krb5cc` beside the kept ccaches is at every moment the default ccache, a FILE ccache for programs that only
+ * read files. It is a file of one name, since Heimdal's and Samba's libraries follow no link, and each change is the rename of
+ * a whole file, since Java and others read without a lock.
+ *
+ * It is written before a change is acknowledged, unless writes would take more than a tenth of the time: then a moment later,
+ * but for a change of which ccache is the default.
+ */
+export class LiveView {
+  readonly #path: string;
+  readonly #sync: boolean;
+  readonly #log: Log;
+  readonly #collection: Collection;
+  /** Open for reading and writing, so that it can be overwritten once it has no name any more. */
+  #descriptor: number | undefined;
+  #size = 0;
+  #former: { descriptor: number; size: number; at: number }[] = [];
+  /** What the view shows: a ccache as it was at a change time. */
+  #shown: CCache | undefined;
+  #changed = 0;
+  #isStale = true;
+  #isFailing = false;
+  #isForsaken = false;
+  #credit = BURST;
+  #creditAt = monotonic();
+  #turn: NodeJS.Immediate | undefined;
+  readonly #timers: Partial<Record<TimerKind, NodeJS.Timeout>> = {};
+
+  /** `directory` is the worker's. `sync` has a view on the medium before it gets its name. */
+  constructor(directory: string, collection: Collection, sync: boolean, log: Log) {
+    this.#path = `${directory}/${VIEW_NAME}`;
+    this.#collection = collection;
+    this.#sync = sync;
+    this.#log = log;
+  }
+
+  /** Has the view be what the collection says, whatever a former worker or another program has left there. */
+  begin(): void {
+    this.#attempt(() => {
+      rmSync(this.#path + TEMPORARY, { force: true, recursive: true });
+      const ccache = this.#wanted;
+      if (!ccache || !this.#takeOver(ccache)) this.#write(ccache);
+    });
+  }
+
+  /** Something has changed: what no reply acknowledges, such as a purge, is shown at the end of the turn. */
+  touch(): void {
+    if (this.#isStale) return;
+    this.#isStale = true;
+    this.#turn ??= setImmediate(() => {
+      this.#turn = undefined;
+      this.update();
+    });
+  }
+
+  /** Brings the view up to date, before a change is acknowledged. */
+  update(): void {
+    if (!this.#isStale || this.#isForsaken) return;
+    this.#isStale = false;
+    const ccache = this.#wanted;
+    if (ccache === this.#shown && (ccache?.changed ?? 0) === this.#changed) return;
+    if (ccache === this.#shown && !this.#hasCredit()) {
+      this.#isStale = true;
+      this.#later('update', LEAST_COST / SHARE, () => this.update());
+      return;
+    }
+    const began = monotonic();
+    this.#attempt(() => this.#write(ccache));
+    this.#credit -= Math.max(LEAST_COST, monotonic() - began);
+  }
+
+  /** Looks soon whether the view is still there, if this is the name of one of its files; whether it is. */
+  notice(name: string): boolean {
+    if (!name.startsWith(VIEW_NAME)) return false;
+    if (name === VIEW_NAME) this.#later('check', SETTLE, () => this.restore());
+    return true;
+  }
+
+  /** Gives its room to the kept ccaches; false where it had none. The view is written again with the next change. */
+  yieldRoom(): boolean {
+    const hasRoom = this.#former.length > 0 || this.#descriptor !== undefined;
+    if (hasRoom) this.#attempt(() => this.#remove());
+    this.#isStale = true;
+    return hasRoom;
+  }
+
+  /** Writes the view anew where it was removed or replaced. */
+  restore(): void {
+    if (this.#isForsaken || this.#isInPlace()) return;
+    this.#attempt(() => this.#write(this.#wanted));
+  }
+
+  /** Writes nothing any more: the directory may be another worker's. */
+  forsake(): void {
+    this.#isForsaken = true;
+    this.#end();
+  }
+
+  /** Leaves the view up to date for the time in which no worker runs. */
+  close(): void {
+    if (!this.#isForsaken && this.#isStale) this.#attempt(() => this.#write(this.#wanted));
+    this.#end();
+  }
+
+  #end(): void {
+    for (const timer of Object.values(this.#timers)) clearTimeout(timer);
+    clearImmediate(this.#turn);
+    this.#shredFormer(Number.POSITIVE_INFINITY);
+    if (this.#descriptor !== undefined) closeSync(this.#descriptor);
+    this.#descriptor = undefined;
+  }
+
+  /** The ccache that is to be shown; one that is still being filled is not. */
+  get #wanted(): CCache | undefined {
+    for (const ccache of this.#collection) if (!isStaging(ccache.name)) return ccache;
+    return undefined;
+  }
+
+  /** Goes on with a file that a former worker has left, if it is what this one would write. */
+  #takeOver(ccache: CCache): boolean {
+    const found = lstatSync(this.#path, { throwIfNoEntry: false });
+    if (!found?.isFile() || found.nlink !== 1 || (found.mode & 0o777) !== 0o600) return false;
+    const descriptor = openSync(this.#path, constants.O_RDWR | constants.O_NOFOLLOW);
+    const isSame = consistsOf(descriptor, viewOf(ccache));
+    this.#descriptor = descriptor;
+    this.#size = found.size;
+    if (isSame) this.#show(ccache);
+    return isSame;
+  }
+
+  #write(ccache: CCache | undefined): void {
+    if (this.#isForsaken) return;
+    if (!ccache) {
+      this.#remove();
+      return;
+    }
+    const temporary = this.#path + TEMPORARY;
+    const descriptor = writeTemporary(temporary, viewOf(ccache), this.#sync);
+    this.#clearTheWay();
+    renameSync(temporary, this.#path);
+    this.#leaveBehind();
+    this.#descriptor = descriptor;
+    this.#size = fstatSync(descriptor).size;
+    this.#show(ccache);
+  }
+
+  #show(ccache: CCache | undefined): void {
+    [this.#shown, this.#changed, this.#isStale] = [ccache, ccache?.changed ?? 0, false];
+  }
+
+  /** What was destroyed is not readable for a moment longer. */
+  #remove(): void {
+    this.#clearTheWay();
+    rmSync(this.#path, { force: true });
+    this.#leaveBehind();
+    this.#shredFormer(Number.POSITIVE_INFINITY);
+    this.#show(undefined);
+  }
+
+  /** A directory cannot be renamed over, and may hold something. */
+  #clearTheWay(): void {
+    const found = lstatSync(this.#path, { throwIfNoEntry: false });
+    if (found?.isDirectory()) renameSync(this.#path, `${this.#path}.set-aside.${Date.now()}`);
+  }
+
+  /** The view so far has lost its name; it is overwritten once no program reads it any more. */
+  #leaveBehind(): void {
+    if (this.#descriptor === undefined) return;
+    this.#former.push({ descriptor: this.#descriptor, size: this.#size, at: monotonic() });
+    this.#descriptor = undefined;
+    while (this.#former.length > MAX_FORMER || this.#formerBytes > MAX_FORMER_BYTES) this.#shredOldest();
+    this.#later('shred', LINGER, () => this.#shredFormer(monotonic() - LINGER));
+  }
+
+  /** Overwrites those that were left behind up to a time. */
+  #shredFormer(until: number): void {
+    while (this.#former[0] && this.#former[0].at <= until) this.#shredOldest();
+    if (this.#former.length > 0) this.#later('shred', LINGER, () => this.#shredFormer(monotonic() - LINGER));
+  }
+
+  #shredOldest(): void {
+    const oldest = this.#former.shift();
+    if (!oldest) return;
+    try {
+      // A hard link of the user's own leads to it still; nothing is gained by what it shows.
+      overwrite(oldest.descriptor);
+    } catch {
+      // It has no name any more, so that only the medium has it.
+    }
+    closeSync(oldest.descriptor);
+  }
+
+  get #formerBytes(): number {
+    return this.#former.reduce((bytes, { size }) => bytes + size, 0);
+  }
+
+  #isInPlace(): boolean {
+    const found = lstatSync(this.#path, { throwIfNoEntry: false });
+    if (!found || this.#descriptor === undefined) return !found && this.#descriptor === undefined;
+    const own = fstatSync(this.#descriptor);
+    // A program may have added tickets of its own to it; they stay until the next change.
+    return found.ino === own.ino && found.dev === own.dev && found.nlink === 1 && found.size >= this.#size;
+  }
+
+  #hasCredit(): boolean {
+    const now = monotonic();
+    this.#credit = Math.min(BURST, this.#credit + (now - this.#creditAt) * SHARE);
+    this.#creditAt = now;
+    return this.#credit > 0;
+  }
+
+  /** One timer of each kind runs at a time, and none keeps the process. */
+  #later(kind: TimerKind, milliseconds: number, act: () => void): void {
+    this.#timers[kind] ??= setTimeout(() => {
+      delete this.#timers[kind];
+      act();
+    }, milliseconds).unref();
+  }
+
+  /** A view that cannot be written is no reason to refuse a change; one that is out of date goes. */
+  #attempt(action: () => void): void {
+    try {
+      action();
+      this.#isFailing = false;
+    } catch (error) {
+      if (!this.#isFailing) this.#log.error(`cannot write ${this.#path}: ${(error as Error).message}`);
+      this.#isFailing = true;
+      try {
+        this.#remove();
+      } catch {
+        // It is tried again with the next change.
+      }
+      this.#isStale = true;
+    }
+  }
+}
+
+/** How much of a view is gathered for one write, in bytes; large buffers that come and go would leave a large heap behind. */
+const PIECE = 65_536;
+
+/**
+ * The ccache as a whole FILE ccache, without what only a worker reads: pieces in their order, each of which is overwritten when
+ * the next is asked for.
+ */
+function* viewOf({ contents }: CCache): Generator<Buffer> {
+  const { principal, type, offset } = describeContents(contents);
+  const piece = Buffer.alloc(PIECE);
+  let length = 0;
+  function* add(bytes: Buffer): Generator<Buffer> {
+    if (length + bytes.length > PIECE) {
+      yield piece.subarray(0, length);
+      length = 0;
+    }
+    if (bytes.length > PIECE) yield bytes;
+    else length += bytes.copy(piece, length);
+  }
+  try {
+    yield* add(fileHeader({ principal, type, offset }));
+    for (const credential of contents.credentials) {
+      const record = plainRecord(credential);
+      if (!record) continue;
+      yield* add(record);
+      if (record !== credential.marshalled) record.fill(0);
+    }
+    yield piece.subarray(0, length);
+  } finally {
+    piece.fill(0);
+  }
+}
+
+/** Whether a file consists of these pieces. */
+function consistsOf(descriptor: number, pieces: Iterable<Buffer>): boolean {
+  const found = Buffer.alloc(PIECE);
+  let at = 0;
+  try {
+    for (const piece of pieces) {
+      for (let from = 0; from < piece.length; from += PIECE) {
+        const part = piece.subarray(from, from + PIECE);
+        const count = readSync(descriptor, found, 0, part.length, at);
+        if (!found.subarray(0, count).equals(part)) return false;
+        at += count;
+      }
+    }
+    return fstatSync(descriptor).size === at;
+  } finally {
+    found.fill(0);
+  }
+}
