@@ -24,6 +24,9 @@ const packages = {
   'openssh-server': '/usr/sbin/sshd',
   patch: '/usr/bin/patch',
   python3: '/usr/bin/python3',
+  // Its programs are run by the tests, and no service of the machine's.
+  samba: '/usr/sbin/smbd',
+  smbclient: '/usr/bin/smbclient',
   fish: '/usr/bin/fish',
   iproute2: '/bin/ip',
   socat: '/usr/bin/socat',
@@ -40,7 +43,10 @@ const compared = {
   'sssd-kcm': '/usr/libexec/sssd/sssd_kcm',
 } as const;
 
-const installed = { ...packages, ...compared };
+/** What is too heavy for each run of the tests: `npm run soak` has it. */
+const soaked = { 'openjdk-17-jdk-headless': '/usr/lib/jvm/java-17-openjdk-amd64/bin/javac' } as const;
+
+const installed = { ...packages, ...compared, ...soaked };
 
 /** What is unpacked and not installed, since it would displace others of the list: Heimdal's programs those of MIT, an inetd the other. */
 const unpacked = {
@@ -101,7 +107,8 @@ export function rootOf(release: keyof typeof releases): string {
 /** Installs what is missing, where that can be done: as root on Debian. Elsewhere the tests that need it say so. */
 export function installMissing(who: 'tests' | 'bench' = 'tests'): void {
   if (process.getuid?.() !== 0 || !existsSync('/usr/bin/apt-get')) return;
-  const wanted = Object.keys(who === 'bench' ? installed : packages) as (keyof typeof installed)[];
+  const more = { ...(who === 'bench' && compared), ...(process.env.CCAPI_SOAK && soaked) };
+  const wanted = Object.keys({ ...packages, ...more }) as (keyof typeof installed)[];
   const install = wanted.filter((name) => !isInstalled(name));
   const unpack = (Object.keys(unpacked) as (keyof typeof unpacked)[]).filter((name) => !isInstalled(name));
   const bootstrap = (Object.keys(releases) as (keyof typeof releases)[]).filter((name) => !isInstalled(name));
