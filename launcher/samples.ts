@@ -19,6 +19,9 @@ const files = {
   'print-krb5-conf': ['krb5.conf'],
   'print-services-entry': ['services'],
   'print-tmpfiles-conf': ['tmpfiles.conf'],
+  'print-pam-profile': ['pam-profile'],
+  'print-pam-env-conf': ['pam-env.conf'],
+  'print-systemd-logins-conf': ['logins.conf'],
   'print-userdel-hook': ['userdel-hook'],
   'print-apparmor-profile': ['apparmor'],
 } as const;

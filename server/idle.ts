@@ -18,6 +18,8 @@ interface IdleExitConditions {
   mustStayAlive(): boolean;
   /** Whether the user has no other process. */
   isAlone(): boolean;
+  /** Whether the login session is over that all of this is for: then nothing would be lost. */
+  hasEnded?(): boolean;
   /** `why` is for the log. */
   leave(why: string): void;
 }
@@ -87,12 +89,20 @@ export class IdleExit {
       return;
     }
     const isIdle = past >= idle;
-    const isFree = this.#connections === 0 && !this.#conditions.mustStayAlive();
-    if (isFree && (isIdle || this.#conditions.isAlone())) {
-      this.#conditions.leave(isIdle ? `idle for ${idle / 1000} s` : 'its user has no other process');
+    const why = this.#connections === 0 ? this.#whyLeave(isIdle) : undefined;
+    if (why !== undefined) {
+      this.#conditions.leave(why);
       return;
     }
     this.#pause = Math.min(2 * this.#pause, Math.max(first, MAX_PAUSE), idle);
     this.#lookAgainIn(isIdle ? this.#pause : Math.min(this.#pause, idle - past));
+  }
+
+  #whyLeave(isIdle: boolean): string | undefined {
+    const { mustStayAlive, isAlone, hasEnded } = this.#conditions;
+    if (hasEnded?.()) return 'its login session has ended';
+    if (mustStayAlive()) return undefined;
+    if (isIdle) return `idle for ${this.timeouts.idle / 1000} s`;
+    return isAlone() ? 'its user has no other process' : undefined;
   }
 }

@@ -14,6 +14,7 @@ import { becomeUser, disableTracing } from '../etc/host/identity.ts';
 import { libc, versionText } from '../etc/host/libc.ts';
 import { takeListenFds } from '../etc/host/listen-fds.ts';
 import { openLog } from '../etc/host/log.ts';
+import { NO_SESSION } from '../etc/host/login-session.ts';
 import { checkPrivateDirectory } from '../etc/host/private-directory.ts';
 import { MAX_ANSWER, MAX_ASSIGNMENT, type WorkerAssignment } from '../proto/assignment.ts';
 import { UsageError } from '../proto/errors.ts';
@@ -90,7 +91,13 @@ async function main(): Promise<void> {
   });
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => worker.stop(signal));
   // The launcher gives the same answer, whichever worker has won the directory.
-  const serving = await worker.start(directory, { passed, vanishes: session !== undefined, userName: assignment?.name });
+  const login = session === NO_SESSION ? undefined : session;
+  const serving = await worker.start(directory, {
+    passed,
+    vanishes: session !== undefined,
+    session: login,
+    userName: assignment?.name,
+  });
   if (passed.length === 0) report('ok');
   if (serving) worker.prepare();
   else {

@@ -8,6 +8,7 @@ import type { SettingsReport, WorkerStatus } from '../proto/status.ts';
 import { version } from '../proto/status.ts';
 import type { IdleExit } from './idle.ts';
 import { IdleGC } from './idle-gc.ts';
+import { LoginCCaches } from './login-ccaches.ts';
 import type { CCache } from './model/ccache.ts';
 import { hostClock } from './model/change-time.ts';
 import { Collection } from './model/collection.ts';
@@ -39,6 +40,7 @@ export class Service {
   readonly #collection: Collection;
   readonly #iterators: Iterators;
   readonly #names: KCMNames;
+  readonly #logins: LoginCCaches;
   readonly #purge: Purge;
   readonly #renewal: Renewal;
   readonly #idleGC = new IdleGC();
@@ -49,7 +51,13 @@ export class Service {
    * Loads the collection from its storage, which is reached by `path`: it leads to the directory also after another has
    * taken its name. `idle` is told of each request. Throws the system's error where the storage cannot be read.
    */
-  constructor(directory: string, settings: ServiceSettings, idle: IdleExit, log: Log, path = directory) {
+  constructor(
+    directory: string,
+    settings: ServiceSettings,
+    idle: IdleExit,
+    log: Log,
+    { path = directory, isSession = false }: { path?: string; isSession?: boolean } = {},
+  ) {
     this.#log = log;
     this.#idle = idle;
     this.#storagePath = isPersistent(directory, settings.persist) ? keptDirectoryIn(directory) : undefined;
@@ -66,8 +74,10 @@ export class Service {
       this.#storage.show(this.#view);
     }
     this.#collection = collection;
+    const uid = process.getuid?.() as number;
+    this.#logins = new LoginCCaches(collection, uid, isSession, log);
     this.#iterators = new Iterators(collection);
-    this.#names = new KCMNames(collection, process.getuid?.() as number);
+    this.#names = new KCMNames(collection, uid, this.#logins.find);
     this.#purge = new Purge(collection, log);
     this.#renewal = new Renewal(collection, renewer(`${directory}/${SOCKET_NAME}`), hostClock, log);
     this.configure(settings);
@@ -89,16 +99,20 @@ export class Service {
   /** Opens the session of a new connection. */
   openSession(): Session {
     const openers = {
-      ccapi: () => new CCAPISession(this.#collection, this.#iterators, this.#log, this.#countRequest),
+      ccapi: () =>
+        new CCAPISession(this.#collection, this.#iterators, this.#log, this.#countRequest, this.#logins.find),
       kcm: () => new KCMSession({ collection: this.#collection, names: this.#names }, this.#log, this.#countRequest),
       status: () => new StatusSession(() => this.#status()),
     };
-    return new SessionDispatcher(openers, () => this.#view?.update());
+    return new SessionDispatcher(openers, () => {
+      this.#logins.settle();
+      this.#view?.update();
+    });
   }
 
   /** Whether exiting now would lose a ticket or skip a renewal. */
   mustStayAlive(): boolean {
-    if (this.#renewal.next !== undefined) return true;
+    if (this.#renewal.next !== undefined || this.#logins.isHolding) return true;
     if (this.#storage) return false;
     const now = hostClock();
     for (const ccache of this.#collection) {
@@ -112,6 +126,7 @@ export class Service {
   /** Answers the clients that wait, and stops purges and renewals. */
   shutDown(): void {
     this.#renewal.stop();
+    this.#logins.close();
     this.#collection.shutDown();
   }
 

@@ -44,6 +44,8 @@ interface StartOptions {
   passed?: readonly number[];
   /** Whether an empty directory is removed at exit, as a login session's is. */
   vanishes?: boolean;
+  /** The login session whose directory it is; undefined for one that is for more than that. */
+  session?: string | undefined;
   /** The user's name, as the launcher knows it. */
   userName?: string | undefined;
 }
@@ -58,6 +60,8 @@ export class Worker {
   readonly #budget: InputBudget;
   #directory: WorkerDirectory | undefined;
   #removesDirectory = false;
+  #company = new Company(process.getuid?.() as number);
+  #isLogin = false;
   #phase: Phase = 'starting';
   #isFull = false;
   #service: Service | undefined;
@@ -68,17 +72,22 @@ export class Worker {
     this.#log = log;
     this.#peerCheck = new PeerCheck(settings.rootAccess, log);
     this.#budget = new InputBudget(FRAMES_HELD * settings.maxFrame, log);
-    const company = new Company(process.getuid?.() as number);
     this.#idle = new IdleExit(timeoutsOf(settings), {
-      mustStayAlive: () => this.#service?.mustStayAlive() ?? false,
-      isAlone: () => company.isAlone(),
+      mustStayAlive: () => this.#mustStayAlive,
+      isAlone: () => this.#company.isAlone(),
+      hasEnded: () => this.#isLogin && this.#company.hasEnded,
       leave: (why) => this.#exitIfStillIdle(why),
     });
   }
 
   /** Starts to serve in a directory; false if another worker does. */
-  async start(directory: string, { passed = [], vanishes = false, userName }: StartOptions = {}): Promise<boolean> {
+  async start(
+    directory: string,
+    { passed = [], vanishes = false, session, userName }: StartOptions = {},
+  ): Promise<boolean> {
     this.#removesDirectory = vanishes;
+    this.#isLogin = session !== undefined;
+    this.#company = new Company(process.getuid?.() as number, session);
     const own = await WorkerDirectory.open(directory, {
       newServer: () => this.#newServer(),
       take: (socket) => this.#serve(socket),
@@ -90,7 +99,10 @@ export class Worker {
       if (!(await own.acquire())) return false;
       this.#account = new AccountMark(own.path, process.getuid?.() as number, userName, this.#log);
       this.#account.settle();
-      this.#service = new Service(directory, this.#settings, this.#idle, this.#log, own.path);
+      this.#service = new Service(directory, this.#settings, this.#idle, this.#log, {
+        path: own.path,
+        isSession: this.#isLogin,
+      });
       this.#account.restore();
     } catch (error) {
       this.discard();
@@ -115,6 +127,8 @@ export class Worker {
   prepare(): void {
     this.#peerCheck.prepare();
     disableTracing();
+    // The process that asks is of the session; it may be gone at the next look.
+    if (this.#isLogin) this.#company.isAlone();
     this.#directory?.guard({
       passOver: (name) => this.#service?.noticeFile(name) ?? false,
       onRestored: () => this.#restore(),
@@ -197,13 +211,29 @@ export class Worker {
     this.#phase = 'withdrawn';
     setTimeout(() => {
       if (this.#phase !== 'withdrawn') return;
-      if (this.#idle.connections === 0 && !this.#service?.mustStayAlive()) this.stop(why);
-      else {
+      const hasEnded = this.#isLogin && this.#company.hasEnded;
+      if (this.#idle.connections === 0 && (hasEnded || !this.#mustStayAlive)) {
+        if (hasEnded) this.#endSession();
+        this.stop(why);
+      } else {
         this.#directory?.publish();
         this.#phase = 'serving';
         this.#idle.watch();
       }
     }, FAREWELL);
+  }
+
+  get #mustStayAlive(): boolean {
+    return this.#service?.mustStayAlive() ?? false;
+  }
+
+  /** The tickets of a login session go with it. */
+  #endSession(): void {
+    try {
+      this.#service?.clear();
+    } catch (error) {
+      this.#log.error(`cannot destroy the tickets of a session that has ended: ${(error as Error).message}`);
+    }
   }
 
   #restore(): void {

@@ -1,4 +1,5 @@
 import { readdirSync, readFileSync } from 'node:fs';
+import { auditSession } from './login-session.ts';
 
 /** The program whose processes are no company: the workers of a user's login sessions would keep each other. */
 const SERVER = '/ccapi-server.js';
@@ -9,22 +10,43 @@ const SERVER = '/ccapi-server.js';
  */
 export class Company {
   readonly #uid: number;
+  readonly #session: string | undefined;
+  /** Whether the session ever had a process: a client may name one that is none of the kernel's. */
+  #hadProcess = false;
   /** A process that was there at the last look: while it is, the others need not be looked at. */
   #known: number | undefined;
 
-  constructor(uid: number) {
+  /** With `session`, the kernel's audit session, only its processes count once it has been seen to have any. */
+  constructor(uid: number, session?: string) {
     this.#uid = uid;
+    this.#session = session;
   }
 
   /** Whether no other process is there. False where that cannot be known. */
   isAlone(): boolean {
-    if (this.#known !== undefined && this.#isOfUser(this.#known)) return false;
+    if (this.#known !== undefined && this.#counts(this.#known)) return false;
     try {
-      this.#known = processes().find((pid) => this.#isOfUser(pid) && !isServer(pid));
+      const company = processes().filter((pid) => this.#isOfUser(pid) && !isServer(pid));
+      const inSession = company.find((pid) => this.#isInSession(pid));
+      this.#hadProcess ||= inSession !== undefined;
+      this.#known = this.#hadProcess ? inSession : company[0];
     } catch {
       return false;
     }
     return this.#known === undefined;
+  }
+
+  /** Whether the session had processes and has none any more. */
+  get hasEnded(): boolean {
+    return this.isAlone() && this.#hadProcess;
+  }
+
+  #counts(pid: number): boolean {
+    return this.#isOfUser(pid) && (!this.#hadProcess || this.#isInSession(pid));
+  }
+
+  #isInSession(pid: number): boolean {
+    return this.#session !== undefined && auditSession(pid) === this.#session;
   }
 
   /** The pids of the user's servers but this one. */

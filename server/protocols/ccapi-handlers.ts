@@ -22,6 +22,8 @@ export interface HandlerContext {
   /** The iterators of the asking connection; they go when it does. */
   readonly owned: Set<string>;
   readonly cancellables: Set<Cancellable>;
+  /** Makes a ccache that the collection does not have yet; undefined where there is no such. */
+  findElsewhere(name: string): CCache | undefined;
 }
 
 /** Returned by a handler that may have to wait: `begin` gets the function that answers, once, now or later. */
@@ -51,7 +53,9 @@ export const handlers: Handlers = {
   contextGetChangeTime: (collection) => ({ time: collection.changed }),
   contextWaitForChange: waitForChange,
   contextGetDefaultCCacheName: (collection) => ({ name: collection.default?.name ?? DEFAULT_NAME }),
-  contextOpenCCache: (collection, { name }) => ({ ccache: require(collection.findByName(name)).identifier }),
+  contextOpenCCache: (collection, { name }, { findElsewhere }) => ({
+    ccache: require(collection.findByName(name) ?? findElsewhere(name)).identifier,
+  }),
   contextOpenDefaultCCache: (collection) => ({ ccache: require(collection.default).identifier }),
   contextCreateCCache: (collection, { name, version, principal }, client) => ({
     ccache: destroyWithClient(collection.create(name, version, principal), collection, client).identifier,

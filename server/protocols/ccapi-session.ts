@@ -10,6 +10,7 @@ import {
 import { CCAPIError, type ErrorName, errorCodes } from '../../proto/errors.ts';
 import { type Identifier, isInitialised } from '../../proto/identifier.ts';
 import { type Cancellable, cancelAll } from '../model/cancellation.ts';
+import type { CCache } from '../model/ccache.ts';
 import type { Collection } from '../model/collection.ts';
 import type { Iterators } from '../model/iterators.ts';
 import { type HandlerContext, handlers, Later, type Objects } from './ccapi-handlers.ts';
@@ -39,9 +40,18 @@ export class CCAPISession implements HandlerContext {
   readonly #log: Log;
   readonly #onRequest: (name: string) => void;
 
-  /** `onRequest` is told of each request, by its name. */
-  constructor(collection: Collection, iterators: Iterators, log: Log, onRequest: (name: string) => void = () => {}) {
+  readonly findElsewhere: (name: string) => CCache | undefined;
+
+  /** `onRequest` is told of each request, by its name; `findElsewhere` makes a ccache that the collection does not have yet. */
+  constructor(
+    collection: Collection,
+    iterators: Iterators,
+    log: Log,
+    onRequest: (name: string) => void = () => {},
+    findElsewhere: (name: string) => CCache | undefined = () => undefined,
+  ) {
     this.#onRequest = onRequest;
+    this.findElsewhere = findElsewhere;
     this.collection = collection;
     this.iterators = iterators;
     this.#log = log;

@@ -5,10 +5,17 @@ import type { Collection } from '../model/collection.ts';
 export class KCMNames {
   readonly #collection: Collection;
   readonly #uid: number;
+  readonly #findElsewhere: (name: string) => CCache | undefined;
   /** Begins at a random number, so that a name from before a restart does not come to mean another ccache. */
   #next = Number(process.hrtime.bigint() % 1_000_000n);
 
-  constructor(collection: Collection, uid: number) {
+  /** `findElsewhere` makes a ccache that the collection does not have yet, where there is such. */
+  constructor(
+    collection: Collection,
+    uid: number,
+    findElsewhere: (name: string) => CCache | undefined = () => undefined,
+  ) {
+    this.#findElsewhere = findElsewhere;
     this.#collection = collection;
     this.#uid = uid;
   }
@@ -28,6 +35,13 @@ export class KCMNames {
 
   /** The ccache that a name leads to, by the rule of proto/KCM.md#names: `work` and `<uid>:work` are the same. */
   resolve(name: string): CCache | undefined {
+    return (
+      this.#find(name) ??
+      this.#findElsewhere(name.startsWith(`${this.#uid}:`) ? name.slice(`${this.#uid}:`.length) : name)
+    );
+  }
+
+  #find(name: string): CCache | undefined {
     const exact = this.#collection.findByName(name);
     if (exact) return exact;
     const prefix = `${this.#uid}:`;

@@ -4,7 +4,7 @@ import { beforeAll, describe, expect, inject, it } from 'vitest';
 import { eventually, temporaryDirectory } from '../setup/cleanup.ts';
 import { unpackedPrograms } from '../setup/debian-packages.ts';
 import { type Kdc, startKdc } from '../setup/kdc.ts';
-import { programs, run } from '../setup/programs.ts';
+import { programs, run, succeed } from '../setup/programs.ts';
 import { describeWith } from '../setup/requirements.ts';
 import { printedUnits, type SystemdMachine, startSystemd, there } from '../setup/systemd.ts';
 import type { TestUser } from '../setup/test-users.ts';
@@ -205,6 +205,18 @@ describeWith([...needs, 'heimdal', 'iproute2'], 'under systemd', () => {
       await typed('cat /run/mit > /usr/bin/kinit');
       expect(await typed(`cat ${RENEWED}`)).toMatch(/^-R -c KCM:/);
     });
+  });
+
+  it('the file of a login is taken in, and goes with its ccache', async () => {
+    const printed = await succeed(process.execPath, [programs.launcher, '--print-systemd-logins-conf']);
+    await write('/etc/systemd/system/ccapi.service.d/logins.conf', printed);
+    await typed('systemctl daemon-reload; systemctl stop ccapi.service; pkill -f [c]capi-server.js; :');
+    await eventually(async () => (await machine.run('pgrep -f [c]capi-server.js')).code === 1);
+    const file = `/tmp/krb5cc_${alice.uid}_login`;
+    await typed(kinit(`-c FILE:${file} alice`), alice);
+    expect(await typed(`klist -c KCM:FILE:${file}`, alice)).toContain('Default principal: alice@TEST.EXAMPLE');
+    await typed(`kdestroy -c KCM:FILE:${file}`, alice);
+    expect((await machine.run(`ls ${file}`)).code).toBe(2);
   });
 
   it('a service with DynamicUser finds nothing of the one before, also where a server of that still runs', async () => {

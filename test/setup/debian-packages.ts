@@ -63,6 +63,8 @@ const unpacked = {
     'libsl0-heimdal',
     'libwind0-heimdal',
   ],
+  // Installed, it would be in the way of all logins of this machine.
+  'libpam-krb5': ['libpam-krb5'],
   xinetd: ['xinetd', 'libtirpc3', 'libtirpc-common', 'libwrap0'],
   'inetutils-inetd': ['inetutils-inetd', 'libwrap0'],
   // Installed, it would tell the kernel to run programs of other processors by it.
@@ -85,6 +87,11 @@ export type DebianPackage =
 /** Whether a package's file is there. */
 export function isInstalled(name: DebianPackage): boolean {
   return existsSync(name in installed ? installed[name as keyof typeof installed] : join(placeOf(name), 'usr'));
+}
+
+/** The root directory of an unpacked group. */
+export function unpackedRoot(name: keyof typeof unpacked): string {
+  return placeOf(name);
 }
 
 /** Where the programs of an unpacked group are, and the directory of its libraries. */

@@ -1,0 +1,225 @@
+import { type FSWatcher, fstatSync, lstatSync, watch } from 'node:fs';
+import { basename, dirname, normalize } from 'node:path';
+import { useBeneath } from '../etc/host/beneath.ts';
+import type { Log } from '../etc/host/log.ts';
+import { readRegularFile } from '../etc/host/read-file.ts';
+import { readCCacheFile } from '../proto/ccache-file.ts';
+import type { CredentialV5 } from '../proto/credential.ts';
+import { CONFIG_REALM, marshalled, toCredentialV5 } from '../proto/krb5-credential.ts';
+import { unparsePrincipal } from '../proto/principal.ts';
+import type { CCache, Contents } from './model/ccache.ts';
+import type { Collection } from './model/collection.ts';
+import { shred } from './storage/atomic-file.ts';
+
+/** What the name of a login's ccache begins with; the path of its file follows. */
+const PREFIX = 'FILE:';
+
+/** The configuration entry that says with which file a ccache goes; the ticket's bytes are the path. */
+const MARK = 'krb5_ccache_conf_data/login_ccache';
+
+/** The largest file that is read, in bytes. */
+const MAX_FILE = 16 << 20;
+
+/** How soon after an event a file is looked at, and how often without one, in milliseconds. */
+const [SETTLE, LOOK_AGAIN] = [20, 10_000];
+
+/** A file that is watched, and how it was when it was read. */
+interface WatchedFile {
+  watcher: FSWatcher | undefined;
+  state: string;
+}
+
+/**
+ * Tickets that arrive at login. sshd and pam_krb5 write them to a file of the user's, which they remove when the login ends. The
+ * ccache `FILE:/path` holds what that file holds: it is made when a program first asks for it, and destroyed with the file, as the
+ * file is with it. What the user does to it otherwise, as with kinit, makes it the user's own,
+ * which stays.
+ *
+ * All this is done with the user's rights, by the worker alone: no program has to run at login or logout.
+ */
+export class LoginCCaches {
+  readonly #collection: Collection;
+  readonly #uid: number;
+  readonly #isSession: boolean;
+  readonly #log: Log;
+  readonly #watched = new Map<string, WatchedFile>();
+  #settled = 0;
+  #soon: NodeJS.Timeout | undefined;
+  #poll: NodeJS.Timeout | undefined;
+
+  /** With `isSession` the collection is that of one login, and goes with the file as a whole. */
+  constructor(collection: Collection, uid: number, isSession: boolean, log: Log) {
+    this.#collection = collection;
+    this.#uid = uid;
+    this.#isSession = isSession;
+    this.#log = log;
+    for (const ccache of collection) {
+      const path = pathOf(ccache);
+      if (path !== undefined) this.#watch(path);
+    }
+    this.#look();
+  }
+
+  /** Whether there is a ccache that has to go when a login ends. */
+  get isHolding(): boolean {
+    if (this.#watched.size === 0) return false;
+    for (const ccache of this.#collection) if (pathOf(ccache) !== undefined) return true;
+    return false;
+  }
+
+  /** Makes the ccache of this name from the file that it names; undefined where there is none that this user's login has made. */
+  find = (name: string): CCache | undefined => {
+    const path = name.startsWith(PREFIX) ? name.slice(PREFIX.length) : '';
+    if (!path.startsWith('/') || normalize(path) !== path) return undefined;
+    const contents = this.#read(path);
+    if (!contents) return undefined;
+    const ccache = this.#collection.replace(name, contents);
+    this.#watch(path);
+    return ccache;
+  };
+
+  /** Has a file go with its ccache where a client has destroyed that: it would be taken in again. To be done after each request. */
+  settle(): void {
+    if (this.#watched.size === 0 || this.#collection.changed === this.#settled) return;
+    this.#settled = this.#collection.changed;
+    for (const [path, { state }] of [...this.#watched]) {
+      if (this.#collection.findByName(PREFIX + path) || this.#isElsewhere(path)) continue;
+      this.#unwatch(path);
+      try {
+        if (stateOf(path) === state) shred(path);
+      } catch (error) {
+        this.#log.warning(`cannot remove ${path}: ${(error as Error).message}`);
+      }
+    }
+  }
+
+  #isElsewhere(path: string): boolean {
+    for (const ccache of this.#collection) if (pathOf(ccache) === path) return true;
+    return false;
+  }
+
+  close(): void {
+    for (const path of this.#watched.keys()) this.#unwatch(path);
+    clearTimeout(this.#soon);
+    clearInterval(this.#poll);
+  }
+
+  #read(path: string): Contents | undefined {
+    try {
+      const bytes = this.#use(path, (at, descriptor) => {
+        const { uid, mode, nlink } = fstatSync(descriptor);
+        const isOwn = uid === this.#uid && (mode & 0o077) === 0 && nlink === 1;
+        return isOwn ? readRegularFile(at, MAX_FILE) : undefined;
+      });
+      return bytes && this.#contentsOf(path, bytes);
+    } catch (error) {
+      const { code, message } = error as NodeJS.ErrnoException;
+      if (code !== 'ENOENT') this.#log.warning(`cannot take in ${path}: ${message}`);
+      return undefined;
+    }
+  }
+
+  #contentsOf(path: string, bytes: Buffer): Contents | undefined {
+    const { principal, kdcOffset, credentials } = readCCacheFile(bytes);
+    bytes.fill(0);
+    if (!principal) return undefined;
+    const client = unparsePrincipal(principal);
+    const contents = this.#collection.emptyContents(client);
+    const mark = markFor(client, path);
+    contents.credentials.append(mark);
+    for (const credential of credentials) {
+      contents.credentials.append(toCredentialV5(credential), 0, marshalled(credential));
+    }
+    return { ...contents, nameType: principal.nameType, kdcOffset: (kdcOffset?.seconds ?? 0) >>> 0 };
+  }
+
+  /** No link is followed on the way, and no file system is asked that may not answer. */
+  #use<T>(path: string, use: (at: string, descriptor: number) => T): T {
+    const way = { user: { uid: this.#uid }, root: dirname(path), relative: basename(path), mounts: 'local' } as const;
+    return useBeneath(way, use);
+  }
+
+  #watch(path: string): void {
+    this.#unwatch(path);
+    let watcher: FSWatcher | undefined;
+    try {
+      watcher = watch(path, { persistent: false }, () => this.#lookSoon());
+      watcher.on('error', () => {});
+    } catch {
+      // It is gone already, or there are too many watches: then it is looked at from time to time.
+    }
+    this.#watched.set(path, { watcher, state: stateOf(path) });
+    this.#poll ??= setInterval(() => this.#look(), LOOK_AGAIN).unref();
+  }
+
+  #unwatch(path: string): void {
+    this.#watched.get(path)?.watcher?.close();
+    this.#watched.delete(path);
+  }
+
+  #lookSoon(): void {
+    this.#soon ??= setTimeout(() => {
+      this.#soon = undefined;
+      this.#look();
+    }, SETTLE).unref();
+  }
+
+  #look(): void {
+    for (const [path, { state }] of [...this.#watched]) {
+      const now = stateOf(path);
+      if (now === '') this.#end(path);
+      else if (now !== state) this.#renew(path);
+    }
+  }
+
+  /** The login has ended. */
+  #end(path: string): void {
+    this.#unwatch(path);
+    for (const ccache of [...this.#collection]) {
+      if (!this.#isSession && pathOf(ccache) !== path) continue;
+      try {
+        this.#collection.destroy(ccache);
+        this.#log.info(`${path} is gone: destroyed ${JSON.stringify(ccache.name)}`);
+      } catch (error) {
+        this.#log.error(`${path} is gone: cannot destroy ${JSON.stringify(ccache.name)}: ${(error as Error).message}`);
+      }
+    }
+  }
+
+  /** sshd or pam_krb5 has brought newer tickets. */
+  #renew(path: string): void {
+    const ccache = this.#collection.findByName(PREFIX + path);
+    const contents = ccache && pathOf(ccache) === path ? this.#read(path) : undefined;
+    this.#watch(path);
+    if (contents) this.#collection.replace(PREFIX + path, contents);
+  }
+}
+
+/** The path of the file that a ccache goes with; undefined for one that goes with none. */
+function pathOf({ contents }: CCache): string | undefined {
+  for (const { value } of contents.credentials.forService(MARK)) return value.ticket.data.toString();
+  return undefined;
+}
+
+function markFor(client: string, path: string): CredentialV5 {
+  const nothing = { type: 0, data: Buffer.alloc(0) };
+  return {
+    ...{
+      client,
+      server: `${MARK}@${CONFIG_REALM}`,
+      keyblock: nothing,
+      authtime: 0,
+      starttime: 0,
+      endtime: 0,
+      renewTill: 0,
+    },
+    ...{ isSkey: 0, ticketFlags: 0, addresses: [], authdata: [], secondTicket: nothing },
+    ticket: { type: 0, data: Buffer.from(path) },
+  };
+}
+
+/** What differs once a file was changed; empty where there is none. */
+function stateOf(path: string): string {
+  const found = lstatSync(path, { throwIfNoEntry: false, bigint: true });
+  return found ? `${found.ino} ${found.size} ${found.mtimeNs}` : '';
+}
