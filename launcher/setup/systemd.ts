@@ -1,4 +1,5 @@
 import { spawnSync } from 'node:child_process';
+import { existsSync } from 'node:fs';
 import { basename, dirname } from 'node:path';
 import { isEnabling, type PrintedUnit, parseUnits } from '../../etc/config/printed-units.ts';
 import { asBytes, readText, type Step, step, writeStep } from '../../etc/config/setup-step.ts';
@@ -7,6 +8,9 @@ import { sampleText } from '../samples.ts';
 import type { Displaced, SetupRecord } from './record.ts';
 
 const MARK = '# Made by ccapi-launcher setup; --undo removes this file. Put changes into a drop-in: systemctl edit';
+
+/** Where a distribution's package puts its units. */
+const PACKAGED = ['/usr/lib/systemd/system', '/lib/systemd/system'];
 
 /** The sockets that stand at the front door where sssd-kcm is installed. */
 const OTHERS = ['sssd-kcm.socket'];
@@ -76,10 +80,11 @@ function wantedBy({ path, text }: PrintedUnit): string[] {
   return targets.map((target) => `${dirname(path)}/${target}.wants`);
 }
 
-/** Whether an admin has a unit of that name there already, as printed or of their own. */
+/** Whether an admin has a unit of that name there already, as printed or of their own, or a package has brought it. */
 function isOthers(path: string): boolean {
   const text = readText(path);
-  return text !== undefined && !text.startsWith(MARK);
+  if (text !== undefined) return !text.startsWith(MARK);
+  return PACKAGED.some((directory) => existsSync(`${directory}/${basename(path)}`));
 }
 
 function isActive(unit: string): boolean {
