@@ -114,7 +114,7 @@ async function launcher({ uid, settings, env }: Patient): Promise<Finding[]> {
     const path = await askPort(port, { uid, session });
     if (path !== undefined) return [{ what, fine: true, says: `answers ${path}` }];
     if (settings.autostart) return [{ what, fine: true, says: 'none; your programs start one of their own' }];
-    const todo = 'add what ccapi-launcher --print-inetd-entry prints to inetd.conf, and send inetd a SIGHUP';
+    const todo = 'as root: ccapi-launcher setup';
     return [{ what, fine: false, says: 'nothing listens there, and autostart = no', todo }];
   } catch (error) {
     const says = (error as Error).message;
@@ -190,7 +190,7 @@ async function libkrb5({ env }: Patient): Promise<Finding[]> {
   const configured = libdefault(env, 'default_ccache_name');
   if (inForce !== undefined || configured?.startsWith('KCM:')) return [{ what, fine: true, says: 'use KCM:' }];
   const says = configured === undefined ? 'keep their tickets in files' : `keep their tickets in ${configured}`;
-  const todo = 'in krb5.conf, [libdefaults]: default_ccache_name = KCM:   or for one shell: eval "$(ccapi env)"';
+  const todo = 'as root: ccapi-launcher setup; for yourself: ccapi setup; for one shell: eval "$(ccapi env)"';
   return [{ what, fine: false, says, todo }];
 }
 
@@ -219,10 +219,10 @@ async function door({ env, uid, server }: Patient): Promise<Finding[]> {
     const cause = (error as Error).cause as NodeJS.ErrnoException | undefined;
     const code = cause?.code ?? (error as NodeJS.ErrnoException).code;
     if (code === undefined) {
-      const todo = 'if it is sssd-kcm: systemctl disable --now sssd-kcm.socket';
+      const todo = 'if it is sssd-kcm, ccapi-launcher setup takes the place over from it';
       return [{ what, fine: false, says: 'what answers there is not ours', todo }];
     }
-    const todo = 'add the second line of ccapi-launcher --print-inetd-entry to inetd.conf, or: ccapi exec -- COMMAND';
+    const todo = 'as root: ccapi-launcher setup; for yourself: ccapi setup, or ccapi exec -- COMMAND';
     return [
       { what, fine: false, says: code === 'EACCES' ? 'you may not connect to it' : 'no server listens there', todo },
     ];
