@@ -21,7 +21,7 @@ export function inetdAddresses({ kind }: Inetd, port: number): Address[] {
 }
 
 /** The file that gets the entries. */
-export function inetdFile({ kind, file }: Inetd): string {
+function inetdFile({ kind, file }: Inetd): string {
   const includes = kind === 'xinetd' && /^includedir\s+\/etc\/xinetd\.d\/?\s*$/m.test(readText(file) ?? '');
   return includes ? XINETD_FILE : file;
 }

@@ -10,7 +10,7 @@ import { guardUndoSteps } from './guard.ts';
 import { inetdAddresses, inetdSteps, inetdUndoSteps, reloadStep } from './inetd.ts';
 import { krb5ConfSteps, krb5ConfUndoSteps } from './krb5-conf.ts';
 import { findSuperServer } from './machine.ts';
-import { type Displaced, forgetSteps, readRecord, recordSteps } from './record.ts';
+import { forgetSteps, readRecord, recordSteps, type SetupRecord } from './record.ts';
 import { planUnits, unitUndoSteps } from './systemd.ts';
 
 /** What is to be done, in this order, and what the admin should know of it. */
@@ -31,13 +31,13 @@ export async function planSetup(): Promise<Plan> {
   if (server.kind === 'systemd') {
     const addresses = [frontDoor, { host: '127.0.0.1', port }];
     const units = await planUnits(port, () => isServed(addresses));
-    if (units.displaced.length === 0) await refuseOther(units.files.length > 0);
+    if (units.changes.displaced.length === 0) await refuseOther(units.files.length > 0);
     const open = units.open.length > 0 ? [...units.open, ...addresses.map(waitStep)] : [];
     const krb5 = krb5ConfSteps();
     const steps = [...units.files, ...open, ...units.displace, ...krb5];
     return {
-      steps: [...compiled, ...withRecord(steps, units.directories, units.displaced)],
-      notes: units.displaced.map(({ unit }) => `tickets in the server of ${unit} stay there: kinit again`),
+      steps: [...compiled, ...withRecord(steps, units.changes)],
+      notes: units.changes.displaced.map(({ unit }) => `tickets in the server of ${unit} stay there: kinit again`),
     };
   }
   const addresses = inetdAddresses(server, port);
@@ -47,7 +47,7 @@ export async function planSetup(): Promise<Plan> {
   if (hasDoor) await refuseOther(files.length > 0);
   const open = isOpen ? [] : [reloadStep(server), ...addresses.map(waitStep)];
   const krb5 = hasDoor ? krb5ConfSteps() : [];
-  const steps = withRecord([...files, ...open, ...krb5], [], []);
+  const steps = withRecord([...files, ...open, ...krb5], { directories: [], enabled: [], displaced: [] });
   const note = `${server.kind} has no UNIX sockets, and so no front door: krb5.conf stays as it is, and ccapi env leads a shell`;
   return { steps: [...compiled, ...steps], notes: hasDoor ? [] : [note] };
 }
@@ -63,8 +63,8 @@ export function planUndo(): Plan {
   return { steps, notes: steps.length > 0 ? [note] : [] };
 }
 
-function withRecord(steps: Step[], directories: string[], displaced: Displaced[]): Step[] {
-  return steps.length === 0 ? [] : [...recordSteps({ directories, displaced }), ...steps];
+function withRecord(steps: Step[], changes: SetupRecord): Step[] {
+  return steps.length === 0 ? [] : [...recordSteps(changes), ...steps];
 }
 
 async function isServed(addresses: readonly Address[]): Promise<boolean> {

@@ -17,27 +17,32 @@ export interface Displaced {
 export interface SetupRecord {
   /** The directories that were not there. */
   directories: string[];
+  /** The units that systemd did not start by itself. */
+  enabled: string[];
   displaced: Displaced[];
 }
+
+/** That of a machine of which nothing is known. */
+const nothing: SetupRecord = { directories: [], enabled: [], displaced: [] };
 
 /** The record of an earlier run; undefined where there is none. Throws 202 (`ccErrBadParam`) for one that cannot be read. */
 export function readRecord(): SetupRecord | undefined {
   const text = readText(FILE);
   if (text === undefined) return undefined;
   try {
-    const { directories, displaced } = JSON.parse(text);
-    return { directories: [...directories], displaced: [...displaced] };
+    const { directories, enabled, displaced } = JSON.parse(text);
+    return { directories: [...directories], enabled: [...enabled], displaced: [...displaced] };
   } catch (error) {
     throw new ConfigError(`${FILE} is not what setup has written`, { cause: error });
   }
 }
 
 /**
- * The first steps, told what is going to be there, and displaced. What an earlier record says is kept, since that is how the
+ * The first steps, told what is going to be there, enabled and displaced. What an earlier record says is kept, since that is how the
  * machine was before.
  */
-export function recordSteps({ directories, displaced }: SetupRecord): Step[] {
-  const earlier = readRecord() ?? { directories: [], displaced: [] };
+export function recordSteps({ directories, enabled, displaced }: SetupRecord): Step[] {
+  const earlier = readRecord() ?? nothing;
   const added = (known: string[], paths: string[]) => [
     ...known,
     ...paths.filter((path) => !known.includes(path) && !existsSync(path)),
@@ -45,6 +50,7 @@ export function recordSteps({ directories, displaced }: SetupRecord): Step[] {
   const known = earlier.displaced.map(({ unit }) => unit);
   const record: SetupRecord = {
     directories: added(earlier.directories, directories),
+    enabled: [...new Set([...earlier.enabled, ...enabled])],
     displaced: [...earlier.displaced, ...displaced.filter(({ unit }) => !known.includes(unit))],
   };
   const directory = existsSync(OWN_DIRECTORY) ? [] : [makeDirectoryStep(OWN_DIRECTORY)];

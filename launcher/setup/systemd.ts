@@ -5,7 +5,7 @@ import { isEnabling, type PrintedUnit, parseUnits } from '../../etc/config/print
 import { asBytes, readText, type Step, step, writeStep } from '../../etc/config/setup-step.ts';
 import { ConfigError } from '../../proto/errors.ts';
 import { sampleText } from '../samples.ts';
-import type { Displaced, SetupRecord } from './record.ts';
+import type { SetupRecord } from './record.ts';
 
 const MARK = '# Made by ccapi-launcher setup; --undo removes this file. Put changes into a drop-in: systemctl edit';
 
@@ -17,9 +17,8 @@ const OTHERS = ['sssd-kcm.socket'];
 
 /** The units of the machine, with what systemd is to do for them. */
 export interface UnitPlan {
-  /** Directories that enabling them makes. */
-  directories: string[];
-  displaced: Displaced[];
+  /** What enabling them changes: the directories that it makes, the units that were not, and those that had the door. */
+  changes: SetupRecord;
   files: Step[];
   /** Behind the files: has the sockets open, or open again. */
   open: Step[];
@@ -37,12 +36,16 @@ export async function planUnits(port: number, isServed: () => Promise<boolean>):
     unit,
     wasEnabled: isEnabled(unit),
   }));
+  const enabled = toEnable.filter((name) => !isEnabled(name));
   return {
-    directories: units.flatMap(wantedBy),
-    displaced,
+    changes: { directories: units.flatMap(wantedBy), enabled, displaced },
     files,
     open: isOpen ? [] : [systemctl('daemon-reload'), systemctl('enable', '--now', ...toEnable)],
-    displace: displaced.map(({ unit }) => systemctl('disable', '--now', unit)),
+    // A service that runs would keep its socket from being started again.
+    displace: displaced.flatMap(({ unit }) => [
+      systemctl('disable', '--now', unit),
+      systemctl('stop', unit.replace('.socket', '.service')),
+    ]),
   };
 }
 
@@ -52,7 +55,8 @@ export function unitUndoSteps(record: SetupRecord | undefined): Step[] {
   const units = all.filter(({ path }) => readText(path)?.startsWith(MARK));
   const files = all.flatMap(({ path }) => writeStep(path, isOthers(path) ? readText(path) : undefined));
   if (files.length === 0 && !record) return [];
-  const enabled = units.filter(isEnabling).map(({ path }) => basename(path));
+  const own = units.filter(isEnabling).map(({ path }) => basename(path));
+  const enabled = [...new Set([...own, ...(record?.enabled ?? []).filter(isEnabled)])];
   // Servers of a template stay while their users need them.
   const others = units
     .map(({ path }) => basename(path))

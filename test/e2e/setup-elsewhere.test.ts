@@ -60,6 +60,8 @@ cat > sssd-kcm.service <<'END'
 ExecStart=${process.execPath} -e 'require("net").createServer((c) => c.once("data", () => c.destroy())).listen({ fd: 3 })'
 END
 systemctl daemon-reload; systemctl enable --now sssd-kcm.socket; systemctl is-active sssd-kcm.socket`);
+    // As after a first klist. Its socket cannot be started while it runs.
+    await typed('systemctl start sssd-kcm.service');
     const before = await typed(everything);
     expect(await setup('--yes')).toContain('note: tickets in the server of sssd-kcm.socket stay there: kinit again\n');
     expect((await machine.run('systemctl is-active sssd-kcm.socket')).stdout).toBe('inactive\n');
@@ -67,17 +69,18 @@ systemctl daemon-reload; systemctl enable --now sssd-kcm.socket; systemctl is-ac
     await setup('--undo', '--yes');
     expect(await typed(everything)).toBe(before);
     expect(await typed('systemctl is-active sssd-kcm.socket')).toBe('active\n');
+    await typed('systemctl disable --now sssd-kcm.socket; systemctl stop sssd-kcm.service');
   });
 
   it('keeps units that an admin has entered by hand, as the README shows it', async () => {
-    const own = '/etc/systemd/system/ccapi.service';
-    const unit = (await printedUnits()).find(({ path }) => path === own);
-    await typed(`cat > ${own} <<'END'\n${there(unit?.content ?? '')}\nEND`);
+    const own = (await printedUnits()).filter(({ path }) => path.startsWith('/etc/'));
+    for (const { path, content } of own) await typed(`cat > ${path} <<'END'\n${there(content)}\nEND`);
     const before = await typed(everything);
-    expect(await setup('--yes')).not.toContain(`write ${own}`);
+    expect(await setup('--yes')).not.toContain('write /etc/systemd');
+    expect(await typed('systemctl is-enabled ccapi.socket')).toBe('enabled\n');
     await setup('--undo', '--yes');
     expect(await typed(everything)).toBe(before);
-    await typed(`rm ${own}`);
+    await typed(`rm ${own.map(({ path }) => path).join(' ')}; systemctl daemon-reload`);
   });
 
   it('has klist fail at once where the package is gone, and the reason in the journal', async () => {
