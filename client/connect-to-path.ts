@@ -1,10 +1,11 @@
 import { lstatSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
-import { MAX_SOCKET_PATH } from '../etc/config/paths.ts';
+import { FRONT_DOOR, MAX_SOCKET_PATH } from '../etc/config/paths.ts';
 import { asUser } from '../etc/host/identity.ts';
 import { monotonic } from '../etc/host/monotonic.ts';
 import { checkUnreplaceableFile } from '../etc/host/private-directory.ts';
+import { uidOutside } from '../etc/host/user-namespace.ts';
 import { CCAPIError, InsecurePathError } from '../proto/errors.ts';
 
 /**
@@ -27,6 +28,15 @@ export async function connectToPath(given: string, uid: number): Promise<{ socke
       cause: error,
     });
   }
+}
+
+/**
+ * Connects to the door of stock programs, as {@link connectToPath} does. In a user namespace root's own door belongs to no
+ * known uid: its place, below /run, is then all there is to trust, as for libkrb5.
+ */
+export async function connectToDoor(path: string, uid: number): Promise<{ socket: Socket; path: string }> {
+  if (path !== FRONT_DOOR || uidOutside() === undefined) return connectToPath(path, uid);
+  return { socket: await openSocket(path), path };
 }
 
 /** Refuses a path that Node would cut without a word. */

@@ -5,7 +5,7 @@ import type { WorkerKey } from '../proto/rendezvous.ts';
 import { askChild, askPort } from './launcher-client.ts';
 
 /** The port of a launcher without root. */
-const USER_PORT = 7789;
+export const USER_PORT = 7789;
 
 /** How long a launcher may take that can be passed over for one of our own, in milliseconds. */
 const PASSABLE_DEADLINE = 1000;
@@ -59,7 +59,7 @@ export class Machine {
 
   /** Whether root's launcher listened when this was first called, or has made a directory for this user. */
   serves(): boolean {
-    return this.hasDirectory() || this.#rootListens();
+    return this.hasDirectory() || this.rootListens();
   }
 
   hasDirectory(): boolean {
@@ -71,8 +71,8 @@ export class Machine {
     return `${this.#directory} is there, but no launcher answers on port ${this.#port}; is inetd running?`;
   }
 
-  /** Reads the kernel's table once: it may be long. */
-  #rootListens(): boolean {
+  /** Whether root listens on the launcher's port. Reads the kernel's table once: it may be long. */
+  rootListens(): boolean {
     this.#rootListensThere ??= (['127.0.0.1', '::1'] as const).some((host) =>
       listenerUids(host, this.#port)?.includes(0),
     );

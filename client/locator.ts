@@ -1,7 +1,8 @@
-import { readdirSync } from 'node:fs';
+import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import {
   clientDirectories,
+  FRONT_DOOR,
   KEPT_PREFIX,
   keptDirectoryIn,
   parseSessionDirectory,
@@ -11,10 +12,11 @@ import {
 import type { ServerURI } from '../etc/config/server-uri.ts';
 import { loadSettings, type Settings } from '../etc/config/settings.ts';
 import { ownSession } from '../etc/host/login-session.ts';
+import { uidOutside } from '../etc/host/user-namespace.ts';
 import { CCAPIError } from '../proto/errors.ts';
 import { isSessionName, RendezvousError, type WorkerKey } from '../proto/rendezvous.ts';
 import { chooseServer } from './choose-server.ts';
-import { connectToPath } from './connect-to-path.ts';
+import { connectToDoor, connectToPath } from './connect-to-path.ts';
 import { askAddress, UntrustedPort } from './launcher-client.ts';
 import { type Launcher, launchers, Machine } from './launchers.ts';
 import { askForWorker, connectToWorker, summarize, type WorkerConnection } from './worker-connection.ts';
@@ -85,6 +87,7 @@ export class Locator {
     if (this.#uris) return undefined;
     this.#passedOver = [];
     this.#machineSeen = undefined;
+    if (this.#isBehindDoor) return this.#byDoor();
     for (const directory of this.#directories()) {
       const path = `${directory}/${SOCKET_NAME}`;
       try {
@@ -101,9 +104,28 @@ export class Locator {
     return undefined;
   }
 
+  /**
+   * Whether only the front door leads to the user's worker: in a user namespace, where root's directories and port belong to
+   * no known uid. Its launcher starts the worker at the first request.
+   */
+  get #isBehindDoor(): boolean {
+    return !this.#isConfigured && uidOutside() !== undefined && existsSync(FRONT_DOOR);
+  }
+
+  async #byDoor(): Promise<WorkerConnection | undefined> {
+    try {
+      const found = await connectToDoor(FRONT_DOOR, this.#uid);
+      this.#explain(`${FRONT_DOOR}: the front door, since this is a user namespace`);
+      return found;
+    } catch (error) {
+      this.#explain(`${FRONT_DOOR}: ${(error as Error).message}`);
+      return undefined;
+    }
+  }
+
   /** Whether a worker that is started now may have ccaches: one before it has left some, or only root's launcher can tell. */
   #mayHaveCCaches(): boolean {
-    if (this.#uris || this.#machine?.serves()) return true;
+    if (this.#uris || this.#machine?.serves() || this.#rootServesConfigured()) return true;
     return [...this.#directories()].some((directory) =>
       namesIn(keptDirectoryIn(directory)).some((name) => name.startsWith(KEPT_PREFIX)),
     );
@@ -142,6 +164,13 @@ export class Locator {
     if (this.#isConfigured || this.#uid === 0) return undefined;
     this.#machineSeen ??= new Machine(clientDirectories(this.settings, this.#uid, this.#env).first, this.settings.port);
     return this.#machineSeen;
+  }
+
+  /** Where the settings name the place, root's launcher alone can say whether this user has something there. */
+  #rootServesConfigured(): boolean {
+    if (!this.#isConfigured || this.#uid === 0) return false;
+    const { first } = clientDirectories(this.settings, this.#uid, this.#env);
+    return new Machine(first, this.settings.port).rootListens();
   }
 
   get #key(): WorkerKey {

@@ -1,7 +1,6 @@
-import { readFileSync, realpathSync, statSync } from 'node:fs';
-import { dirname, join } from 'node:path';
-import { checkUnreplaceable } from '../etc/host/private-directory.ts';
-import { CCAPIError } from '../proto/errors.ts';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { placeFaults } from '../etc/host/place-faults.ts';
 
 /** The files of `etc/share/samples` that an option prints; each says at its beginning where an admin puts it. */
 const files = {
@@ -39,22 +38,6 @@ export function sampleText(option: SampleOption): string {
     .map((text) => text.replaceAll('/usr/local/lib/node_modules/ccapi', packageDirectory))
     .map((text) => text.replaceAll('/usr/bin/node', process.execPath))
     .join('\n');
-}
-
-/** What is wrong with the place of a program that root is to run, and each user as that user; nothing where it is fine. */
-export function placeFaults(path: string): string[] {
-  const faults: string[] = [];
-  const real = realpathSync(path);
-  try {
-    checkUnreplaceable(dirname(real), 0);
-  } catch (error) {
-    if (!(error instanceof CCAPIError)) throw error;
-    faults.push(`${path}: root would run what another user can replace: ${error.message}`);
-  }
-  for (let at = real; at !== '/'; at = dirname(at)) {
-    if ((statSync(at).mode & 0o001) === 0) faults.push(`${path}: other users cannot run it: ${at} is closed to them`);
-  }
-  return faults;
 }
 
 /** The faults of the programs that the printed entries name. */

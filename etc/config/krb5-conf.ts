@@ -1,4 +1,4 @@
-import { readdirSync, statSync } from 'node:fs';
+import { accessSync, constants, readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { CCAPIError, ConfigError } from '../../proto/errors.ts';
 import { readRegularFile } from '../host/read-file.ts';
@@ -24,8 +24,9 @@ export function krb5ConfPaths(env: NodeJS.ProcessEnv): string[] {
  * The relations of one top-level section in the order of their precedence: where a key stands twice, libkrb5 takes the
  * first. The files are read as libkrb5's `prof_parse.c` reads them: comments on lines of their own, quoted values,
  * nested sections in braces (left out), `include` and `includedir`, a final `*` behind a key or section that closes it
- * to the files after it. A file that is missing or that may not be read is passed over; a directory in the list stands
- * for the files in it. `looked` is told each file and directory before it is read, also one that is missing. Throws 202 (`ccErrBadParam`) naming file and line where one does not parse.
+ * to the files after it. A file that is missing or that may not be read is passed over, where another can be read; a directory in the list stands
+ * for the files in it. `looked` is told each file and directory before it is read, also one that is missing. Throws 202
+ * (`ccErrBadParam`) naming file and line where one does not parse, and where none may be read.
  */
 export function readSection(
   paths: readonly string[],
@@ -34,6 +35,7 @@ export function readSection(
 ): Relation[] {
   const relations: Relation[] = [];
   const closedKeys = new Set<string>();
+  checkReadable(paths);
   for (const path of paths) {
     const tree: Tree = { section, relations: [], finalKeys: new Set(), final: false, looked };
     looked(path);
@@ -173,6 +175,24 @@ function readIncluded(file: string, from: string): string {
   } catch (error) {
     const why = error instanceof CCAPIError ? error.message : `${file} cannot be read`;
     throw new ConfigError(`${from}: ${why}`, { cause: error });
+  }
+}
+
+/** One of the files has to be readable, where there are any: libkrb5 refuses all work else, with "Permission denied". */
+function checkReadable(paths: readonly string[]): void {
+  const closed = paths.filter((path) => codeOfAccess(path) === 'EACCES');
+  const isAllClosed = closed.length > 0 && paths.every((path) => codeOfAccess(path) !== undefined);
+  if (isAllClosed)
+    throw new ConfigError(`${closed[0]} may not be read by uid ${process.geteuid?.()}: chmod a+r ${closed[0]}`);
+}
+
+/** Undefined where a file or directory can be read. */
+function codeOfAccess(path: string): string | undefined {
+  try {
+    accessSync(path, constants.R_OK);
+    return undefined;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code;
   }
 }
 

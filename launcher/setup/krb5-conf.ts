@@ -3,6 +3,7 @@ import { readSection } from '../../etc/config/krb5-conf.ts';
 import { hasBlock, withBlock, withoutBlock } from '../../etc/config/marked-block.ts';
 import { FRONT_DOOR } from '../../etc/config/paths.ts';
 import { readText, type Step, writeStep } from '../../etc/config/setup-step.ts';
+import { hasSambaHeimdal } from '../../etc/host/samba.ts';
 
 export const KRB5_CONF = '/etc/krb5.conf';
 
@@ -47,7 +48,10 @@ function inForce(key: string): string | undefined {
 
 function leadsHere(): boolean {
   const isHere = (inForce('kcm_socket') ?? FRONT_DOOR) === FRONT_DOOR;
-  return isHere && Boolean(inForce('default_ccache_name')?.startsWith('KCM:')) && inForce('default_cc_type') === 'KCM';
+  const isHeimdals = hasSambaHeimdal()
+    ? inForce('default_cc_name') !== undefined
+    : inForce('default_cc_type') === 'KCM' || inForce('default_cc_name') !== undefined;
+  return isHere && isHeimdals && Boolean(inForce('default_ccache_name')?.startsWith('KCM:'));
 }
 
 /** Whether a file of that directory is read before any other word on where tickets are. */
@@ -59,13 +63,20 @@ function includesFirst(text: string): boolean {
 }
 
 function saysWhere(file: string): boolean {
-  const keys = ['default_ccache_name', 'default_cc_type', 'kcm_socket'];
+  const keys = ['default_ccache_name', 'default_cc_type', 'default_cc_name', 'kcm_socket'];
   return readSection([file], 'libdefaults').some(({ key }) => keys.includes(key));
 }
 
-/** What MIT's programs go by, and Heimdal's; a socket that was named for another server is not to be asked. */
+/** The live view, for libraries that read a file; MIT's passes over this key. */
+const LIVE_VIEW = 'default_cc_name = FILE:/run/ccapi/%{uid}/krb5cc';
+
+/**
+ * What MIT's programs go by, and Heimdal's, or Samba's, beside which Heimdal's own kinit does not come here; a socket that was
+ * named for another server is not to be asked.
+ */
 function lines(): string {
-  const own = ['[libdefaults]', '    default_ccache_name = KCM:', '    default_cc_type = KCM'];
+  const heimdals = hasSambaHeimdal() ? LIVE_VIEW : 'default_cc_type = KCM';
+  const own = ['[libdefaults]', '    default_ccache_name = KCM:', `    ${heimdals}`];
   const socket = inForce('kcm_socket') === undefined ? [] : [`    kcm_socket = ${FRONT_DOOR}`];
   return `${[...own, ...socket].join('\n')}\n`;
 }

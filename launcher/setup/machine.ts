@@ -1,5 +1,6 @@
 import { existsSync, readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { join } from 'node:path';
+import { hasSambaHeimdal } from '../../etc/host/samba.ts';
 
 /** What listens for others on this machine, and starts the launcher. */
 export type SuperServer = { kind: 'systemd' } | Inetd;
@@ -53,11 +54,15 @@ function fileOf(kind: Inetd['kind'], words: string[]): string | undefined {
 /** What is worth knowing of the machine beside that, as lines for the admin. */
 export function describeMachine(): string[] {
   const names = ['/usr/lib', '/usr/lib64', ...directoriesBelow('/usr/lib')].flatMap(namesIn);
+  const isSambaHere = hasSambaHeimdal();
+  const heimdal = isSambaHere
+    ? "Heimdal's library: its programs read the live view, as Samba's; its kinit writes there what is lost"
+    : "Heimdal's library: its programs come by default_cc_type";
   const has = (pattern: RegExp) => names.some((name) => pattern.test(name));
   return [
     ...(has(/^libkrb5\.so\.3$/) ? ["MIT's Kerberos library: its programs come by default_ccache_name"] : []),
-    ...(has(/^libkrb5\.so\.26$/) ? ["Heimdal's library: its programs come by default_cc_type"] : []),
-    ...(has(/^libsmbclient\.so\.\d+$/) ? ["Samba's library: where its clients want a file, see ccapi export"] : []),
+    ...(has(/^libkrb5\.so\.26$/) ? [heimdal] : []),
+    ...(isSambaHere ? ["Samba's own Heimdal: its programs read the live view, by default_cc_name"] : []),
     ...(isAppArmorOn()
       ? ['AppArmor: ccapi-launcher --print-apparmor-profile prints a profile, which is not loaded']
       : []),

@@ -1,11 +1,13 @@
 // ccapi doctor finds what is wrong by name, and says what to do about it.
 import { chmodSync, mkdirSync, writeFileSync } from 'node:fs';
 import { createServer, type Server } from 'node:net';
-import { beforeEach, describe, expect, it } from 'vitest';
+import { join } from 'node:path';
+import { beforeEach, describe, expect, inject, it } from 'vitest';
 import { version } from '../../proto/status.ts';
 import { afterwards, temporaryDirectory, workersBelow } from '../setup/cleanup.ts';
 import { ccapi, freePort, programs, run, startLauncher } from '../setup/programs.ts';
 import { describeWith } from '../setup/requirements.ts';
+import type { TestUser } from '../setup/test-users.ts';
 
 interface Finding {
   what: string;
@@ -15,6 +17,7 @@ interface Finding {
 }
 
 const uid = process.getuid?.();
+const modules = join(import.meta.dirname, '../../node_modules');
 let directory: string;
 let base: string;
 let env: NodeJS.ProcessEnv;
@@ -23,10 +26,14 @@ beforeEach(async () => {
   directory = temporaryDirectory();
   base = `${directory}/run`;
   const krb5Conf = `${directory}/krb5.conf`;
-  const lines = ['[libdefaults]', ' default_ccache_name = KCM:', ` kcm_socket = ${directory}/door`, '[ccapi]'];
-  writeFileSync(krb5Conf, [...lines, ` directory = ${base}`, ''].join('\n'));
+  const names = [' default_ccache_name = KCM:', ` default_cc_name = FILE:${base}/%{uid}/krb5cc`];
+  const lines = ['[libdefaults]', ...names, ` kcm_socket = ${directory}/door`, '[ccapi]', ` directory = ${base}`];
+  writeFileSync(krb5Conf, `${lines.join('\n')}\n`);
   env = { KRB5_CONFIG: krb5Conf, CCAPI_PORT: String(await freePort()) };
 });
+
+/** What to do about what {@link wrong} has found. */
+let cures: string[];
 
 async function wrong(more: NodeJS.ProcessEnv = {}): Promise<Record<string, string>> {
   const { code, stdout, stderr } = await ccapi(['doctor', '--json'], { env: { ...env, ...more } });
@@ -34,6 +41,7 @@ async function wrong(more: NodeJS.ProcessEnv = {}): Promise<Record<string, strin
   const findings = (JSON.parse(stdout) as Finding[]).filter(({ fine }) => !fine);
   expect(code).toBe(findings.length === 0 ? 0 : 1);
   for (const { todo } of findings) expect(todo).toBeDefined();
+  cures = findings.map(({ todo }) => todo as string);
   return Object.fromEntries(findings.map(({ what, says }) => [what.replace(directory, ''), says]));
 }
 
@@ -103,6 +111,23 @@ describe('a fault:', () => {
     await machine(`--deny=${uid}`);
     const found = await wrong();
     expect(found[`launcher on port ${env.CCAPI_PORT}`]).toBe(`uid ${uid} is not served: deny = ${uid}`);
+    // It is no fault of whatever else could be at the door.
+    expect(found['KCM at /door']).toBe('closes the connection, since the launcher refuses you');
+    expect(cures.join()).toMatch(/change allow and deny in krb5.conf/);
+    expect(cures.join()).not.toContain('sssd');
+  });
+
+  it('a server that is stopped', async () => {
+    await machine();
+    expect(await wrong()).toEqual({});
+    const [pid] = workersBelow(base) as [number];
+    process.kill(pid, 'SIGSTOP');
+    try {
+      expect((await wrong()).server).toBe(`${base}/${uid}/S.ccapi: pid ${pid} is stopped by a signal`);
+      expect(cures).toContain(`kill -CONT ${pid}`);
+    } finally {
+      process.kill(pid, 'SIGCONT');
+    }
   });
 
   it('a server of another version', async () => {
@@ -132,20 +157,33 @@ describe('a fault:', () => {
     env.CCAPI_PORT = String(port);
     expect(await wrong()).toEqual({ 'KCM at /door': 'no server listens there' });
     await listening({ path: `${directory}/door` }, Buffer.from('00000004000000008ff4ea44', 'hex'));
-    expect(await wrong()).toEqual({ 'KCM at /door': 'what answers there is not ours' });
+    expect(await wrong()).toEqual({
+      'KCM at /door': expect.stringMatching(/^what answers there is not ours: uid \d+, pid \d+ /),
+    });
+    expect(cures).toEqual([`see who holds it: ss -xlp src ${directory}/door`]);
   });
 });
 
-describeWith(['root', 'Linux'], 'the set-up of a machine', () => {
-  /** What the doctor says there, where these lines of a shell have prepared mounts of its own. */
-  const inspect = (lines: string) =>
+describeWith(['root', 'Linux', 'iproute2'], 'the set-up of a machine', () => {
+  const [alice] = inject('users') as [TestUser, TestUser];
+
+  /** What the doctor says there, where these lines of a shell have prepared mounts, and a network, of its own. */
+  const inspect = (lines: string, { as = '', more = {}, program = programs.ccapi } = {}) =>
     run(
       '/usr/bin/unshare',
-      ['-m', '/bin/sh', '-ec', `${lines}; exec "$@"`, 'sh', process.execPath, programs.ccapi, 'doctor'],
-      {
-        env: { ...env, CCAPI_AUTOSTART: 'no' },
-      },
+      [
+        ...'-mnp --fork --kill-child --mount-proc'.split(' '),
+        '/bin/sh',
+        '-ec',
+        `ip link set lo up; ${lines}\nexec ${as} "$@"`,
+        'sh',
+        process.execPath,
+        program,
+        'doctor',
+      ],
+      { env: { ...env, CCAPI_AUTOSTART: 'no', ...more } },
     );
+  const asAlice = `setpriv --reuid=${alice?.uid} --regid=${alice?.gid} --clear-groups`;
 
   it('has swap that keys can reach; that in memory does not count', async () => {
     const swaps = `${directory}/swaps`;
@@ -161,5 +199,60 @@ describeWith(['root', 'Linux'], 'the set-up of a machine', () => {
     const shared = 'mount -t tmpfs tmpfs /run; mkdir /run/ccapi';
     expect((await inspect(shared)).stdout).toContain('space: /run/ccapi shares the space of /run');
     expect((await inspect(`${shared}; mount -t tmpfs tmpfs /run/ccapi`)).stdout).not.toContain('space:');
+  });
+
+  it('has a krb5.conf that a user may not read, of which libkrb5 says the same', async () => {
+    const { stdout } = await inspect(`mount -t tmpfs -o mode=755 tmpfs /mnt; echo > /mnt/conf; chmod 600 /mnt/conf`, {
+      as: asAlice,
+      more: { KRB5_CONFIG: '/mnt/conf' },
+    });
+    expect(stdout).toBe(
+      `WRONG  settings: /mnt/conf may not be read by uid ${alice.uid}: chmod a+r /mnt/conf\n         correct it; ccapi config shows all\n`,
+    );
+  });
+
+  it('lacks koffi', async () => {
+    const { stdout } = await inspect(`for at in koffi @koromix; do mount -t tmpfs tmpfs ${modules}/$at; done`);
+    expect(stdout).toMatch(/^WRONG {2}system calls: koffi is missing.*\n +install it once more/m);
+  });
+
+  it('has programs that other users cannot run', async () => {
+    const door = 'mount -t tmpfs -o mode=755 tmpfs /run; : > /run/.heim_org.h5l.kcm-socket';
+    const closed = `mount -t tmpfs -o mode=700 tmpfs /mnt; cp -a ${programs.ccapi.replace(/ccapi.js$/, '')} /mnt/dist`;
+    const { stdout } = await inspect(`${door}; ${closed}`, { program: '/mnt/dist/ccapi.js' });
+    expect(stdout).toMatch(
+      /^WRONG {2}installation: \/mnt\/dist\/ccapi-server.js: other users cannot run it: \/mnt is closed/m,
+    );
+  });
+
+  it('has a launcher by hand on port 7789', async () => {
+    const listen = `require('net').createServer().listen(7789, '127.0.0.1', () => console.log())`;
+    const lines = `${asAlice} ${process.execPath} -e "${listen}" > ${directory}/up 2>&1 & until [ -s ${directory}/up ]; do :; done`;
+    const more = { CCAPI_PORT: undefined, CCAPI_AUTOSTART: 'yes', KRB5_CONFIG: '/dev/null' };
+    const { stdout } = await inspect(lines, { more });
+    expect(stdout).toContain(`fine   launcher on port 789: none; that of uid ${alice.uid} on port 7789 is not asked\n`);
+  });
+
+  it('has programs of Samba’s, which need a line of their own', async () => {
+    const samba =
+      'mount -t tmpfs tmpfs /usr/lib/apt; mkdir /usr/lib/apt/samba; : > /usr/lib/apt/samba/libkrb5-samba4.so.26';
+    writeFileSync(env.KRB5_CONFIG as string, '[libdefaults]\n default_ccache_name = KCM:\n');
+    const { stdout } = await inspect(samba);
+    expect(stdout).toMatch(/^WRONG {2}Samba's programs: .*\n.*\[libdefaults\], what ccapi-launcher --print-krb5-conf/m);
+    writeFileSync(
+      env.KRB5_CONFIG as string,
+      '[libdefaults]\n default_ccache_name = KCM:\n default_cc_name = FILE:/x\n',
+    );
+    expect((await inspect(samba)).stdout).toContain("fine   Samba's programs: use FILE:/x\n");
+  });
+
+  it('has an AppArmor that keeps programs from the door', async () => {
+    const rules = '/etc/apparmor.d/abstractions';
+    const enabled = 'mkdir -p /sys/module/apparmor/parameters; echo Y > /sys/module/apparmor/parameters/enabled';
+    const lines = `mount -t tmpfs tmpfs /mnt; cp -a /etc /mnt; mount --bind /mnt/etc /etc; mkdir -p ${rules}; echo > ${rules}/kerberosclient
+      mount -t tmpfs tmpfs /sys; ${enabled}`;
+    const { stdout } = await inspect(lines);
+    const cure = /^fine {3}AppArmor: .* use the front door; as root: (.*)$/m.exec(stdout)?.[1];
+    expect((await inspect(`${lines}; ${cure}`)).stdout).not.toContain('AppArmor');
   });
 });

@@ -104,7 +104,8 @@ it.each(cases)('%j with %j: %s', async (args, env, says, next) => {
 
 it('every message of the commands was among them', () => {
   const sources = `${import.meta.dirname}/../../client/cli`;
-  const messages = readdirSync(sources).flatMap((name) => {
+  const messages = readdirSync(sources, { recursive: true, encoding: 'utf8' }).flatMap((name) => {
+    if (!name.endsWith('.ts')) return [];
     const text = readFileSync(`${sources}/${name}`, 'utf8');
     return [...text.matchAll(/(?:UsageError\(|CCAPIError\('\w+', )\s*(['`])((?:(?!\1).)+)\1/g)].map(
       ([, , message]) => message as string,

@@ -11,6 +11,8 @@ import type { TestUser } from '../setup/test-users.ts';
 
 const needs = ['root', 'Linux', 'systemd', 'krb5-kdc', 'krb5-admin-server', 'krb5-user', 'netcat-openbsd'] as const;
 
+const liveView = ' default_cc_name = FILE:/run/ccapi/%{uid}/krb5cc';
+
 /** Where Heimdal's kinit notes how it was called. */
 const RENEWED = '/run/renewed';
 
@@ -39,7 +41,14 @@ describeWith([...needs, 'heimdal', 'iproute2'], 'under systemd', () => {
     for (const { path, content } of await printedUnits()) {
       if (path.startsWith('/etc/')) await write(path, there(content));
     }
-    const settings = ['[libdefaults]', ' default_ccache_name = KCM:', '[ccapi]', ' launcher_idle = 3s', ' renew = yes'];
+    const settings = [
+      '[libdefaults]',
+      ' default_ccache_name = KCM:',
+      liveView,
+      '[ccapi]',
+      ' launcher_idle = 3s',
+      ' renew = yes',
+    ];
     settings.push(' alone_timeout = 10m');
     await write('/run/settings', settings.join('\n'));
     await typed('cat /run/settings >> /etc/krb5.conf');
@@ -78,6 +87,17 @@ describeWith([...needs, 'heimdal', 'iproute2'], 'under systemd', () => {
     expect(await typed(`cat /dev/zero > ${ofAlice}/large || echo full`, alice)).toBe('full\n');
     expect(await free()).toBe(before);
     await typed(`rm ${ofAlice}/large`, alice);
+  });
+
+  it('in a user namespace stock programs and ours come by the front door', async () => {
+    await typed(kinit('alice'), alice);
+    for (const line of ['klist', `${ccapi} list`, `${ccapi} status`]) {
+      await typed(`unshare -U -r ${line}`, alice);
+    }
+    expect(await typed(`unshare -U -r ${ccapi} list`, alice)).toContain('alice@TEST.EXAMPLE');
+    const doctor = await machine.run(`unshare -U -r ${ccapi} doctor`, { uid: alice.uid });
+    expect(doctor.stdout).toContain(`user namespace: uid 0 here is not that outside (the first is ${alice.uid} there)`);
+    expect(doctor.stdout).not.toContain('WRONG');
   });
 
   it('the journal has who was turned away, as a warning under our name', async () => {
@@ -209,7 +229,7 @@ describeWith([...needs, 'heimdal', 'iproute2'], 'under systemd', () => {
 
   it('the file of a login is taken in, and goes with its ccache', async () => {
     const printed = await succeed(process.execPath, [programs.launcher, '--print-systemd-logins-conf']);
-    await write('/etc/systemd/system/ccapi.service.d/logins.conf', printed);
+    await write('/etc/systemd/system/ccapi-server@.service.d/logins.conf', printed);
     await typed('systemctl daemon-reload; systemctl stop ccapi.service; pkill -f [c]capi-server.js; :');
     await eventually(async () => (await machine.run('pgrep -f [c]capi-server.js')).code === 1);
     const file = `/tmp/krb5cc_${alice.uid}_login`;

@@ -12,7 +12,7 @@ import {
 } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { expect, inject, it } from 'vitest';
-import { placeFaults } from '../../../launcher/samples.ts';
+import { placeFaults } from '../../../etc/host/place-faults.ts';
 import { eventually, start, temporaryDirectory } from '../../setup/cleanup.ts';
 import { unpackedPrograms } from '../../setup/debian-packages.ts';
 import { isListening, startInetd } from '../../setup/inetd.ts';

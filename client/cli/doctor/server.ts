@@ -1,0 +1,83 @@
+import { readFileSync } from 'node:fs';
+import { Socket } from 'node:net';
+import { settingsInForce, settingsReport } from '../../../etc/config/settings.ts';
+import { peerCredentials } from '../../../etc/host/peer-credentials.ts';
+import { descriptorOf } from '../../../etc/host/socket-handle.ts';
+import { version } from '../../../proto/status.ts';
+import { ROOT_PORT } from '../../launchers.ts';
+import { Locator } from '../../locator.ts';
+import type { WorkerConnection } from '../../worker-connection.ts';
+import { readStatus } from '../../worker-status.ts';
+import { differences, readRunningSettings } from '../running-settings.ts';
+import type { Finding, Patient } from './finding.ts';
+
+const what = 'server';
+
+export async function checkServer(patient: Patient): Promise<Finding[]> {
+  let found: WorkerConnection;
+  try {
+    found = await new Locator({ env: patient.env }).find({ launch: true });
+  } catch (error) {
+    return [{ what, fine: false, says: (error as Error).message, todo: 'ccapi path --explain' }];
+  }
+  const { path, socket } = found;
+  // A program in between has spoken CCAPI by now, and answers nothing else.
+  if (!(socket instanceof Socket)) {
+    socket.destroy();
+    return [{ what, fine: true, says: `${path} answers` }];
+  }
+  const pid = peerCredentials(descriptorOf(socket))?.pid;
+  try {
+    const status = await readStatus(found);
+    patient.server = status;
+    if (status.version === version)
+      return [{ what, fine: true, says: `${path}, pid ${status.pid}, version ${version}` }];
+    const says = `${path} is version ${status.version}, and this is ${version}`;
+    return [{ what, fine: false, says, todo: 'ccapi stop' }];
+  } catch (error) {
+    return [unanswered(path, pid, error as Error)];
+  }
+}
+
+function unanswered(path: string, pid: number | undefined, error: Error): Finding {
+  if (pid === undefined) return { what, fine: false, says: `${path}: ${error.message}`, todo: 'ccapi stop' };
+  if (isStopped(pid)) {
+    return { what, fine: false, says: `${path}: pid ${pid} is stopped by a signal`, todo: `kill -CONT ${pid}` };
+  }
+  const says = `${path}: pid ${pid} takes connections and does not answer: ${error.message}`;
+  return { what, fine: false, says, todo: `kill ${pid}   and the next program starts another` };
+}
+
+/** Source: proc_pid_status(5). */
+function isStopped(pid: number): boolean {
+  try {
+    return /^State:\s+[Tt]/m.test(readFileSync(`/proc/${pid}/status`, 'latin1'));
+  } catch {
+    return false;
+  }
+}
+
+/** What a program that runs has from files otherwise than they are now. Options and variables are meant to differ. */
+export async function checkInForce({ env, settings }: Patient): Promise<Finding[]> {
+  const isOfFiles = ({ where }: { where: string }) => where === 'default' || where.startsWith('/');
+  const here = settingsReport(settingsInForce({ env }));
+  const found = differences(await readRunningSettings(settings.port ?? ROOT_PORT, env), here);
+  return found
+    .filter((other) => isOfFiles(other) && isOfFiles(here[other.key] as { where: string }))
+    .map(({ program, key, value, where }) => ({
+      what: 'settings',
+      fine: false,
+      says: `the ${program} that runs has ${key} = ${value}, from ${where}`,
+      todo: program === 'server' ? 'ccapi stop' : 'see the system log, which says why it does not take the new ones',
+    }));
+}
+
+export async function checkStorage({ server, settings }: Patient): Promise<Finding[]> {
+  if (!server) return [];
+  const what = 'tickets';
+  if (server.keptIn !== undefined) return [{ what, fine: true, says: `kept in ${server.keptIn}` }];
+  if (settings.persist === 'never') return [{ what, fine: true, says: 'in memory alone, as persist = never says' }];
+  const says =
+    'in memory alone, since the directory is on a disk: they are gone if the server ends; persist = always keeps them there';
+  return [{ what, fine: true, says }];
+}
