@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { withBlock, withoutBlock } from '../../etc/config/marked-block.ts';
 import { asBytes, readText, type Step, writeStep } from '../../etc/config/setup-step.ts';
-import { CCAPIError } from '../index.ts';
+import { ConfigError } from '../../proto/errors.ts';
 
 const UNDO = 'ccapi setup --undo';
 
@@ -32,7 +32,7 @@ function startOf(env: NodeJS.ProcessEnv, home: string): ShellStart {
   const program = join(__dirname, 'ccapi.js');
   // What these mean between quotes differs from shell to shell.
   if (/['\\!\n]/.test(process.execPath + program)) {
-    throw new CCAPIError('ccErrBadParam', `${program} cannot be named in the files of a shell: install it elsewhere`);
+    throw new ConfigError(`${program} cannot be named in the files of a shell: install it elsewhere`);
   }
   const ccapi = `'${process.execPath}' '${program}'`;
   const shell = basename(env.SHELL ?? 'sh');

@@ -11,7 +11,7 @@ import {
   step,
   writeStep,
 } from '../../etc/config/setup-step.ts';
-import { CCAPIError } from '../index.ts';
+import { ConfigError } from '../../proto/errors.ts';
 
 const MARK = '# Made by ccapi setup; --undo removes this file. Put changes into a drop-in: systemctl --user edit';
 
@@ -55,7 +55,7 @@ function userUnits(config: string): PrintedUnit[] {
     encoding: 'utf8',
     stdio: ['ignore', 'pipe', 'ignore'],
   });
-  if (child.status !== 0) throw new CCAPIError('ccErrBadParam', `${args.join(' ')} fails`);
+  if (child.status !== 0) throw new ConfigError(`${args.join(' ')} fails`);
   return parseUnits(child.stdout)
     .filter(({ path }) => path.startsWith('~/.config/'))
     .map(({ path, text }) => ({ path: path.replace('~/.config', config), text: asBytes(text) }));
@@ -75,6 +75,6 @@ function systemctl(...args: string[]): Step {
   return step(line, () => {
     const child = spawnSync('systemctl', ['--user', ...args], { encoding: 'utf8' });
     if (child.status === 0) return;
-    throw new CCAPIError('ccErrBadParam', `${line}: ${child.error?.message ?? child.stderr.trim()}`);
+    throw new ConfigError(`${line}: ${child.error?.message ?? child.stderr.trim()}`);
   });
 }

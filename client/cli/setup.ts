@@ -6,7 +6,7 @@ import { clientDirectories } from '../../etc/config/paths.ts';
 import { loadSettings } from '../../etc/config/settings.ts';
 import type { Step } from '../../etc/config/setup-step.ts';
 import { acquireProcessLock } from '../../etc/host/process-lock.ts';
-import { CCAPIError } from '../index.ts';
+import { ConfigError } from '../../proto/errors.ts';
 import { Machine } from '../launchers.ts';
 import { ask, type Command, type Options, print, printLines, UsageError } from './command.ts';
 import { shellSteps, shellUndoSteps } from './setup-shell.ts';
@@ -29,11 +29,11 @@ For all users of a machine an administrator runs ccapi-launcher setup.`,
   async run(args) {
     const { values } = parseArgs({ args, options });
     if (values['dry-run'] && values.yes) throw new UsageError('--dry-run and --yes exclude each other');
-    if (process.geteuid?.() === 0) throw new UsageError('this is for a user; for a machine: ccapi-launcher setup');
+    if (process.geteuid?.() === 0) throw new ConfigError('this is for a user; for a machine: ccapi-launcher setup');
     const { env } = process;
     const home = env.HOME || homedir();
     const unlock = acquireProcessLock(join(home, '.ccapi-setup.lock'));
-    if (!unlock) throw new CCAPIError('ccErrBadParam', 'another setup runs');
+    if (!unlock) throw new ConfigError('another setup runs');
     try {
       if (!values.undo && isServedByRoot(env)) return print('this machine is set up for all of its users');
       const steps = values.undo ? planUndo(env, home) : planSetup(env, home);

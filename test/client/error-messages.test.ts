@@ -1,8 +1,8 @@
 // Whatever goes wrong, a person is told in a few lines: what it is about, and what to do. Each place in the command's own
 // sources that makes a message is come to here once.
-import { chmodSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import { chmodSync, chownSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
-import { afterAll, beforeAll, expect, it } from 'vitest';
+import { afterAll, beforeAll, expect, inject, it } from 'vitest';
 import { afterwards, endProgramsBelow, temporaryDirectory } from '../setup/cleanup.ts';
 import { ccapi, type Outcome } from '../setup/programs.ts';
 
@@ -52,6 +52,7 @@ const cases: [args: string[], env: NodeJS.ProcessEnv, says: string, next?: strin
     'see: ccapi export --help',
   ]),
   [['status', '--no'], home, "Unknown option '--no'", 'see: ccapi status --help'],
+  [['setup', '--yes', '--dry-run'], home, '--dry-run and --yes exclude each other', 'see: ccapi setup --help'],
   [['stop'], { ...home, CCAPI_DIRECTORY: `${directory}/held` }, 'not a server of this host that could be ended'],
   [['list'], away('nowhere'), 'CCAPI_SERVER: "nowhere" is not inetd://'],
   [['list'], away('unix:///nonexistent'), '/nonexistent', 'ccapi doctor looks for the reason'],
@@ -100,6 +101,17 @@ it.each(cases)('%j with %j: %s', async (args, env, says, next) => {
   for (const line of lines) expect(line).toMatch(/^ccapi: (?! {4}at )/);
   expect(lines[0]).toContain(says);
   if (next !== undefined) expect(lines.at(-1)).toContain(next);
+});
+
+it('setup, which is for users: it asks at a terminal', async () => {
+  const [user] = inject('users');
+  const identity = user ? { uid: user.uid, gid: user.gid } : {};
+  const own = temporaryDirectory();
+  if (user) chownSync(own, user.uid, user.gid);
+  const outcome = await ccapi(['setup'], { ...identity, env: { ...home, HOME: own } });
+  expect(outcome.code).toBe(2);
+  seen.push(...told(outcome));
+  expect(seen.at(-2)).toBe('ccapi: standard input is no terminal: say --yes, or --dry-run');
 });
 
 it('every message of the commands was among them', () => {

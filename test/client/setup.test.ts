@@ -49,7 +49,7 @@ describeWith(['root', 'Linux'], 'ccapi setup', () => {
   });
 
   it('is not for root, asks nothing without a terminal, and says what excludes what', async () => {
-    expect(await ccapi(['setup', '--yes'], { env })).toMatchObject({ code: 2, stdout: '' });
+    expect(await ccapi(['setup', '--yes'], { env })).toMatchObject({ code: 1, stdout: '' });
     expect(await setup()).toMatchObject({ code: 2, stderr: expect.stringContaining('say --yes, or --dry-run') });
     expect(await setup('--yes', '--dry-run')).toMatchObject({ code: 2, stdout: '' });
     expect(readdirSync(home)).toEqual([]);

@@ -41,7 +41,8 @@ export async function startMachineToSetUp(
     return stdout;
   };
   await typed(`
-cp -a /etc /run/etc
+# What another program removes meanwhile is no fault.
+cp -a /etc /run/etc 2>/dev/null || :
 mount --bind /run/etc /etc
 mkdir /run/dev ${KDC}
 for n in null zero random urandom tty; do : > /run/dev/$n; mount --bind /dev/$n /run/dev/$n; done
