@@ -18,6 +18,8 @@ interface IdleExitConditions {
   mustStayAlive(): boolean;
   /** Whether the user has no other process. */
   isAlone(): boolean;
+  /** Whether something has to go at a moment that only a worker notices, and the next one makes up for. */
+  shouldStay?(): boolean;
   /** Whether the login session is over that all of this is for: then nothing would be lost. */
   hasEnded?(): boolean;
   /** `why` is for the log. */
@@ -56,7 +58,8 @@ export class IdleExit {
 
   /** Milliseconds until idle exit, not counting `closing` connections; undefined while something keeps the worker. */
   leavesIn(closing: number): number | undefined {
-    if (this.#connections > closing || this.#conditions.mustStayAlive()) return undefined;
+    const { mustStayAlive, shouldStay } = this.#conditions;
+    if (this.#connections > closing || mustStayAlive() || shouldStay?.()) return undefined;
     return Math.max(0, this.#lastRequest + this.timeouts.idle - monotonic());
   }
 
@@ -99,10 +102,10 @@ export class IdleExit {
   }
 
   #whyLeave(isIdle: boolean): string | undefined {
-    const { mustStayAlive, isAlone, hasEnded } = this.#conditions;
+    const { mustStayAlive, shouldStay, isAlone, hasEnded } = this.#conditions;
     if (hasEnded?.()) return 'its login session has ended';
     if (mustStayAlive()) return undefined;
-    if (isIdle) return `idle for ${this.timeouts.idle / 1000} s`;
+    if (isIdle && !shouldStay?.()) return `idle for ${this.timeouts.idle / 1000} s`;
     return isAlone() ? 'its user has no other process' : undefined;
   }
 }

@@ -14,7 +14,7 @@ import { shred } from './storage/atomic-file.ts';
 /** What the name of a login's ccache begins with; the path of its file follows. */
 const PREFIX = 'FILE:';
 
-/** The configuration entry that says with which file a ccache goes; the ticket's bytes are the path. */
+/** The configuration entry that says that a ccache goes with its file; the ticket's bytes are the server's identity and the path. */
 const MARK = 'krb5_ccache_conf_data/login_ccache';
 
 /** The largest file that is read, in bytes. */
@@ -54,7 +54,7 @@ export class LoginCCaches {
     this.#isSession = isSession;
     this.#log = log;
     for (const ccache of collection) {
-      const path = pathOf(ccache);
+      const path = this.#pathOf(ccache);
       if (path !== undefined) this.#watch(path);
     }
     this.#look();
@@ -63,7 +63,7 @@ export class LoginCCaches {
   /** Whether there is a ccache that has to go when a login ends. */
   get isHolding(): boolean {
     if (this.#watched.size === 0) return false;
-    for (const ccache of this.#collection) if (pathOf(ccache) !== undefined) return true;
+    for (const ccache of this.#collection) if (this.#pathOf(ccache) !== undefined) return true;
     return false;
   }
 
@@ -83,7 +83,7 @@ export class LoginCCaches {
     if (this.#watched.size === 0 || this.#collection.changed === this.#settled) return;
     this.#settled = this.#collection.changed;
     for (const [path, { state }] of [...this.#watched]) {
-      if (this.#collection.findByName(PREFIX + path) || this.#isElsewhere(path)) continue;
+      if (this.#collection.findByName(PREFIX + path)) continue;
       this.#unwatch(path);
       try {
         if (stateOf(path) === state) shred(path);
@@ -93,9 +93,19 @@ export class LoginCCaches {
     }
   }
 
-  #isElsewhere(path: string): boolean {
-    for (const ccache of this.#collection) if (pathOf(ccache) === path) return true;
-    return false;
+  /** The path of the file that a ccache goes with; undefined for one that goes with none, as a copy from elsewhere does. */
+  #pathOf({ name, contents }: CCache): string | undefined {
+    const path = name.startsWith(PREFIX) ? name.slice(PREFIX.length) : undefined;
+    if (path === undefined) return undefined;
+    for (const { value } of contents.credentials.forService(MARK)) {
+      if (value.ticket.data.toString() === this.#markOf(path)) return path;
+    }
+    return undefined;
+  }
+
+  /** No other program can write it, so that no ccache which a user imports leads to a file that is removed with it. */
+  #markOf(path: string): string {
+    return `${this.#collection.identifier.server} ${path}`;
   }
 
   close(): void {
@@ -125,8 +135,7 @@ export class LoginCCaches {
     if (!principal) return undefined;
     const client = unparsePrincipal(principal);
     const contents = this.#collection.emptyContents(client);
-    const mark = markFor(client, path);
-    contents.credentials.append(mark);
+    contents.credentials.append(markFor(client, this.#markOf(path)));
     for (const credential of credentials) {
       contents.credentials.append(toCredentialV5(credential), 0, marshalled(credential));
     }
@@ -148,7 +157,9 @@ export class LoginCCaches {
     } catch {
       // It is gone already, or there are too many watches: then it is looked at from time to time.
     }
-    this.#watched.set(path, { watcher, state: stateOf(path) });
+    const state = stateOf(path);
+    this.#watched.set(path, { watcher, state });
+    if (state === '') this.#lookSoon();
     this.#poll ??= setInterval(() => this.#look(), LOOK_AGAIN).unref();
   }
 
@@ -176,7 +187,7 @@ export class LoginCCaches {
   #end(path: string): void {
     this.#unwatch(path);
     for (const ccache of [...this.#collection]) {
-      if (!this.#isSession && pathOf(ccache) !== path) continue;
+      if (!this.#isSession && this.#pathOf(ccache) !== path) continue;
       try {
         this.#collection.destroy(ccache);
         this.#log.info(`${path} is gone: destroyed ${JSON.stringify(ccache.name)}`);
@@ -189,19 +200,13 @@ export class LoginCCaches {
   /** sshd or pam_krb5 has brought newer tickets. */
   #renew(path: string): void {
     const ccache = this.#collection.findByName(PREFIX + path);
-    const contents = ccache && pathOf(ccache) === path ? this.#read(path) : undefined;
+    const contents = ccache && this.#pathOf(ccache) === path ? this.#read(path) : undefined;
     this.#watch(path);
     if (contents) this.#collection.replace(PREFIX + path, contents);
   }
 }
 
-/** The path of the file that a ccache goes with; undefined for one that goes with none. */
-function pathOf({ contents }: CCache): string | undefined {
-  for (const { value } of contents.credentials.forService(MARK)) return value.ticket.data.toString();
-  return undefined;
-}
-
-function markFor(client: string, path: string): CredentialV5 {
+function markFor(client: string, text: string): CredentialV5 {
   const nothing = { type: 0, data: Buffer.alloc(0) };
   return {
     ...{
@@ -214,7 +219,7 @@ function markFor(client: string, path: string): CredentialV5 {
       renewTill: 0,
     },
     ...{ isSkey: 0, ticketFlags: 0, addresses: [], authdata: [], secondTicket: nothing },
-    ticket: { type: 0, data: Buffer.from(path) },
+    ticket: { type: 0, data: Buffer.from(text) },
   };
 }
 

@@ -110,9 +110,14 @@ export class Service {
     });
   }
 
+  /** Whether there are tickets of a login, which go when it ends. */
+  get isHoldingLogin(): boolean {
+    return this.#logins.isHolding;
+  }
+
   /** Whether exiting now would lose a ticket or skip a renewal. */
   mustStayAlive(): boolean {
-    if (this.#renewal.next !== undefined || this.#logins.isHolding) return true;
+    if (this.#renewal.next !== undefined) return true;
     if (this.#storage) return false;
     const now = hostClock();
     for (const ccache of this.#collection) {

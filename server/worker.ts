@@ -74,6 +74,7 @@ export class Worker {
     this.#budget = new InputBudget(FRAMES_HELD * settings.maxFrame, log);
     this.#idle = new IdleExit(timeoutsOf(settings), {
       mustStayAlive: () => this.#mustStayAlive,
+      shouldStay: () => this.#service?.isHoldingLogin ?? false,
       isAlone: () => this.#company.isAlone(),
       hasEnded: () => this.#isLogin && this.#company.hasEnded,
       leave: (why) => this.#exitIfStillIdle(why),

@@ -1,19 +1,41 @@
-// Tickets that arrive at login, through Debian's own sshd, su, PAM and pam_krb5: they are in the server while the login lasts.
+// Tickets that arrive at login, through Debian's own sshd, su, login, PAM and pam_krb5: they are in the server while the login lasts.
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { beforeAll, expect, inject, it } from 'vitest';
 import { eventually, memory, temporaryDirectory } from '../setup/cleanup.ts';
 import { kill } from '../setup/commands.ts';
 import { type FrontDoor, frontDoorRequirements, startFrontDoor } from '../setup/front-door.ts';
 import { type PAMMachine, startPAMMachine } from '../setup/pam-machine.ts';
-import { succeed } from '../setup/programs.ts';
+import { ccapi, succeed } from '../setup/programs.ts';
 import { describeWith } from '../setup/requirements.ts';
 import type { TestUser } from '../setup/test-users.ts';
 
-const needs = [...frontDoorRequirements, 'openssh-client', 'openssh-server', 'libpam-krb5'] as const;
+const needs = [...frontDoorRequirements, 'openssh-client', 'openssh-server', 'libpam-krb5', 'python3', 'gcc'] as const;
 const [alice, bob] = inject('users') as [TestUser, TestUser];
 
 let machine: FrontDoor;
 let there: PAMMachine;
+
+/** Logs in at a terminal of its own with a name and a password, types a line, and prints what came of that. */
+const TERMINAL = `
+import os, pty, sys
+pid, terminal = pty.fork()
+if pid == 0:
+    os.execv('/bin/login', ['login', sys.argv[1]])
+said = b''
+steps = [(b'assword', sys.argv[2]), (b'$', sys.argv[3] + '; exit')]
+while True:
+    try:
+        read = os.read(terminal, 4096)
+    except OSError:
+        # login hangs the terminal up, and opens it again.
+        if os.waitpid(pid, os.WNOHANG)[0]:
+            break
+        continue
+    said += read
+    if steps and steps[0][0] in said:
+        os.write(terminal, steps.pop(0)[1].encode() + b'\\n')
+        said = b'' if steps else said
+sys.stdout.buffer.write(said)`;
 
 async function prepare(settings: string[] = []): Promise<void> {
   const base = `${temporaryDirectory(memory)}/run`;
@@ -109,6 +131,14 @@ describeWith([...needs], 'tickets of a login', () => {
     await eventually(async () => (await machine.as(bob, 'klist', '-A')).stdout === '');
   });
 
+  it('by login at a terminal are, too', async () => {
+    const args = ['-c', TERMINAL, alice.name, machine.kdc.password, 'klist'];
+    const { code, stdout, stderr } = await there.run('/usr/bin/python3', args);
+    expect(code, stderr).toBe(0);
+    expect(stdout).toMatch(/^Ticket cache: KCM:FILE:\/tmp\/krb5cc_\S+\r$/m);
+    await eventually(async () => (await names()).join() === 'KCM:own');
+  });
+
   it('are taken from no file of another user, none that others can read, and over no link', async () => {
     const directory = temporaryDirectory();
     const file = `${directory}/krb5cc_file`;
@@ -137,8 +167,20 @@ describeWith([...needs], 'tickets of a login', () => {
     });
     await sh(`chown ${alice.uid} ${file}.new; mv ${file}.new ${file}`);
     await eventually(async () => (await klist('-c', `KCM:FILE:${file}`)).includes('Default principal: bob@'));
+    // A copy is the user's own, also for the next server.
+    const copy = `FILE:${there.home(alice)}/copy`;
+    const ours = { uid: alice.uid, gid: alice.gid, env: machine.env };
+    for (const args of [
+      ['export', '-c', `FILE:${file}`, copy],
+      ['import', '-c', 'copy', copy],
+    ]) {
+      expect(await ccapi(args, ours)).toMatchObject({ code: 0, stderr: '' });
+    }
     await sh(`rm ${file}`);
     await eventually(async () => !(await found()));
+    await kill(machine, alice.uid);
+    expect(await names()).toEqual(['KCM:copy', 'KCM:own']);
+    await machine.as(alice, 'kdestroy', '-c', 'KCM:copy');
   });
 
   it('bring nothing that runs as root into an environment of the user’s', async () => {

@@ -9,13 +9,14 @@ afterEach(() => void vi.useRealTimers());
 const user = { isAlone: false, wouldLose: false };
 const SECOND = 1000;
 
-function started(): { idle: IdleExit; left: string[] } {
+function started(more: { shouldStay?(): boolean; hasEnded?(): boolean } = {}): { idle: IdleExit; left: string[] } {
   Object.assign(user, { isAlone: false, wouldLose: false });
   const left: string[] = [];
   const conditions = {
     isAlone: () => user.isAlone,
     mustStayAlive: () => user.wouldLose,
     leave: (why: string) => void left.push(why),
+    ...more,
   };
   return { idle: new IdleExit({ idle: 600 * SECOND, alone: 2 * SECOND }, conditions), left };
 }
@@ -61,6 +62,25 @@ it.each(['a connection', 'what would be lost'])('stays for %s, and leaves soon a
   else user.wouldLose = false;
   vi.advanceTimersByTime(8 * SECOND);
   expect(left).toHaveLength(1);
+});
+
+it('stays for the tickets of a login while its user has another process, and no longer', () => {
+  const { left } = started({ shouldStay: () => true });
+  vi.advanceTimersByTime(3000 * SECOND);
+  expect(left).toEqual([]);
+  user.isAlone = true;
+  vi.advanceTimersByTime(600 * SECOND);
+  expect(left).toEqual(['its user has no other process']);
+});
+
+it('leaves at the end of its login session, whatever it holds', () => {
+  const { left } = started({ hasEnded: () => user.isAlone });
+  user.wouldLose = true;
+  vi.advanceTimersByTime(3000 * SECOND);
+  expect(left).toEqual([]);
+  user.isAlone = true;
+  vi.advanceTimersByTime(8 * SECOND);
+  expect(left).toEqual(['its login session has ended']);
 });
 
 it('goes by other timeouts from the next look on, also where alone_timeout is the longer one', () => {
