@@ -4,6 +4,7 @@ import { eventually } from '../setup/cleanup.ts';
 import { unpackedPrograms } from '../setup/debian-packages.ts';
 import { type Kdc, startKdc } from '../setup/kdc.ts';
 import { startMachineToSetUp } from '../setup/machine-to-set-up.ts';
+import { installed } from '../setup/private-machine.ts';
 import { programs } from '../setup/programs.ts';
 import { describeWith, type Requirement } from '../setup/requirements.ts';
 import { printedUnits, type SystemdMachine, startSystemd, there } from '../setup/systemd.ts';
@@ -136,7 +137,7 @@ describeWith([...kerberos, 'openbsd-inetd', 'socat', 'inetutils-inetd', 'xinetd'
     async (name) => {
       const { directory, libraries } = unpackedPrograms(name);
       const machine = await startMachineToSetUp(
-        process.execPath,
+        installed.node,
         "mkdir /etc/xinetd.d; printf 'defaults\\n{\\n}\\nincludedir /etc/xinetd.d\\n' > /etc/xinetd.conf",
         name === 'xinetd'
           ? there(`LD_LIBRARY_PATH=${libraries} ${directory}/usr/sbin/xinetd -dontfork`)

@@ -2,6 +2,7 @@
 import { afterEach, beforeAll, beforeEach, describe, expect, inject, it } from 'vitest';
 import { eventually } from '../setup/cleanup.ts';
 import { type MachineToSetUp, PASSWORD, startMachineToSetUp } from '../setup/machine-to-set-up.ts';
+import { installed } from '../setup/private-machine.ts';
 import type { Requirement } from '../setup/requirements.ts';
 import { describeWith } from '../setup/requirements.ts';
 import type { TestUser } from '../setup/test-users.ts';
@@ -16,7 +17,7 @@ const needs: Requirement[] = [
   'openbsd-inetd',
   'socat',
 ];
-const ccapi = `${process.execPath} /opt/ccapi/dist/ccapi.js`;
+const ccapi = `${installed.node} /opt/ccapi/dist/ccapi.js`;
 
 describeWith(needs, 'a machine with inetd', () => {
   const [alice] = inject('users') as [TestUser, TestUser];
@@ -33,7 +34,7 @@ describeWith(needs, 'a machine with inetd', () => {
   const klist = () => machine.sh(alice, 'unset KRB5_CONFIG; klist 2>&1');
 
   beforeAll(async () => {
-    machine = await startMachineToSetUp(process.execPath);
+    machine = await startMachineToSetUp(installed.node);
   });
 
   beforeEach(async () => {
@@ -198,10 +199,7 @@ describeWith(needs, 'a machine with inetd', () => {
   });
 
   it('is nothing that a user sets up', async () => {
-    const { code, stderr } = await machine.sh(
-      alice,
-      `${process.execPath} /opt/ccapi/dist/ccapi-launcher.js setup --yes`,
-    );
+    const { code, stderr } = await machine.sh(alice, `${installed.node} /opt/ccapi/dist/ccapi-launcher.js setup --yes`);
     expect([code, stderr]).toEqual([2, 'ccapi-launcher: error: setup is for root; for yourself alone: ccapi setup\n']);
   });
 

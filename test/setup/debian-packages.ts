@@ -74,7 +74,7 @@ const unpacked = {
 } as const;
 
 /** Libraries of another processor, which are unpacked too. */
-const foreign = { arm64: ['libc6', 'libgcc-s1', 'libstdc++6'] } as const;
+const foreign = { arm64: ['libc6', 'libgcc-s1', 'libstdc++6', 'libatomic1'] } as const;
 
 /** Another release of Debian, in a directory: its own Node and Kerberos programs. */
 const releases = { 'debian-13': { suite: 'trixie', include: ['nodejs', 'krb5-user'] } } as const;
@@ -88,7 +88,12 @@ export type DebianPackage =
 
 /** Whether a package's file is there. */
 export function isInstalled(name: DebianPackage): boolean {
-  return existsSync(name in installed ? installed[name as keyof typeof installed] : join(placeOf(name), 'usr'));
+  if (name in installed) return existsSync(installed[name as keyof typeof installed]);
+  const isThere = existsSync(join(placeOf(name), 'usr'));
+  if (!isThere || !(name in foreign)) return isThere;
+  const archives = readdirSync(placeOf(name));
+  // The list may have grown since.
+  return foreign[name as keyof typeof foreign].every((one) => archives.some((file) => file.startsWith(`${one}_`)));
 }
 
 /** The root directory of an unpacked group. */

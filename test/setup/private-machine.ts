@@ -38,6 +38,8 @@ export interface BackgroundProgram {
 
 /** The paths of our programs on a private machine. */
 export const installed = {
+  /** One that was fetched for the tests is in the repository. */
+  node: process.execPath.replace(repository, INSTALLED),
   ccapi: `${INSTALLED}/dist/ccapi.js`,
   launcher: `${INSTALLED}/dist/ccapi-launcher.js`,
   library: `${INSTALLED}/dist/index.js`,
@@ -64,9 +66,9 @@ export async function startPrivateMachine(): Promise<PrivateMachine> {
     sh,
     end: () => end(outside, 'SIGKILL'),
     ccapi: (user, words, env = {}) =>
-      run('/usr/bin/nsenter', command(user, env, [process.execPath, installed.ccapi, ...words])),
+      run('/usr/bin/nsenter', command(user, env, [installed.node, installed.ccapi, ...words])),
     startNode: async (user, words, env = {}) => {
-      const child = start('/usr/bin/nsenter', command(user, env, [process.execPath, ...words]), {
+      const child = start('/usr/bin/nsenter', command(user, env, [installed.node, ...words]), {
         stdio: ['ignore', 'pipe', 'inherit'],
       });
       let printed = '';
