@@ -83,13 +83,15 @@ describeWith(['root', 'Linux', 'openbsd-inetd', 'socat', 'netcat-openbsd'], 'und
 });
 
 describeWith(['root', 'Linux', 'openbsd-inetd'], 'where /run cannot be written to', () => {
+  // It tells launchers of this run from those of another.
+  const OWN = `--max-sessions=${process.pid}`;
   const wrapper = ['/usr/bin/unshare', '-m', '/bin/sh', '-c', 'mount -t tmpfs -o ro tmpfs /run && exec "$0" "$@"'];
   const start = async (wait: boolean) => {
     const port = await freePort();
     await startInetd(
       temporaryDirectory(),
       [{ address: '127.0.0.1', port, wait }],
-      ['--launcher-idle=1', '--idle-timeout=4'],
+      ['--launcher-idle=1', '--idle-timeout=4', OWN],
       {
         wrapper,
       },
@@ -110,7 +112,7 @@ describeWith(['root', 'Linux', 'openbsd-inetd'], 'where /run cannot be written t
     }
     expect(workersBelow(base)).toEqual([worker]);
     await eventually(() => workersBelow(base).length === 0);
-    await eventually(() => processesOf('ccapi-launcher.js', '--launcher-idle=1').length === 0);
+    await eventually(() => processesOf('ccapi-launcher.js', OWN).length === 0);
     const another = baseIn(await ask());
     expect(another).not.toBe(base);
     await endProgramsBelow(another);
