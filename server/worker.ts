@@ -44,7 +44,7 @@ interface StartOptions {
   passed?: readonly number[];
   /** Whether an empty directory is removed at exit, as a login session's is. */
   vanishes?: boolean;
-  /** The login session whose directory it is; undefined for one that is for more than that. */
+  /** The login session that the directory is for; undefined for one that is for more than that. */
   session?: string | undefined;
   /** The user's name, as the launcher knows it. */
   userName?: string | undefined;

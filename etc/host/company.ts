@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { auditSession } from './login-session.ts';
 
-/** The program whose processes are no company: the workers of a user's login sessions would keep each other. */
+/** The program of our servers, which are no company: the workers of a user's login sessions would keep each other. */
 const SERVER = '/ccapi-server.js';
 
 /**
