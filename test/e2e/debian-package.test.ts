@@ -70,11 +70,12 @@ describeWith([...needs], 'the Debian package', () => {
     expect(await install('0.0.1')).toContain('ccapi-launcher setup leads the Kerberos programs of this machine to it');
     expect(await typed('dpkg --verify ccapi; dpkg --audit')).toBe('');
     expect(await typed('ccapi --version')).toMatch(/^ccapi \S+ \(Node v20\.19\..*, with koffi\)\n$/);
-    for (const unit of ['ccapi.service', 'ccapi.socket', 'run-ccapi.mount']) {
+    const ofServers = ['ccapi-server.socket', 'ccapi-server@.service', 'ccapi-space@.service'];
+    for (const unit of ['ccapi.service', 'ccapi.socket', ...ofServers]) {
       expect(await typed(`cat /usr/lib/systemd/system/${unit}`)).not.toContain('/usr/local');
     }
     expect(await typed('cat /usr/lib/systemd/system/ccapi.service')).toContain(
-      'ExecStart=/usr/bin/node /usr/lib/ccapi/dist/ccapi-launcher.js --wait\n',
+      'ExecStart=/usr/bin/node /usr/lib/ccapi/dist/ccapi-launcher.js --wait --by-units --user-space=auto\n',
     );
     expect(await typed('readlink /etc/systemd/system/sockets.target.wants/ccapi.socket')).toMatch(
       /^(?:\/usr)?\/lib\/systemd\/system\/ccapi.socket\n$/,

@@ -86,7 +86,7 @@ describeWith(['root', 'Linux', 'openbsd-inetd', 'socat', 'netcat-openbsd'], 'und
 
 describeWith(['root', 'Linux', 'openbsd-inetd'], 'where /run cannot be written to', () => {
   // It tells launchers of this run from those of another.
-  const OWN = `--max-sessions=${process.pid}`;
+  const OWN = `--purge-expired=${process.pid}s`;
   const wrapper = ['/usr/bin/unshare', '-m', '/bin/sh', '-c', 'mount -t tmpfs -o ro tmpfs /run && exec "$0" "$@"'];
   const start = async (wait: boolean) => {
     const port = await freePort();
