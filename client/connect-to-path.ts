@@ -35,9 +35,13 @@ export async function connectToPath(given: string, uid: number): Promise<{ socke
  * known uid: its place, below /run, is then all there is to trust, as for libkrb5.
  */
 export async function connectToDoor(path: string, uid: number): Promise<{ socket: Socket; path: string }> {
-  if (path !== FRONT_DOOR || uidOutside() === undefined) return connectToPath(path, uid);
+  const isOfNone = uidOutside() !== undefined && lstatSync(path, { throwIfNoEntry: false })?.uid === OVERFLOW_UID;
+  if (path !== FRONT_DOOR || !isOfNone) return connectToPath(path, uid);
   return { socket: await openSocket(path), path };
 }
+
+/** What the kernel shows of a uid that a user namespace does not have, unless it was told otherwise. Source: user_namespaces(7). */
+export const OVERFLOW_UID = 65534;
 
 /** Refuses a path that Node would cut without a word. */
 export function checkLength(path: string): void {

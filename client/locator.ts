@@ -1,4 +1,4 @@
-import { existsSync, readdirSync } from 'node:fs';
+import { lstatSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import {
   clientDirectories,
@@ -16,7 +16,7 @@ import { uidOutside } from '../etc/host/user-namespace.ts';
 import { CCAPIError } from '../proto/errors.ts';
 import { isSessionName, RendezvousError, type WorkerKey } from '../proto/rendezvous.ts';
 import { chooseServer } from './choose-server.ts';
-import { connectToDoor, connectToPath } from './connect-to-path.ts';
+import { connectToDoor, connectToPath, OVERFLOW_UID } from './connect-to-path.ts';
 import { askAddress, UntrustedPort } from './launcher-client.ts';
 import { type Launcher, launchers, Machine } from './launchers.ts';
 import { askForWorker, connectToWorker, summarize, type WorkerConnection } from './worker-connection.ts';
@@ -109,7 +109,8 @@ export class Locator {
    * no known uid. Its launcher starts the worker at the first request.
    */
   get #isBehindDoor(): boolean {
-    return !this.#isConfigured && uidOutside() !== undefined && existsSync(FRONT_DOOR);
+    if (this.#isConfigured || uidOutside() === undefined) return false;
+    return lstatSync(FRONT_DOOR, { throwIfNoEntry: false })?.uid === OVERFLOW_UID;
   }
 
   async #byDoor(): Promise<WorkerConnection | undefined> {

@@ -130,9 +130,9 @@ function makeNamed(place: UserDirectory, { uid, gid }: Identity): void {
   checkOwn(path, found(place), uid);
 }
 
-/** Whether a user has a directory, or something stands in its place. */
+/** Whether a user has a directory, or something of another stands in its place; what is root's is left of making one. */
 export function isMade(place: UserDirectory): boolean {
-  return found(place) !== undefined;
+  return (found(place)?.uid ?? 0) !== 0;
 }
 
 /** What is there, without a question to the file system that a user may have mounted there. */

@@ -80,11 +80,13 @@ export class WaitingWorker {
     // One that waits for its line leaves at the end of it.
     input.end();
     if (pid === undefined || this.#hasExited) return;
-    for (const uid of [0, this.#uid ?? 0]) {
+    // As its user first, who can end no other's; as root where it has not become the user's.
+    for (const uid of [this.#uid ?? 0, 0]) {
       try {
         asUser({ uid }, () => process.kill(pid, 'SIGKILL'));
+        return;
       } catch {
-        // It has ended by itself, or is another uid's by now.
+        // It has ended by itself, or is another uid's.
       }
     }
   }

@@ -25,18 +25,18 @@ const LOOK_AGAIN = 1000;
  */
 export class AccountMark {
   readonly #kept: string;
-  readonly #view: string;
+  readonly #directory: string;
   readonly #uid: number;
   readonly #told: string | undefined;
   readonly #log: Log;
   #account: Account | undefined;
-  readonly #passwd = passwdState();
+  #passwd = passwdState();
   #lookedAt = monotonic();
 
   /** `path` leads to the directory, also after it was renamed; `told` is the user's name where /etc/passwd lacks it. */
   constructor(path: string, uid: number, told: string | undefined, log: Log) {
     this.#kept = keptDirectoryIn(path);
-    this.#view = `${path}/${VIEW_NAME}`;
+    this.#directory = path;
     this.#uid = uid;
     this.#told = told;
     this.#log = log;
@@ -49,16 +49,23 @@ export class AccountMark {
     if (marked && this.#account && isOther(marked, this.#account)) {
       this.#logChange(marked, this.#account);
       shredTree(this.#kept);
-      shredTree(this.#view);
+      for (const name of readdirSync(this.#directory)) {
+        if (name.startsWith(VIEW_NAME)) shredTree(`${this.#directory}/${name}`);
+      }
     }
     if (this.#account) this.#account = { ...this.#account, made: this.#account.made || (marked?.made ?? '') };
   }
 
   /** Whether the uid has become another account's since. */
   hasChanged(): boolean {
-    if (!this.#account || !this.#mayHaveChanged()) return false;
-    const now = accountOf(this.#uid, this.#told);
-    return now !== undefined && isOther(this.#account, now);
+    try {
+      if (!this.#account || !this.#mayHaveChanged()) return false;
+      const now = accountOf(this.#uid, this.#told);
+      return now !== undefined && isOther(this.#account, now);
+    } catch {
+      // While /etc/passwd is replaced, nothing is known.
+      return false;
+    }
   }
 
   /** Goes on with the account that the uid has now, once `clear` has destroyed what the former one had. Throws the system's error. */
@@ -101,13 +108,18 @@ export class AccountMark {
     const now = monotonic();
     if (now - this.#lookedAt < LOOK_AGAIN) return false;
     this.#lookedAt = now;
-    return passwdState() !== this.#passwd;
+    const state = passwdState();
+    if (state === this.#passwd) return false;
+    this.#passwd = state;
+    return true;
   }
 }
 
 /** A renamed account is another one too: nothing tells who has the name now. */
 function isOther(before: Account, now: Account): boolean {
-  return before.name !== now.name || (before.made !== '' && now.made !== '' && before.made !== now.made);
+  // Where no service has the name now, it may be one that is away.
+  const isRenamed = before.name !== now.name && now.name !== '';
+  return isRenamed || (before.made !== '' && now.made !== '' && before.made !== now.made);
 }
 
 function describe({ name, made }: Account): string {

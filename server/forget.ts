@@ -13,7 +13,13 @@ const [PATIENCE, LOOK_AGAIN] = [15_000, 25];
  */
 export async function forgetUser(directory: string, uid: number): Promise<void> {
   const company = new Company(uid);
-  for (const pid of company.otherServers()) process.kill(pid, 'SIGTERM');
+  for (const pid of company.otherServers()) {
+    try {
+      process.kill(pid, 'SIGTERM');
+    } catch {
+      // It has ended by itself.
+    }
+  }
   const deadline = monotonic() + PATIENCE;
   for (let left = company.otherServers(); left.length > 0; left = company.otherServers()) {
     if (monotonic() > deadline) throw new Error(`process ${left[0]} does not end`);

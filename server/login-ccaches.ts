@@ -26,7 +26,7 @@ const [SETTLE, LOOK_AGAIN] = [20, 10_000];
 /** A file that is watched, and how it was when it was read. */
 interface WatchedFile {
   watcher: FSWatcher | undefined;
-  state: string;
+  state: string | undefined;
 }
 
 /**
@@ -86,7 +86,7 @@ export class LoginCCaches {
       if (this.#collection.findByName(PREFIX + path)) continue;
       this.#unwatch(path);
       try {
-        if (stateOf(path) === state) shred(path);
+        if (state !== undefined && stateOf(path) === state) shred(path);
       } catch (error) {
         this.#log.warning(`cannot remove ${path}: ${(error as Error).message}`);
       }
@@ -179,7 +179,7 @@ export class LoginCCaches {
     for (const [path, { state }] of [...this.#watched]) {
       const now = stateOf(path);
       if (now === '') this.#end(path);
-      else if (now !== state) this.#renew(path);
+      else if (now !== undefined && now !== state) this.#renew(path);
     }
   }
 
@@ -223,8 +223,12 @@ function markFor(client: string, text: string): CredentialV5 {
   };
 }
 
-/** What differs once a file was changed; empty where there is none. */
-function stateOf(path: string): string {
-  const found = lstatSync(path, { throwIfNoEntry: false, bigint: true });
-  return found ? `${found.ino} ${found.size} ${found.mtimeNs}` : '';
+/** What differs once a file was changed; empty where there is none, undefined where that cannot be known. */
+function stateOf(path: string): string | undefined {
+  try {
+    const { ino, size, mtimeNs } = lstatSync(path, { bigint: true });
+    return `${ino} ${size} ${mtimeNs}`;
+  } catch (error) {
+    return ['ENOENT', 'ENOTDIR'].includes((error as NodeJS.ErrnoException).code ?? '') ? '' : undefined;
+  }
 }

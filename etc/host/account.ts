@@ -1,4 +1,4 @@
-import { fstatSync, lstatSync } from 'node:fs';
+import { fstatSync, lstatSync, statfsSync } from 'node:fs';
 import { basename, dirname } from 'node:path';
 import { useBeneath } from './beneath.ts';
 import { localUser } from './passwd.ts';
@@ -13,6 +13,9 @@ export interface Account {
 
 /** The longest part of a name that counts, in characters: a launcher's line to a worker is short. */
 export const MAX_NAME = 64;
+
+/** Source: statfs(2). */
+const OVERLAYFS = 0x794c7630;
 
 /** The uids of which systemd takes those of services with `DynamicUser`. Source: systemd's UIDS-GIDS.md. */
 const DYNAMIC = { from: 61_184, to: 65_519 };
@@ -52,9 +55,11 @@ export function dynamicMark(uid: number): string | undefined {
 function homeMark(home: string, uid: number): string | undefined {
   try {
     const at = (relative: string) =>
-      useBeneath({ user: { uid }, root: dirname(home), relative, mounts: 'local' }, (_, descriptor) =>
-        fstatSync(descriptor, { bigint: true }),
-      );
+      useBeneath({ user: { uid }, root: dirname(home), relative, mounts: 'local' }, (path, descriptor) => {
+        // A first change has the file system of a live system or container make a home anew.
+        if (statfsSync(path).type === OVERLAYFS) throw new Error('overlayfs');
+        return fstatSync(descriptor, { bigint: true });
+      });
     const [found, parent] = [at(basename(home)), at('.')];
     const isOwn = found.isDirectory() && found.uid === BigInt(uid) && found.dev === parent.dev;
     // Where births are not kept, Node has nothing for them, or the time of the last change.

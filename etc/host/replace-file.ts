@@ -12,16 +12,19 @@ import {
   writeSync,
 } from 'node:fs';
 import { dirname } from 'node:path';
+import { checkUnreplaceable } from './private-directory.ts';
 
 /** What the name of a file ends in that is being written. No program that reads a directory of settings takes such a file. */
 const UNFINISHED = '.ccapi-new';
 
 /**
  * Has a file the bytes of `text` (latin1) and, where there was one, its mode and owner; a link to it stays. At every moment the path leads to
- * the former file or to the new one, whole and on the medium. For directories in which only the caller and root can put things.
+ * the former file or to the new one, whole and on the medium. Throws 224
+ * (`ccErrServerInsecure`) where others than the caller and root can put things on the way there.
  */
 export function replaceFile(path: string, text: string, mode = 0o644): void {
   const target = resolveLink(path);
+  checkUnreplaceable(dirname(target), process.geteuid?.() as number);
   const former = lstatSync(target, { throwIfNoEntry: false });
   const unfinished = `${target}${UNFINISHED}`;
   unlinkIfThere(unfinished);

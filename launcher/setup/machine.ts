@@ -30,12 +30,26 @@ function findRunningInetd(): Inetd | undefined {
   const kinds = Object.entries(inetds) as [Inetd['kind'], (typeof inetds)['xinetd']][];
   for (const pid of readdirSync('/proc').filter((name) => /^\d+$/.test(name))) {
     const [kind, { file }] = kinds.find(([, { command }]) => command === commandOf(pid)) ?? [undefined, { file: '' }];
-    // What another file system is under, as in a container, is not this machine's.
-    if (kind && linkOf(pid, 'ns/mnt') === linkOf('self', 'ns/mnt')) {
+    // What another file system is under, as in a container, is not this machine's; a user's process may have any name.
+    if (kind && isRoots(pid) && linkOf(pid, 'ns/mnt') === linkOf('self', 'ns/mnt')) {
       return { kind, pid: Number(pid), file: fileOf(kind, wordsOf(pid)) ?? file };
     }
   }
   return undefined;
+}
+
+/** Whether a process is root's in all of its uids, in this user namespace: none can be another user's who runs a set-uid program. */
+function isRoots(pid: string): boolean {
+  const isHere = linkOf(pid, 'ns/user') === linkOf('self', 'ns/user');
+  return isHere && /^Uid:\t0\t0\t0\t0$/m.test(readProc(pid, 'status'));
+}
+
+function readProc(pid: string, name: string): string {
+  try {
+    return readFileSync(`/proc/${pid}/${name}`, 'latin1');
+  } catch {
+    return '';
+  }
 }
 
 function findInstalledInetd(): Inetd | undefined {

@@ -34,7 +34,9 @@ export class KCMNames {
   }
 
   /** The ccache that a name leads to, by the rule of proto/KCM.md#names: `work` and `<uid>:work` are the same. */
-  resolve(name: string): CCache | undefined {
+  resolve(given: string): CCache | undefined {
+    // A login's profile puts the type before a name that has one.
+    const name = given.replace(/^(?:KCM:)+/, '');
     return (
       this.#find(name) ??
       this.#findElsewhere(name.startsWith(`${this.#uid}:`) ? name.slice(`${this.#uid}:`.length) : name)
@@ -52,7 +54,7 @@ export class KCMNames {
 
   /** The name under which a ccache is or would be stored. */
   canonical(name: string): string {
-    return this.resolve(name)?.name ?? name;
+    return this.resolve(name)?.name ?? name.replace(/^(?:KCM:)+/, '');
   }
 }
 

@@ -126,8 +126,9 @@ export function shredTree(path: string): void {
   if (!found) return;
   if (!found.isDirectory()) {
     // A file of another user, which can only be unlinked, has no ticket of this one.
-    if (found.uid === process.geteuid?.()) shred(path);
-    else unlinkSync(path);
+    if (found.uid === process.geteuid?.()) attempt(() => shred(path));
+    // What cannot be overwritten, as a file with holes on a full disk, goes all the same.
+    if (lstatSync(path, { throwIfNoEntry: false })) unlinkSync(path);
     return;
   }
   if ((found.mode & 0o700) !== 0o700) chmodSync(path, 0o700);

@@ -147,6 +147,12 @@ describeWith(['root', 'Linux', 'krb5-user'], 'an account', () => {
     const sweep = `${process.execPath} ${installed.launcher} --sweep`;
     expect((await machine.sh(undefined, sweep, { ...env, CCAPI_UNKNOWN_UIDS: 'allow' })).code).toBe(2);
     expect(await asRoot('ls /run/ccapi/50009')).toBe('file\n');
+    // Nor where accounts come from a service that may be away.
+    const passwdFrom = (services: string) => asRoot(`sed -i 's/^passwd:.*/passwd: ${services}/' /etc/nsswitch.conf`);
+    await passwdFrom('files sss [NOTFOUND=return] ldap');
+    expect(await machine.sh(undefined, sweep, env)).toEqual({ code: 0, stdout: '', stderr: '' });
+    expect(await asRoot('ls /run/ccapi/50009')).toBe('file\n');
+    await passwdFrom('files systemd # of this machine');
     expect(await machine.sh(undefined, sweep, env)).toEqual({ code: 0, stdout: '', stderr: '' });
     expect(await asRoot('ls /run/ccapi')).toBe('');
   });

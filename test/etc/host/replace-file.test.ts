@@ -41,3 +41,9 @@ it('what a caller that was killed has left is found, and is no obstacle', () => 
   removeFile(file);
   expect(readdirSync(directory)).toEqual([]);
 });
+
+it('nothing is written where another user could put a link in the way', () => {
+  chmodSync(directory, 0o777);
+  expect(() => replaceFile(file, 'a')).toThrow(/mode 777: others can replace what is in it/);
+  expect(readdirSync(directory)).toEqual([]);
+});
