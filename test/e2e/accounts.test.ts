@@ -49,7 +49,7 @@ describeWith(['root', 'Linux', 'krb5-user'], 'an account', () => {
     );
   const klist = () => machine.sh(owner, 'klist', env);
   const importTicket = async () => {
-    const script = `umask 77; echo ${ticket} | base64 -d > /tmp/ticket; exec ${process.execPath} ${installed.ccapi} import FILE:/tmp/ticket; `;
+    const script = `umask 77; echo ${ticket} | base64 -d > /tmp/ticket; exec ${installed.node} ${installed.ccapi} import FILE:/tmp/ticket; `;
     expect(await machine.sh(owner, script, env)).toMatchObject({ code: 0, stderr: '' });
     await machine.sh(undefined, 'rm /tmp/ticket');
     expect((await klist()).stdout).toContain('Default principal: carol@R');
@@ -60,7 +60,7 @@ describeWith(['root', 'Linux', 'krb5-user'], 'an account', () => {
   const secrets = async () => (await machine.sh(undefined, `grep -rl '${SECRET}' /run /tmp || :`)).stdout;
   const expectNothing = async () => {
     expect((await klist()).stderr).toContain('not found');
-    expect(await machine.sh(owner, `${process.execPath} ${installed.ccapi} list -A`, env)).toMatchObject({
+    expect(await machine.sh(owner, `${installed.node} ${installed.ccapi} list -A`, env)).toMatchObject({
       stdout: '',
     });
     expect(await secrets()).toBe('');
@@ -128,7 +128,7 @@ describeWith(['root', 'Linux', 'krb5-user'], 'an account', () => {
   it('takes its directory along where the hook is installed, and only its own', async () => {
     const hook = '/etc/shadow-maint/userdel-post.d/ccapi';
     await asRoot(`mkdir -p ${hook.replace(/\/ccapi$/, '')}
-      ${process.execPath} ${installed.launcher} --print-userdel-hook > ${hook}; chmod 755 ${hook}`);
+      ${installed.node} ${installed.launcher} --print-userdel-hook > ${hook}; chmod 755 ${hook}`);
     await importTicket();
     const other: TestUser = { name: 'grace', uid: uid + 1, gid: uid };
     await asRoot(`useradd --no-create-home --uid ${other.uid} --gid ${uid} grace`);
@@ -144,7 +144,7 @@ describeWith(['root', 'Linux', 'krb5-user'], 'an account', () => {
 
   it('that is missing is not swept away where uids need none', async () => {
     await asRoot('mkdir -m 700 /run/ccapi/50009; chown 50009 /run/ccapi/50009; touch /run/ccapi/50009/file');
-    const sweep = `${process.execPath} ${installed.launcher} --sweep`;
+    const sweep = `${installed.node} ${installed.launcher} --sweep`;
     expect((await machine.sh(undefined, sweep, { ...env, CCAPI_UNKNOWN_UIDS: 'allow' })).code).toBe(2);
     expect(await asRoot('ls /run/ccapi/50009')).toBe('file\n');
     // Nor where accounts come from a service that may be away.
