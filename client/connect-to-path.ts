@@ -5,7 +5,7 @@ import { FRONT_DOOR, MAX_SOCKET_PATH } from '../etc/config/paths.ts';
 import { asUser } from '../etc/host/identity.ts';
 import { monotonic } from '../etc/host/monotonic.ts';
 import { checkUnreplaceableFile } from '../etc/host/private-directory.ts';
-import { uidOutside } from '../etc/host/user-namespace.ts';
+import { OVERFLOW_UID, uidOutside } from '../etc/host/user-namespace.ts';
 import { CCAPIError, InsecurePathError } from '../proto/errors.ts';
 
 /**
@@ -39,9 +39,6 @@ export async function connectToDoor(path: string, uid: number): Promise<{ socket
   if (path !== FRONT_DOOR || !isOfNone) return connectToPath(path, uid);
   return { socket: await openSocket(path), path };
 }
-
-/** What the kernel shows of a uid that a user namespace does not have, unless it was told otherwise. Source: user_namespaces(7). */
-export const OVERFLOW_UID = 65534;
 
 /** Refuses a path that Node would cut without a word. */
 export function checkLength(path: string): void {

@@ -1,4 +1,4 @@
-import { lstatSync, readdirSync } from 'node:fs';
+import { lstatSync } from 'node:fs';
 import { join } from 'node:path';
 import {
   clientDirectories,
@@ -12,11 +12,12 @@ import {
 import type { ServerURI } from '../etc/config/server-uri.ts';
 import { loadSettings, type Settings } from '../etc/config/settings.ts';
 import { ownSession } from '../etc/host/login-session.ts';
-import { uidOutside } from '../etc/host/user-namespace.ts';
+import { namesIn } from '../etc/host/read-or-nothing.ts';
+import { OVERFLOW_UID, uidOutside } from '../etc/host/user-namespace.ts';
 import { CCAPIError } from '../proto/errors.ts';
 import { isSessionName, RendezvousError, type WorkerKey } from '../proto/rendezvous.ts';
 import { chooseServer } from './choose-server.ts';
-import { connectToDoor, connectToPath, OVERFLOW_UID } from './connect-to-path.ts';
+import { connectToDoor, connectToPath } from './connect-to-path.ts';
 import { askAddress, UntrustedPort } from './launcher-client.ts';
 import { type Launcher, launchers, Machine } from './launchers.ts';
 import { askForWorker, connectToWorker, summarize, type WorkerConnection } from './worker-connection.ts';
@@ -264,14 +265,5 @@ export class Locator {
   get settings(): Settings {
     this.#settings ??= loadSettings({ env: this.#env });
     return this.#settings;
-  }
-}
-
-/** What a directory has; nothing where there is none, or none of ours. */
-function namesIn(directory: string): string[] {
-  try {
-    return readdirSync(directory);
-  } catch {
-    return [];
   }
 }

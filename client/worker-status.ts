@@ -1,8 +1,8 @@
-import { readFileSync } from 'node:fs';
 import { Socket } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import { monotonic } from '../etc/host/monotonic.ts';
 import { peerCredentials } from '../etc/host/peer-credentials.ts';
+import { commandLineOf } from '../etc/host/processes.ts';
 import { descriptorOf } from '../etc/host/socket-handle.ts';
 import { FrameReader } from '../proto/framing.ts';
 import { STATUS_REQUEST, type WorkerStatus } from '../proto/status.ts';
@@ -62,14 +62,5 @@ export async function waitForExit({ socket }: WorkerConnection): Promise<boolean
 
 /** The kernel names the maker of the socket, which may be a service manager. */
 function isServer(pid: number): boolean {
-  return readCommandLine(pid).some((word) => word.endsWith('/ccapi-server.js'));
-}
-
-/** The words that a process was started with; none where it is not there. */
-export function readCommandLine(pid: number): string[] {
-  try {
-    return readFileSync(`/proc/${pid}/cmdline`, 'latin1').split('\0');
-  } catch {
-    return [];
-  }
+  return commandLineOf(pid).some((word) => word.endsWith('/ccapi-server.js'));
 }

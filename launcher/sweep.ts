@@ -1,9 +1,10 @@
-import { existsSync, readdirSync, readFileSync, rmdirSync } from 'node:fs';
+import { rmdirSync } from 'node:fs';
 import { baseDirectory } from '../etc/config/paths.ts';
 import { loadSettings, type SettingTexts, settingArguments } from '../etc/config/settings.ts';
 import { Company } from '../etc/host/company.ts';
 import { NO_GROUP } from '../etc/host/identity.ts';
 import { NameService } from '../etc/host/name-service.ts';
+import { namesIn, textOf } from '../etc/host/read-or-nothing.ts';
 import { CCAPIError, UsageError } from '../proto/errors.ts';
 import { spawnWorker } from './spawn-worker.ts';
 import { unmount } from './user-space.ts';
@@ -50,30 +51,21 @@ const CERTAIN = ['files', 'compat', 'systemd'];
  * Source: nsswitch.conf(5).
  */
 function mayBeAway(): boolean {
-  const line = /^passwd:(.*)$/m.exec(readText('/etc/nsswitch.conf'))?.[1] ?? '';
+  const line = /^passwd:(.*)$/m.exec(textOf('/etc/nsswitch.conf'))?.[1] ?? '';
   const services = line.replace(/\[[^\]]*\]|#.*/g, ' ').match(/\S+/g) ?? [];
   return services.some((service) => !CERTAIN.includes(service));
 }
 
 /** The uids that /etc/passwd had before its last change, of which no other source knows. Source: passwd(5). */
 function formerUids(): Set<number> {
-  const lines = readText('/etc/passwd-').split('\n');
+  const lines = textOf('/etc/passwd-').split('\n');
   return new Set(lines.flatMap((line) => (/^[^:]+:[^:]*:\d+:/.test(line) ? Number(line.split(':')[2]) : [])));
 }
 
-function readText(path: string): string {
-  return existsSync(path) ? readFileSync(path, 'latin1') : '';
-}
-
 function uidsIn(base: string): number[] {
-  try {
-    return readdirSync(base)
-      .filter((name) => /^[1-9][0-9]*$/.test(name))
-      .map(Number);
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return [];
-    throw error;
-  }
+  return namesIn(base)
+    .filter((name) => /^[1-9][0-9]*$/.test(name))
+    .map(Number);
 }
 
 /** Removes a directory of the base, and the file system of the user's own that may be mounted there. */

@@ -1,6 +1,4 @@
-import { readSync } from 'node:fs';
 import type { Duplex } from 'node:stream';
-import { isatty } from 'node:tty';
 import { styleText } from 'node:util';
 import { escapedJSON, escapeText } from '../../etc/host/escape.ts';
 import { UsageError } from '../../proto/errors.ts';
@@ -86,14 +84,6 @@ export function printJSON(value: unknown, indent = 2): void {
 /** Prints a line for the person beside the output. */
 export function warn(line: string): void {
   process.stderr.write(`ccapi: ${escapeText(line)}\n`);
-}
-
-/** Asks the person at the terminal, who has to agree by a word that begins with y. Throws a {@link UsageError} without one. */
-export function ask(question: string): boolean {
-  if (!isatty(0)) throw new UsageError('standard input is no terminal: say --yes, or --dry-run');
-  process.stderr.write(`${escapeText(question)} [y/N] `);
-  const answer = Buffer.alloc(16);
-  return /^y/i.test(answer.toString('latin1', 0, readSync(0, answer)));
 }
 
 /** Replaces the last line of a terminal on standard error; an empty text clears it. */

@@ -1,9 +1,10 @@
-import { readdirSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { baseDirectory, SOCKET_NAME, sessionDirectory, userDirectory } from '../../etc/config/paths.ts';
 import { loadSettings, type Settings } from '../../etc/config/settings.ts';
+import { commandLineOf, processIds } from '../../etc/host/processes.ts';
 import type { WorkerStatus } from '../../proto/status.ts';
 import { openSocket } from '../connect-to-path.ts';
-import { readCommandLine, readStatus } from '../worker-status.ts';
+import { readStatus } from '../worker-status.ts';
 
 /** A server that runs on this host. Memory is anonymous memory, in bytes: all that other processes do not share. */
 export interface RunningServer {
@@ -19,11 +20,9 @@ export interface RunningServer {
 /** All servers of this host, by what every user can see of a process; the owner and root are told more. */
 export function findServers(): Promise<RunningServer[]> {
   const settings = loadSettings();
-  const found = readdirSync('/proc')
-    .filter((name) => /^[0-9]+$/.test(name))
-    .map(Number)
+  const found = processIds()
     .flatMap((pid) => {
-      const words = readCommandLine(pid);
+      const words = commandLineOf(pid);
       if (!words[0]?.endsWith('node') || !words.some((word) => word.endsWith('/ccapi-server.js'))) return [];
       const process = inProc(pid);
       return process ? [{ pid, ...process, path: socketOf(words, process.uid, settings) }] : [];

@@ -8,9 +8,10 @@ import {
   readText,
   removeDirectoryStep,
   type Step,
-  step,
+  systemctlStep,
   writeStep,
 } from '../../etc/config/setup-step.ts';
+import { callSystemctl } from '../../etc/host/systemctl.ts';
 import { ConfigError } from '../../proto/errors.ts';
 
 const MARK = '# Made by ccapi setup; --undo removes this file. Put changes into a drop-in: systemctl --user edit';
@@ -26,8 +27,8 @@ export function userUnitSteps(config: string): Step[] {
   return [
     ...(existsSync(directory) ? [] : [makeDirectoryStep(directory)]),
     ...files,
-    systemctl('daemon-reload'),
-    systemctl('enable', '--now', ...names),
+    systemctlStep('--user', 'daemon-reload'),
+    systemctlStep('--user', 'enable', '--now', ...names),
   ];
 }
 
@@ -41,9 +42,9 @@ export function userUnitUndoSteps(config: string): Step[] {
   const isRunning = answers('show-environment');
   const directory = dirname(all[0]?.path ?? config);
   return [
-    ...(isRunning && names.length > 0 ? [systemctl('disable', '--now', ...names)] : []),
+    ...(isRunning && names.length > 0 ? [systemctlStep('--user', 'disable', '--now', ...names)] : []),
     ...files,
-    ...(isRunning ? [systemctl('daemon-reload')] : []),
+    ...(isRunning ? [systemctlStep('--user', 'daemon-reload')] : []),
     ...['sockets.target.wants', '.', '..'].map((name) => removeDirectoryStep(join(directory, name))),
   ];
 }
@@ -67,14 +68,5 @@ function isOthers({ path }: PrintedUnit): boolean {
 }
 
 function answers(...args: string[]): boolean {
-  return spawnSync('systemctl', ['--user', ...args], { stdio: 'ignore' }).status === 0;
-}
-
-function systemctl(...args: string[]): Step {
-  const line = `systemctl --user ${args.join(' ')}`;
-  return step(line, () => {
-    const child = spawnSync('systemctl', ['--user', ...args], { encoding: 'utf8' });
-    if (child.status === 0) return;
-    throw new ConfigError(`${line}: ${child.error?.message ?? child.stderr.trim()}`);
-  });
+  return callSystemctl('--user', ...args) === undefined;
 }

@@ -5,10 +5,11 @@ import { krb5ConfPaths, readSection } from '../../etc/config/krb5-conf.ts';
 import { clientDirectories } from '../../etc/config/paths.ts';
 import { loadSettings } from '../../etc/config/settings.ts';
 import type { Step } from '../../etc/config/setup-step.ts';
+import { confirm } from '../../etc/host/confirm.ts';
 import { acquireProcessLock } from '../../etc/host/process-lock.ts';
 import { ConfigError } from '../../proto/errors.ts';
 import { Machine } from '../launchers.ts';
-import { ask, type Command, type Options, print, printLines, UsageError } from './command.ts';
+import { type Command, type Options, print, printLines, UsageError } from './command.ts';
 import { shellSteps, shellUndoSteps } from './setup-shell.ts';
 import { userUnitSteps, userUnitUndoSteps } from './setup-units.ts';
 
@@ -39,7 +40,7 @@ For all users of a machine an administrator runs ccapi-launcher setup.`,
       const steps = values.undo ? planUndo(env, home) : planSetup(env, home);
       if (steps.length === 0) return print(values.undo ? 'nothing is set up' : 'all is set up already');
       if (!values.yes) printLines(steps.flatMap(({ preview }) => preview));
-      if (values['dry-run'] || !(values.yes || ask('Go on?'))) return;
+      if (values['dry-run'] || !(values.yes || confirm('Go on?'))) return;
       for (const { says, run } of steps) {
         print(says);
         await run();

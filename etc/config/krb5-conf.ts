@@ -1,4 +1,4 @@
-import { accessSync, constants, readdirSync, statSync } from 'node:fs';
+import { readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { CCAPIError, ConfigError } from '../../proto/errors.ts';
 import { readRegularFile } from '../host/read-file.ts';
@@ -24,8 +24,8 @@ export function krb5ConfPaths(env: NodeJS.ProcessEnv): string[] {
  * The relations of one top-level section in the order of their precedence: where a key stands twice, libkrb5 takes the
  * first. The files are read as libkrb5's `prof_parse.c` reads them: comments on lines of their own, quoted values,
  * nested sections in braces (left out), `include` and `includedir`, a final `*` behind a key or section that closes it
- * to the files after it. A file that is missing or that may not be read is passed over, where another can be read; a directory in the list stands
- * for the files in it. `looked` is told each file and directory before it is read, also one that is missing. Throws 202
+ * to the files after it. A file that is missing or that may not be read is passed over, where another can be read; a
+ * directory in the list stands for the files in it. `looked` is told each file and directory before it is read, also one that is missing. Throws 202
  * (`ccErrBadParam`) naming file and line where one does not parse, and where none may be read.
  */
 export function readSection(
@@ -35,15 +35,19 @@ export function readSection(
 ): Relation[] {
   const relations: Relation[] = [];
   const closedKeys = new Set<string>();
-  checkReadable(paths);
+  const found: ReturnType<typeof parseListed>[] = [];
   for (const path of paths) {
     const tree: Tree = { section, relations: [], finalKeys: new Set(), final: false, looked };
     looked(path);
-    if (isDirectory(path)) parseDirectory(path, tree, 0, path);
-    else parseFile(path, readListed(path), tree, 0);
+    found.push(parseListed(path, tree));
     relations.push(...tree.relations.filter(({ key }) => !closedKeys.has(key)));
     for (const key of tree.finalKeys) closedKeys.add(key);
     if (tree.final) break;
+  }
+  const closed = paths[found.indexOf('closed')];
+  // libkrb5 refuses all work then, with "Permission denied".
+  if (closed !== undefined && !found.includes('read')) {
+    throw new ConfigError(`${closed} may not be read by uid ${process.geteuid?.()}: chmod a+r ${closed}`);
   }
   return relations;
 }
@@ -178,30 +182,24 @@ function readIncluded(file: string, from: string): string {
   }
 }
 
-/** One of the files has to be readable, where there are any: libkrb5 refuses all work else, with "Permission denied". */
-function checkReadable(paths: readonly string[]): void {
-  const closed = paths.filter((path) => codeOfAccess(path) === 'EACCES');
-  const isAllClosed = closed.length > 0 && paths.every((path) => codeOfAccess(path) !== undefined);
-  if (isAllClosed)
-    throw new ConfigError(`${closed[0]} may not be read by uid ${process.geteuid?.()}: chmod a+r ${closed[0]}`);
-}
-
-/** Undefined where a file or directory can be read. */
-function codeOfAccess(path: string): string | undefined {
-  try {
-    accessSync(path, constants.R_OK);
-    return undefined;
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code;
+/** Parses one of the list, where it is there and may be read. */
+function parseListed(path: string, tree: Tree): 'read' | 'closed' | 'missing' {
+  if (isDirectory(path)) parseDirectory(path, tree, 0, path);
+  else {
+    const text = readListed(path);
+    if (text === 'closed' || text === 'missing') return text;
+    parseFile(path, text.content, tree, 0);
   }
+  return 'read';
 }
 
-function readListed(file: string): string {
+function readListed(file: string): { content: string } | 'closed' | 'missing' {
   try {
-    return readRegularFile(file, MAX_FILE).toString();
+    return { content: readRegularFile(file, MAX_FILE).toString() };
   } catch (error) {
-    const code = (error as NodeJS.ErrnoException).code;
-    if (code === 'ENOENT' || code === 'ENOTDIR' || code === 'EACCES') return '';
+    const { code = '' } = error as NodeJS.ErrnoException;
+    if (code === 'EACCES') return 'closed';
+    if (code === 'ENOENT' || code === 'ENOTDIR') return 'missing';
     throw error instanceof CCAPIError ? error : new ConfigError(`${file} cannot be read`, { cause: error });
   }
 }

@@ -6,7 +6,7 @@ export interface PrintedUnit {
 
 /** Cuts what is printed before each line that names a place. */
 export function parseUnits(text: string): PrintedUnit[] {
-  return text.split(/^(?=# For \S+\.(?:mount|socket|service)[.:])/m).flatMap((part) => {
+  return text.split(/^(?=# For \S+\.(?:slice|socket|service)[.:])/m).flatMap((part) => {
     const path = /^# For (\S+?)[.:](?:\s|$)/.exec(part)?.[1];
     return path === undefined ? [] : [{ path, text: part }];
   });

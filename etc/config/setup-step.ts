@@ -1,5 +1,7 @@
 import { mkdirSync, readFileSync, rmdirSync } from 'node:fs';
+import { ConfigError } from '../../proto/errors.ts';
 import { findUnfinished, removeFile, replaceFile } from '../host/replace-file.ts';
+import { callSystemctl } from '../host/systemctl.ts';
 import { unifiedDiff } from './text-diff.ts';
 
 /** One step of a set-up. */
@@ -14,6 +16,15 @@ export interface Step {
 /** A step that changes no file of its own. */
 export function step(says: string, run: Step['run']): Step {
   return { says, preview: [says], run };
+}
+
+/** A step of systemd's. Throws 202 (`ccErrBadParam`) with what systemctl(1) says where it fails. */
+export function systemctlStep(...args: string[]): Step {
+  const line = `systemctl ${args.join(' ')}`;
+  return step(line, () => {
+    const wrong = callSystemctl(...args);
+    if (wrong !== undefined) throw new ConfigError(`${line}: ${wrong}`);
+  });
 }
 
 /** The bytes of a file, as latin1; undefined where there is none. */

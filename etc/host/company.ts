@@ -1,5 +1,5 @@
-import { readdirSync, readFileSync } from 'node:fs';
 import { auditSession } from './login-session.ts';
+import { commandLineOf, processIds, uidsOf } from './processes.ts';
 
 /** The program of our servers, which are no company: the workers of a user's login sessions would keep each other. */
 const SERVER = '/ccapi-server.js';
@@ -25,15 +25,13 @@ export class Company {
   /** Whether no other process is there. False where that cannot be known. */
   isAlone(): boolean {
     if (this.#known !== undefined && this.#counts(this.#known)) return false;
-    try {
-      const company = processes().filter((pid) => this.#isOfUser(pid) && !isServer(pid));
-      const inSession = company.find((pid) => this.#isInSession(pid));
-      this.#hadProcess ||= inSession !== undefined;
-      this.#known = this.#hadProcess ? inSession : company[0];
-    } catch {
-      return false;
-    }
-    return this.#known === undefined;
+    const visible = processIds();
+    const company = visible.filter((pid) => this.#isOfUser(pid) && !isServer(pid));
+    const inSession = company.find((pid) => this.#isInSession(pid));
+    this.#hadProcess ||= inSession !== undefined;
+    this.#known = this.#hadProcess ? inSession : company[0];
+    // Where not even this process is to be seen, there is no /proc.
+    return this.#known === undefined && visible.length > 0;
   }
 
   /** Whether the session had processes and has none any more. */
@@ -51,32 +49,14 @@ export class Company {
 
   /** The pids of the user's servers but this one. */
   otherServers(): number[] {
-    return processes().filter((pid) => pid !== process.pid && this.#isOfUser(pid) && isServer(pid));
+    return processIds().filter((pid) => pid !== process.pid && this.#isOfUser(pid) && isServer(pid));
   }
 
   #isOfUser(pid: number): boolean {
-    const ids = /^Uid:\t(\d+)\t(\d+)\t(\d+)\t/m.exec(read(`/proc/${pid}/status`))?.slice(1) ?? [];
-    return ids.includes(String(this.#uid));
+    return uidsOf(pid).slice(0, 3).includes(this.#uid);
   }
-}
-
-function processes(): number[] {
-  return readdirSync('/proc')
-    .filter((name) => /^[0-9]+$/.test(name))
-    .map(Number);
 }
 
 function isServer(pid: number): boolean {
-  return read(`/proc/${pid}/cmdline`)
-    .split('\0')
-    .some((word) => word.endsWith(SERVER));
-}
-
-/** A file of a process; empty once that has ended. */
-function read(path: string): string {
-  try {
-    return readFileSync(path, 'latin1');
-  } catch {
-    return '';
-  }
+  return commandLineOf(pid).some((word) => word.endsWith(SERVER));
 }

@@ -1,4 +1,4 @@
-import { readdirSync } from 'node:fs';
+import { namesIn } from './read-or-nothing.ts';
 
 /** Where distributions put libraries, there or in a directory for the architecture. */
 const LIBRARIES = ['/usr/lib', '/usr/lib64'];
@@ -11,12 +11,4 @@ export function hasSambaHeimdal(): boolean {
   return LIBRARIES.flatMap((directory) => [directory, ...namesIn(directory).map((name) => `${directory}/${name}`)])
     .flatMap((directory) => namesIn(`${directory}/samba`))
     .some((name) => name.startsWith('libkrb5-samba4.so'));
-}
-
-function namesIn(directory: string): string[] {
-  try {
-    return readdirSync(directory);
-  } catch {
-    return [];
-  }
 }

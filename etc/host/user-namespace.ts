@@ -1,5 +1,8 @@
 import { readFileSync } from 'node:fs';
 
+/** What the kernel shows of a uid that a user namespace does not have, unless it was told otherwise. Source: user_namespaces(7). */
+export const OVERFLOW_UID = 65534;
+
 /**
  * The uid that the first uid of this process's user namespace has outside; undefined in the machine's own, where each is
  * itself. In such a namespace root's files and sockets are those of no known uid. Source: user_namespaces(7).

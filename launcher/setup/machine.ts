@@ -1,6 +1,9 @@
-import { existsSync, readdirSync, readFileSync, readlinkSync } from 'node:fs';
+import { existsSync, readlinkSync } from 'node:fs';
 import { join } from 'node:path';
+import { commandLineOf, commandOf, processIds, uidsOf } from '../../etc/host/processes.ts';
+import { namesIn, textOf } from '../../etc/host/read-or-nothing.ts';
 import { hasSambaHeimdal } from '../../etc/host/samba.ts';
+import { isSystemdHere } from '../../etc/host/systemctl.ts';
 
 /** What listens for others on this machine, and starts the launcher. */
 export type SuperServer = { kind: 'systemd' } | Inetd;
@@ -22,34 +25,27 @@ const inetds: Record<Inetd['kind'], { command: string; file: string }> = {
 
 /** The super-server that is in charge; else one that is installed; else undefined. Source: sd_booted(3). */
 export function findSuperServer(): SuperServer | undefined {
-  if (existsSync('/run/systemd/system') && commandOf('1') === 'systemd') return { kind: 'systemd' };
+  if (isSystemdHere() && commandOf(1) === 'systemd') return { kind: 'systemd' };
   return findRunningInetd() ?? findInstalledInetd();
 }
 
 function findRunningInetd(): Inetd | undefined {
   const kinds = Object.entries(inetds) as [Inetd['kind'], (typeof inetds)['xinetd']][];
-  for (const pid of readdirSync('/proc').filter((name) => /^\d+$/.test(name))) {
+  for (const pid of processIds()) {
     const [kind, { file }] = kinds.find(([, { command }]) => command === commandOf(pid)) ?? [undefined, { file: '' }];
     // What another file system is under, as in a container, is not this machine's; a user's process may have any name.
     if (kind && isRoots(pid) && linkOf(pid, 'ns/mnt') === linkOf('self', 'ns/mnt')) {
-      return { kind, pid: Number(pid), file: fileOf(kind, wordsOf(pid)) ?? file };
+      return { kind, pid, file: fileOf(kind, commandLineOf(pid)) ?? file };
     }
   }
   return undefined;
 }
 
 /** Whether a process is root's in all of its uids, in this user namespace: none can be another user's who runs a set-uid program. */
-function isRoots(pid: string): boolean {
+function isRoots(pid: number): boolean {
+  const uids = uidsOf(pid);
   const isHere = linkOf(pid, 'ns/user') === linkOf('self', 'ns/user');
-  return isHere && /^Uid:\t0\t0\t0\t0$/m.test(readProc(pid, 'status'));
-}
-
-function readProc(pid: string, name: string): string {
-  try {
-    return readFileSync(`/proc/${pid}/${name}`, 'latin1');
-  } catch {
-    return '';
-  }
+  return isHere && uids.length > 0 && uids.every((uid) => uid === 0);
 }
 
 function findInstalledInetd(): Inetd | undefined {
@@ -84,11 +80,7 @@ export function describeMachine(): string[] {
 }
 
 function isAppArmorOn(): boolean {
-  try {
-    return readFileSync('/sys/module/apparmor/parameters/enabled', 'latin1').startsWith('Y');
-  } catch {
-    return false;
-  }
+  return textOf('/sys/module/apparmor/parameters/enabled').startsWith('Y');
 }
 
 function directoriesBelow(path: string): string[] {
@@ -97,31 +89,7 @@ function directoriesBelow(path: string): string[] {
     .map((name) => join(path, name));
 }
 
-function namesIn(path: string): string[] {
-  try {
-    return readdirSync(path);
-  } catch {
-    return [];
-  }
-}
-
-function commandOf(pid: string): string | undefined {
-  try {
-    return readFileSync(`/proc/${pid}/comm`, 'utf8').trimEnd();
-  } catch {
-    return undefined;
-  }
-}
-
-function wordsOf(pid: string): string[] {
-  try {
-    return readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0').slice(0, -1);
-  } catch {
-    return [];
-  }
-}
-
-function linkOf(pid: string, name: string): string | undefined {
+function linkOf(pid: number | 'self', name: string): string | undefined {
   try {
     return readlinkSync(`/proc/${pid}/${name}`);
   } catch {

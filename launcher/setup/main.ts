@@ -1,6 +1,6 @@
-import { readSync, writeSync } from 'node:fs';
-import { isatty } from 'node:tty';
+import { writeSync } from 'node:fs';
 import { parseArgs } from 'node:util';
+import { confirm } from '../../etc/host/confirm.ts';
 import { escapeText } from '../../etc/host/escape.ts';
 import { hasPeerCredentials } from '../../etc/host/peer-credentials.ts';
 import { acquireProcessLock } from '../../etc/host/process-lock.ts';
@@ -46,7 +46,8 @@ export async function setup(args: string[]): Promise<void> {
       printLines([`found: ${findSuperServer()?.kind}`, ...describeMachine().map((line) => `found: ${line}`)]);
     if (plan.steps.length === 0) return printLines([values.undo ? 'nothing is set up' : 'all is set up already']);
     if (values['dry-run']) return printPlan(plan);
-    if (!values.yes && !isConfirmed(plan)) return printLines(['nothing was changed']);
+    if (!values.yes) printPlan(plan);
+    if (!values.yes && !confirm('Go on?')) return printLines(['nothing was changed']);
     await carryOut(plan, values.undo ? undefined : () => carryOut(planUndo()));
     printLines(values.undo ? ['this machine is as it was'] : ['set up. Now, as any user: kinit, klist, ccapi doctor']);
   } finally {
@@ -63,14 +64,6 @@ function refuseUnfit(): void {
 
 function printPlan({ steps, notes }: Plan): void {
   printLines([...steps.flatMap(({ preview }) => preview), ...notes.map((note) => `note: ${note}`)]);
-}
-
-function isConfirmed(plan: Plan): boolean {
-  if (!isatty(0)) throw new UsageError('standard input is no terminal: say --yes, or --dry-run');
-  printPlan(plan);
-  writeSync(1, 'Go on? [y/N] ');
-  const answer = Buffer.alloc(16);
-  return /^y/i.test(answer.toString('latin1', 0, readSync(0, answer)));
 }
 
 /** Does it step by step; `takeBack` undoes what was done where one fails. */

@@ -1,9 +1,8 @@
-import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { basename, dirname } from 'node:path';
 import { isEnabling, type PrintedUnit, parseUnits } from '../../etc/config/printed-units.ts';
-import { asBytes, readText, type Step, step, writeStep } from '../../etc/config/setup-step.ts';
-import { ConfigError } from '../../proto/errors.ts';
+import { asBytes, readText, type Step, systemctlStep, writeStep } from '../../etc/config/setup-step.ts';
+import { askSystemctl } from '../../etc/host/systemctl.ts';
 import { sampleText } from '../samples.ts';
 import type { SetupRecord } from './record.ts';
 
@@ -40,11 +39,11 @@ export async function planUnits(port: number, isServed: () => Promise<boolean>):
   return {
     changes: { directories: units.flatMap(wantedBy), enabled, displaced },
     files,
-    open: isOpen ? [] : [systemctl('daemon-reload'), systemctl('enable', '--now', ...toEnable)],
+    open: isOpen ? [] : [systemctlStep('daemon-reload'), systemctlStep('enable', '--now', ...toEnable)],
     // A service that runs would keep its socket from being started again.
     displace: displaced.flatMap(({ unit }) => [
-      systemctl('disable', '--now', unit),
-      systemctl('stop', unit.replace('.socket', '.service')),
+      systemctlStep('disable', '--now', unit),
+      systemctlStep('stop', unit.replace('.socket', '.service')),
     ]),
   };
 }
@@ -63,12 +62,12 @@ export function unitUndoSteps(record: SetupRecord | undefined): Step[] {
     .filter((name) => !enabled.includes(name) && !name.includes('@'));
   return [
     ...(record?.displaced ?? []).map(({ unit, wasEnabled }) =>
-      systemctl(...(wasEnabled ? ['enable', '--now', unit] : ['start', unit])),
+      systemctlStep(...(wasEnabled ? ['enable', '--now', unit] : ['start', unit])),
     ),
-    ...(enabled.length > 0 ? [systemctl('disable', '--now', ...enabled)] : []),
-    ...(others.length > 0 ? [systemctl('stop', ...others)] : []),
+    ...(enabled.length > 0 ? [systemctlStep('disable', '--now', ...enabled)] : []),
+    ...(others.length > 0 ? [systemctlStep('stop', ...others)] : []),
     ...files,
-    systemctl('daemon-reload'),
+    systemctlStep('daemon-reload'),
   ];
 }
 
@@ -92,29 +91,9 @@ function isOthers(path: string): boolean {
 }
 
 function isActive(unit: string): boolean {
-  return systemctlAnswers('is-active', unit) === 'active';
+  return askSystemctl('is-active', unit) === 'active';
 }
 
 function isEnabled(unit: string): boolean {
-  return systemctlAnswers('is-enabled', unit) === 'enabled';
-}
-
-const options = { env: { PATH: '/usr/sbin:/usr/bin:/sbin:/bin', ...unitPath() } };
-
-/** Where systemd was started with other directories for its units, its command looks there too. */
-function unitPath(): NodeJS.ProcessEnv {
-  const { SYSTEMD_UNIT_PATH } = process.env;
-  return SYSTEMD_UNIT_PATH === undefined ? {} : { SYSTEMD_UNIT_PATH };
-}
-
-function systemctlAnswers(...args: string[]): string {
-  return spawnSync('systemctl', args, { ...options, encoding: 'utf8' }).stdout.trim();
-}
-
-function systemctl(...args: string[]): Step {
-  const line = `systemctl ${args.join(' ')}`;
-  return step(line, () => {
-    const { status, stderr, error } = spawnSync('systemctl', args, { ...options, encoding: 'utf8' });
-    if (status !== 0) throw new ConfigError(`${line}: ${error?.message ?? stderr.trim()}`);
-  });
+  return askSystemctl('is-enabled', unit) === 'enabled';
 }

@@ -1,4 +1,5 @@
-import { readdirSync, readFileSync, statSync } from 'node:fs';
+import { statSync } from 'node:fs';
+import { namesIn, textOf } from '../../../etc/host/read-or-nothing.ts';
 
 /** What a machine's set-up leaves open that no user can close: for an admin to read, and no fault of the user's. */
 interface Exposure {
@@ -13,7 +14,8 @@ export function findExposures(base: string): Exposure[] {
 
 /** Swap on a disk, by /proc/swaps (proc(5)); that of zram is memory. */
 function swap(): Exposure[] {
-  const places = linesOf('/proc/swaps')
+  const places = textOf('/proc/swaps')
+    .split('\n')
     .slice(1)
     .flatMap((line) => line.split(/\s+/)[0] || [])
     .filter((place) => !/\/zram\d+$/.test(place));
@@ -29,30 +31,17 @@ function swap(): Exposure[] {
 function sharedSpace(base: string): Exposure[] {
   const device = deviceOf(base);
   if (device === undefined || device !== deviceOf('/run') || device === deviceOf('/')) return [];
-  const mounts = new Set(linesOf('/proc/self/mountinfo').map((line) => line.split(' ')[4]));
+  const mounts = new Set(
+    textOf('/proc/self/mountinfo')
+      .split('\n')
+      .map((line) => line.split(' ')[4]),
+  );
   const users = namesIn(base).filter((name) => /^[1-9]\d*$/.test(name));
   if (users.length > 0 && users.every((name) => mounts.has(`${base}/${name}`))) return [];
   const says = `${base} shares the space of /run, which a user could fill: see user_space in ccapi.conf(5)`;
   return [{ what: 'space', says }];
 }
 
-/** The names in a directory; none where it is closed to this user. */
-function namesIn(directory: string): string[] {
-  try {
-    return readdirSync(directory);
-  } catch {
-    return [];
-  }
-}
-
 function deviceOf(path: string): number | undefined {
   return statSync(path, { throwIfNoEntry: false })?.dev;
-}
-
-function linesOf(path: string): string[] {
-  try {
-    return readFileSync(path, 'latin1').split('\n');
-  } catch {
-    return [];
-  }
 }

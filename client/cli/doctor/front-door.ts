@@ -1,8 +1,8 @@
 import type { Socket } from 'node:net';
 import { FRONT_DOOR } from '../../../etc/config/paths.ts';
-import { isUnitActive } from '../../../etc/host/is-unit-active.ts';
 import { describePeer, peerCredentials } from '../../../etc/host/peer-credentials.ts';
 import { descriptorOf } from '../../../etc/host/socket-handle.ts';
+import { askSystemctl, isSystemdHere } from '../../../etc/host/systemctl.ts';
 import { CCAPIError } from '../../../proto/errors.ts';
 import { connectToDoor } from '../../connect-to-path.ts';
 import { readStatus } from '../../worker-status.ts';
@@ -45,12 +45,16 @@ function explain(
 
 /** Where systemd made the socket, the kernel names systemd. */
 function cureFor(holder: string, path: string): string {
-  if (/\((sssd_kcm|systemd)\)/.test(holder) && isUnitActive('sssd-kcm.socket')) {
+  if (/\((sssd_kcm|systemd)\)/.test(holder) && isSSSDActive()) {
     return 'as root: ccapi-launcher setup, which takes the place over from sssd-kcm';
   }
   if (holder.includes('(kcm)'))
     return "as root: stop and disable the service of Heimdal's kcm, then ccapi-launcher setup";
   return `see who holds it: ss -xlp src ${path}`;
+}
+
+function isSSSDActive(): boolean {
+  return isSystemdHere() && askSystemctl('is-active', 'sssd-kcm.socket') === 'active';
 }
 
 function describeHolder(socket: Socket): string {

@@ -1,5 +1,6 @@
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { foreignCCacheTemplates } from '../../../etc/config/sssd-conf.ts';
+import { namesIn, textOf } from '../../../etc/host/read-or-nothing.ts';
 import { hasSambaHeimdal } from '../../../etc/host/samba.ts';
 import { type Finding, libdefault, type Patient } from './finding.ts';
 
@@ -45,26 +46,10 @@ const APPARMOR = '/etc/apparmor.d/abstractions/kerberosclient';
 
 /** Programs that AppArmor confines may use what this file allows, and Debian's does not name the front door. */
 export async function checkAppArmor(): Promise<Finding[]> {
-  if (!existsSync(APPARMOR) || !readText('/sys/module/apparmor/parameters/enabled').startsWith('Y')) return [];
-  const texts = [APPARMOR, ...namesIn(`${APPARMOR}.d`).map((name) => `${APPARMOR}.d/${name}`)].map(readText);
+  if (!existsSync(APPARMOR) || !textOf('/sys/module/apparmor/parameters/enabled').startsWith('Y')) return [];
+  const texts = [APPARMOR, ...namesIn(`${APPARMOR}.d`).map((name) => `${APPARMOR}.d/${name}`)].map(textOf);
   if (texts.some((text) => text.includes('kcm-socket'))) return [];
   const line = `mkdir -p ${APPARMOR}.d && echo '/{,var/}run/.heim_org.h5l.kcm-socket rw,' > ${APPARMOR}.d/ccapi`;
   const says = `${APPARMOR} does not let programs that it confines use the front door; as root: ${line}`;
   return [{ what: 'AppArmor', fine: true, says }];
-}
-
-function namesIn(directory: string): string[] {
-  try {
-    return readdirSync(directory);
-  } catch {
-    return [];
-  }
-}
-
-function readText(path: string): string {
-  try {
-    return readFileSync(path, 'utf8');
-  } catch {
-    return '';
-  }
 }

@@ -1,0 +1,29 @@
+import { namesIn, textOf } from './read-or-nothing.ts';
+
+/** The ids of the processes that this one can see, in their order. Source: proc(5). */
+export function processIds(): number[] {
+  return namesIn('/proc')
+    .filter((name) => /^[0-9]+$/.test(name))
+    .map(Number);
+}
+
+/** The words that a process was started with; none where it has ended. */
+export function commandLineOf(pid: number): string[] {
+  return textOf(`/proc/${pid}/cmdline`).split('\0').slice(0, -1);
+}
+
+/** The name of the program that a process runs, of 15 characters at most, or what it has called itself. */
+export function commandOf(pid: number): string {
+  return textOf(`/proc/${pid}/comm`).trimEnd();
+}
+
+/** The real, effective, saved and file system's uid of a process; empty where it has ended. */
+export function uidsOf(pid: number): number[] {
+  return (
+    /^Uid:((?:\t\d+){4})$/m
+      .exec(textOf(`/proc/${pid}/status`))?.[1]
+      ?.trim()
+      .split('\t')
+      .map(Number) ?? []
+  );
+}
