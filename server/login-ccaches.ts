@@ -40,18 +40,15 @@ interface WatchedFile {
 export class LoginCCaches {
   readonly #collection: Collection;
   readonly #uid: number;
-  readonly #isSession: boolean;
   readonly #log: Log;
   readonly #watched = new Map<string, WatchedFile>();
   #settled = 0;
   #soon: NodeJS.Timeout | undefined;
   #poll: NodeJS.Timeout | undefined;
 
-  /** With `isSession` the collection is that of one login, and goes with the file as a whole. */
-  constructor(collection: Collection, uid: number, isSession: boolean, log: Log) {
+  constructor(collection: Collection, uid: number, log: Log) {
     this.#collection = collection;
     this.#uid = uid;
-    this.#isSession = isSession;
     this.#log = log;
     for (const ccache of collection) {
       const path = this.#pathOf(ccache);
@@ -89,6 +86,20 @@ export class LoginCCaches {
         if (state !== undefined && stateOf(path) === state) shred(path);
       } catch (error) {
         this.#log.warning(`cannot remove ${path}: ${(error as Error).message}`);
+      }
+    }
+  }
+
+  /** Does what makes a ccache's contents anew and is not the user's doing, as a renewal: it goes with its file as before. */
+  async keepMark(ccache: CCache, act: () => Promise<void>): Promise<void> {
+    const path = this.#pathOf(ccache);
+    try {
+      await act();
+    } finally {
+      if (path !== undefined && !ccache.removed && this.#pathOf(ccache) === undefined) {
+        this.#collection.store(ccache, markFor(ccache.contents.principal, this.#markOf(path)));
+        // It may have gone meanwhile.
+        this.#watch(path);
       }
     }
   }
@@ -187,7 +198,7 @@ export class LoginCCaches {
   #end(path: string): void {
     this.#unwatch(path);
     for (const ccache of [...this.#collection]) {
-      if (!this.#isSession && this.#pathOf(ccache) !== path) continue;
+      if (this.#pathOf(ccache) !== path) continue;
       try {
         this.#collection.destroy(ccache);
         this.#log.info(`${path} is gone: destroyed ${JSON.stringify(ccache.name)}`);

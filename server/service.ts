@@ -51,13 +51,7 @@ export class Service {
    * Loads the collection from its storage, which is reached by `path`: it leads to the directory also after another has
    * taken its name. `idle` is told of each request. Throws the system's error where the storage cannot be read.
    */
-  constructor(
-    directory: string,
-    settings: ServiceSettings,
-    idle: IdleExit,
-    log: Log,
-    { path = directory, isSession = false }: { path?: string; isSession?: boolean } = {},
-  ) {
+  constructor(directory: string, settings: ServiceSettings, idle: IdleExit, log: Log, path = directory) {
     this.#log = log;
     this.#idle = idle;
     this.#storagePath = isPersistent(directory, settings.persist) ? keptDirectoryIn(directory) : undefined;
@@ -75,11 +69,14 @@ export class Service {
     }
     this.#collection = collection;
     const uid = process.getuid?.() as number;
-    this.#logins = new LoginCCaches(collection, uid, isSession, log);
+    this.#logins = new LoginCCaches(collection, uid, log);
     this.#iterators = new Iterators(collection);
     this.#names = new KCMNames(collection, uid, this.#logins.find);
     this.#purge = new Purge(collection, log);
-    this.#renewal = new Renewal(collection, renewer(`${directory}/${SOCKET_NAME}`), hostClock, log);
+    const renew = renewer(`${directory}/${SOCKET_NAME}`);
+    const renewLogins = (ccache: CCache, signal: AbortSignal) =>
+      this.#logins.keepMark(ccache, () => renew(ccache, signal));
+    this.#renewal = new Renewal(collection, renewLogins, hostClock, log);
     this.configure(settings);
   }
 

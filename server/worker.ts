@@ -100,10 +100,7 @@ export class Worker {
       if (!(await own.acquire())) return false;
       this.#account = new AccountMark(own.path, process.getuid?.() as number, userName, this.#log);
       this.#account.settle();
-      this.#service = new Service(directory, this.#settings, this.#idle, this.#log, {
-        path: own.path,
-        isSession: this.#isLogin,
-      });
+      this.#service = new Service(directory, this.#settings, this.#idle, this.#log, own.path);
       this.#account.restore();
     } catch (error) {
       this.discard();

@@ -37,10 +37,10 @@ while True:
         said = b'' if steps else said
 sys.stdout.buffer.write(said)`;
 
-async function prepare(settings: string[] = []): Promise<void> {
+async function prepare(settings: string[] = [], aloneTimeout?: string): Promise<void> {
   const base = `${temporaryDirectory(memory)}/run`;
   const principals = [alice.name, bob.name, 'bob', 'host/localhost', 'host/a.test.example'];
-  machine = await startFrontDoor(principals, { base, settings });
+  machine = await startFrontDoor(principals, { base, settings, ...(aloneTimeout && { aloneTimeout }) });
   there = await startPAMMachine(machine, [alice, bob]);
 }
 
@@ -205,7 +205,7 @@ __attribute__((constructor)) static void load(void) {
 });
 
 describeWith([...needs], 'with scope = session, tickets of a login', () => {
-  beforeAll(() => prepare([' scope = session']));
+  beforeAll(() => prepare([' scope = session'], '2'));
 
   it('are its own, and all that was made in it goes with it', async () => {
     await machine.as(alice, 'kinit', alice.name);

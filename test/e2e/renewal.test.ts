@@ -56,6 +56,17 @@ describeWith(['krb5-kdc', 'krb5-admin-server', 'krb5-user'], 'with renew = yes',
     expect((await ours('status')).stdout).toMatch(/^renews {7}a ticket in \d+ s/m);
   });
 
+  it('a login’s ccache is renewed, too, and goes with its file all the same', async () => {
+    const file = join(env.XDG_RUNTIME_DIR as string, 'krb5cc_login');
+    const name = `FILE:${file}`;
+    await stock('kinit', '-l', '6s', '-r', '1h', '-c', name, 'alice');
+    await stock('klist', '-c', `KCM:${name}`);
+    const first = await endOfTicket(name);
+    await eventually(async () => (await endOfTicket(name)) > first);
+    await succeed('/usr/bin/rm', [file], identity);
+    await eventually(async () => (await ours('list', '-c', name)).code !== 0);
+  });
+
   it('the worker stays for it, and says so; with the ticket that goes', async () => {
     expect((await status()).leavesIn).toBeUndefined();
     await ours('destroy', '-c', 'short');

@@ -30,13 +30,22 @@ export interface FrontDoor {
   as(user: TestUser | undefined, program: string, ...args: string[]): Promise<Outcome>;
 }
 
-/**
- * Starts both; `settings` are lines for the section `[ccapi]`, `base` is where the users' directories are to be, and
- * `wrapper` a command that runs inetd in its turn.
- */
+/** How the machine differs from others. */
+interface FrontDoorOptions {
+  /** Lines for the section `[ccapi]`. */
+  settings?: string[];
+  /** Where the users' directories are to be. */
+  base?: string;
+  /** A command that runs inetd in its turn. */
+  wrapper?: string[];
+  /** The users of the tests have no process between two commands, and would lose their servers there. */
+  aloneTimeout?: string;
+}
+
+/** Starts both. */
 export async function startFrontDoor(
   principals: string[],
-  { settings = [], base: wanted, wrapper = [] }: { settings?: string[]; base?: string; wrapper?: string[] } = {},
+  { settings = [], base: wanted, wrapper = [], aloneTimeout = '600' }: FrontDoorOptions = {},
 ): Promise<FrontDoor> {
   const kdc = await startKdc(principals);
   const directory = temporaryDirectory();
@@ -66,7 +75,7 @@ export async function startFrontDoor(
     { address: '127.0.0.1', port, wait: true },
   ];
   await startInetd(directory, entries, [`--directory=${base}`, '--launcher-idle=5'], {
-    env: { ...process.env, KRB5_CONFIG: krb5Conf, CCAPI_ALONE_TIMEOUT: '600' },
+    env: { ...process.env, KRB5_CONFIG: krb5Conf, CCAPI_ALONE_TIMEOUT: aloneTimeout },
     wrapper,
   });
   return {
