@@ -84,7 +84,7 @@ function copyUnits() {
   const samples = 'etc/share/samples';
   const read = (name) =>
     readFileSync(`${samples}/${name}`, 'utf8').replaceAll('/usr/local/lib/node_modules/ccapi', `/${HOME}`);
-  const isUnit = (name) => /\.(service|socket|mount)$/.test(name);
+  const isUnit = (name) => /\.(slice|service|socket)$/.test(name);
   for (const name of readdirSync(samples).filter(isUnit)) put(`usr/lib/systemd/system/${name}`, read(name));
   for (const name of readdirSync(`${samples}/user`)) put(`usr/lib/systemd/user/${name}`, read(`user/${name}`));
   put('usr/lib/tmpfiles.d/ccapi.conf', read('tmpfiles.conf'));

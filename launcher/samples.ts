@@ -7,6 +7,7 @@ const files = {
   'print-inetd-entry': ['inetd.conf'],
   'print-xinetd-entry': ['xinetd.conf'],
   'print-systemd-units': [
+    'ccapi.slice',
     'ccapi.socket',
     'ccapi.service',
     'ccapi-server.socket',

@@ -70,7 +70,7 @@ describeWith([...needs], 'the Debian package', () => {
     expect(await install('0.0.1')).toContain('ccapi-launcher setup leads the Kerberos programs of this machine to it');
     expect(await typed('dpkg --verify ccapi; dpkg --audit')).toBe('');
     expect(await typed('ccapi --version')).toMatch(/^ccapi \S+ \(Node v20\.19\..*, with koffi\)\n$/);
-    const ofServers = ['ccapi-server.socket', 'ccapi-server@.service', 'ccapi-space@.service'];
+    const ofServers = ['ccapi.slice', 'ccapi-server.socket', 'ccapi-server@.service', 'ccapi-space@.service'];
     for (const unit of ['ccapi.service', 'ccapi.socket', ...ofServers]) {
       expect(await typed(`cat /usr/lib/systemd/system/${unit}`)).not.toContain('/usr/local');
     }

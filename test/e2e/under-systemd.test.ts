@@ -75,7 +75,7 @@ describeWith([...needs, 'heimdal', 'iproute2'], 'under systemd', () => {
     expect(found).not.toContain('space:');
   });
 
-  it('each user’s directory is a bounded file system of its own, which nobody else’s fills', async () => {
+  it('each user’s directory is a bounded file system of its own, which no other user fills', async () => {
     await typed(`echo ${bob.uid} | nc 127.0.0.1 789`, bob);
     for (const { uid } of [alice, bob]) {
       const mounted = await typed(`grep ' /run/ccapi/${uid} ' /proc/self/mountinfo`);
@@ -125,6 +125,12 @@ describeWith([...needs, 'heimdal', 'iproute2'], 'under systemd', () => {
     const [unit] = (await typed(`ps -o unit= -p ${await workerOf(alice)}`)).split('\n');
     expect(unit).toMatch(/^ccapi-server@.*\.service/);
     expect(await typed(`systemctl show --value -p TasksMax '${unit?.trim()}'`)).toBe('64\n');
+    // And of all together.
+    for (const one of [unit?.trim(), 'ccapi.service']) {
+      expect(await typed(`systemctl show --value -p Slice '${one}'`)).toBe('ccapi.slice\n');
+    }
+    expect(await typed('systemctl show --value -p TasksMax ccapi.slice')).toBe('16384\n');
+    expect(await typed('systemctl show --value -p MemoryMax ccapi.slice')).toMatch(/^\d+\n$/);
     expect((await machine.run('nc -U /run/ccapi-server.socket < /dev/null', { uid: alice.uid })).code).toBe(1);
     const listed = JSON.parse(await typed(`${ccapi} status --all-users --json`));
     expect(listed).toContainEqual(

@@ -28,6 +28,7 @@ describeWith(['systemd'], 'systemd', () => {
     const directory = temporaryDirectory();
     const files = await printedUnits();
     expect(files.map(({ path }) => path)).toEqual([
+      '/etc/systemd/system/ccapi.slice',
       '/etc/systemd/system/ccapi.socket',
       '/etc/systemd/system/ccapi.service',
       '/etc/systemd/system/ccapi-server.socket',
