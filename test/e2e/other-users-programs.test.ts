@@ -15,7 +15,7 @@ describeWith([...frontDoorRequirements, 'sudo', 'kstart'], 'with the front door'
     expect((await machine.as(alice, 'kinit', 'alice')).code).toBe(0);
   });
 
-  /** As root, whose environment leads to the test's own machine. */
+  /** As root, with an environment that leads to the test's own machine. */
   const asRoot = (program: string, ...args: string[]) => run(program, args, { env: machine.env });
   const KEPT = '--preserve-env=KRB5_CONFIG';
 

@@ -1,4 +1,4 @@
-// A user whom the launcher refuses, where krb5.conf names the directory: no command takes that for an empty collection.
+// The launcher refuses a user, and krb5.conf names the directory: no command takes that for an empty collection.
 import { beforeAll, expect, inject, it } from 'vitest';
 import { type FrontDoor, frontDoorRequirements, startFrontDoor } from '../setup/front-door.ts';
 import { ccapi } from '../setup/programs.ts';

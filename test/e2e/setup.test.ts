@@ -291,3 +291,19 @@ rm /opt/ccapi/dist/ccapi-server.bundle.js.compiled`);
     });
   });
 });
+
+describeWith(needs, 'a machine on which a user runs what looks like an inetd', () => {
+  const [alice] = inject('users') as [TestUser, TestUser];
+
+  it('has its own file set up, and not the one that the user names', async () => {
+    const place = '/run/of-alice';
+    const prepare = `mkdir -m 755 ${place}; printf '#!/bin/sh\\nsleep 1000\\n' > ${place}/inetd; chmod 755 ${place}/inetd; : > ${place}/conf`;
+    const asAlice = `setpriv --reuid=${alice.uid} --regid=${alice.gid} --clear-groups`;
+    const machine = await startMachineToSetUp(installed.node, prepare, `${asAlice} ${place}/inetd ${place}/conf`);
+    await eventually(async () => (await machine.sh(undefined, 'pgrep -x inetd')).code === 0);
+    const { code, stdout } = await machine.setup('--dry-run');
+    expect({ code, stdout }).toMatchObject({ code: 0, stdout: expect.stringContaining('\n--- /etc/inetd.conf\n') });
+    expect(stdout).not.toContain(place);
+    await machine.end();
+  });
+});
