@@ -42,9 +42,10 @@ export class Writer {
     return this.#length;
   }
 
-  /** Overwrites what has been written: it is of no use, and may hold a key. */
+  /** Overwrites what has been written, which may hold a key, and begins anew. */
   wipe(): void {
     this.#bytes.fill(0, 0, this.#length);
+    this.#length = 0;
   }
 
   /** What has been written, as a view. */

@@ -58,7 +58,8 @@ function held(): number {
 function collectGarbage(): void {
   // Loaded here, since a start does not need them.
   process.getBuiltinModule('node:v8').setFlagsFromString('--expose-gc');
-  const collect = process.getBuiltinModule('node:vm').runInNewContext('gc') as (how: object) => void;
-  // Engines from Node 22 on are told to give back all that they can; the one of Node 20 does not know the word.
+  const collect = process.getBuiltinModule('node:vm').runInNewContext('gc') as (how?: object) => void;
+  // The engine of Node 20 takes any argument for the wish to look at new objects alone; later ones give back all that they can.
+  collect();
   collect({ type: 'major', execution: 'sync', flavor: 'last-resort' });
 }

@@ -26,10 +26,10 @@ export class Company {
   isAlone(): boolean {
     if (this.#known !== undefined && this.#counts(this.#known)) return false;
     const visible = processIds();
-    const company = visible.filter((pid) => this.#isOfUser(pid) && !isServer(pid));
-    const inSession = company.find((pid) => this.#isInSession(pid));
+    const isCompany = (pid: number) => this.#isOfUser(pid) && !isServer(pid);
+    const inSession = visible.find((pid) => this.#isInSession(pid) && isCompany(pid));
     this.#hadProcess ||= inSession !== undefined;
-    this.#known = this.#hadProcess ? inSession : company[0];
+    this.#known = this.#hadProcess ? inSession : visible.find(isCompany);
     // Where not even this process is to be seen, there is no /proc.
     return this.#known === undefined && visible.length > 0;
   }

@@ -1,5 +1,6 @@
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { isSessionName } from '../../proto/rendezvous.ts';
+import { textOf } from './read-or-nothing.ts';
 
 /** What the kernel calls the session of a process that belongs to none. */
 const NONE = '4294967295';
@@ -12,12 +13,9 @@ export const NO_SESSION = '0';
  * no audit. Undefined where the process is not to be seen: it has ended, or /proc hides it.
  */
 export function auditSession(pid: number | 'self'): string | undefined {
-  try {
-    const session = readFileSync(`/proc/${pid}/sessionid`, 'utf8').trim();
-    return session === NONE || !isSessionName(session) ? NO_SESSION : session;
-  } catch {
-    return process.platform !== 'linux' || existsSync(`/proc/${pid}`) ? NO_SESSION : undefined;
-  }
+  const session = textOf(`/proc/${pid}/sessionid`).trim();
+  if (session !== '') return session === NONE || !isSessionName(session) ? NO_SESSION : session;
+  return process.platform !== 'linux' || existsSync(`/proc/${pid}`) ? NO_SESSION : undefined;
 }
 
 /** The login session that this process is in: what the login says, else what the kernel says. */

@@ -23,6 +23,9 @@ export const TEMPORARY = 'new';
 /** The name of the file that was destroyed or replaced, until it is overwritten. */
 export const TRASH = 'gone';
 
+/** What files are overwritten with; one for all, since buffers that come and go leave a large heap behind. */
+const zeros = Buffer.alloc(1 << 14);
+
 /**
  * Writes all bytes at an offset, which becomes the end of the file before them. On an error the file ends there, and the
  * system's error is thrown. `sync` has the bytes on the medium before this returns.
@@ -41,20 +44,26 @@ export function writeFully(descriptor: number, bytes: Buffer, at: number, sync: 
   }
 }
 
+/** A file that was written, open for reading and writing, and its length in bytes. */
+interface WrittenFile {
+  descriptor: number;
+  size: number;
+}
+
 /**
- * Writes pieces to a new file and returns its descriptor, open for reading and writing. The file is then renamed to the
- * path that it is for. On an error it is left empty, and the system's error is thrown.
+ * Writes pieces to a new file, which is then renamed to the path that it is for. On an error it is left empty, and the
+ * system's error is thrown.
  */
-export function writeTemporary(path: string, pieces: Iterable<Buffer>, sync: boolean): number {
+export function writeTemporary(path: string, pieces: Iterable<Buffer>, sync: boolean): WrittenFile {
   const descriptor = openNew(path);
   try {
-    let length = 0;
+    let size = 0;
     for (const bytes of pieces) {
-      writeFully(descriptor, bytes, length, false);
-      length += bytes.length;
+      writeFully(descriptor, bytes, size, false);
+      size += bytes.length;
     }
     if (sync) fsyncSync(descriptor);
-    return descriptor;
+    return { descriptor, size };
   } catch (error) {
     discard(descriptor);
     throw error;
@@ -93,7 +102,7 @@ export function renameInto(from: string, to: string, sync: boolean): void {
 /** Replaces a file that holds nothing secret by one of these bytes, in one step. */
 export function replaceFile(path: string, bytes: Buffer, sync: boolean): void {
   const temporary = `${dirname(path)}/${TEMPORARY}`;
-  closeSync(writeTemporary(temporary, [bytes], sync));
+  closeSync(writeTemporary(temporary, [bytes], sync).descriptor);
   rename(temporary, path, sync);
 }
 
@@ -142,7 +151,6 @@ export function shredTree(path: string): void {
  */
 export function overwrite(descriptor: number, from = 0): void {
   const { size } = fstatSync(descriptor);
-  const zeros = Buffer.alloc(Math.min(Math.max(size - from, 0), 1 << 16));
   for (let at = from; at < size; ) at += writeSync(descriptor, zeros, 0, Math.min(zeros.length, size - at), at);
   fdatasyncSync(descriptor);
 }

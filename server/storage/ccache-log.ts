@@ -65,7 +65,7 @@ export class CCacheLog {
   write(heading: Heading, list: CredentialList): void {
     const temporary = `${dirname(this.path)}/${TEMPORARY}`;
     const offsets: [StoredCredential, number][] = [];
-    const descriptor = writeTemporary(temporary, pieces(heading, list, offsets), this.#sync);
+    const { descriptor, size } = writeTemporary(temporary, pieces(heading, list, offsets), this.#sync);
     try {
       renameInto(temporary, this.path, this.#sync);
     } catch (error) {
@@ -76,7 +76,7 @@ export class CCacheLog {
     this.close();
     this.#descriptor = descriptor;
     this.#heading = heading;
-    [this.#length, this.#dead] = [fstatSync(descriptor).size, 0];
+    [this.#length, this.#dead] = [size, 0];
   }
 
   /** Says something else of the ccache, but for its number. */

@@ -1,16 +1,12 @@
-import { closeSync, constants, fstatSync, lstatSync, openSync, readSync, renameSync, rmSync } from 'node:fs';
-import { VIEW_NAME } from '../../etc/config/paths.ts';
+import { closeSync, constants, fstatSync, lstatSync, openSync, renameSync, rmSync } from 'node:fs';
+import { keptDirectoryIn, VIEW_NAME } from '../../etc/config/paths.ts';
 import type { Log } from '../../etc/host/log.ts';
 import { monotonic } from '../../etc/host/monotonic.ts';
 import { isStaging } from '../../proto/staging.ts';
 import type { CCache } from '../model/ccache.ts';
 import type { Collection } from '../model/collection.ts';
-import { overwrite, writeTemporary } from './atomic-file.ts';
-import { describeContents, fileHeader } from './heading.ts';
-import { plainRecord } from './records.ts';
-
-/** What is added to the name of the view while it is written. */
-const TEMPORARY = '.new';
+import { overwrite, TEMPORARY, writeTemporary } from './atomic-file.ts';
+import { consistsOf, viewOf } from './view-contents.ts';
 
 /** How long a former view can still be read by a program that has opened it, in milliseconds. */
 const LINGER = 1000;
@@ -18,7 +14,7 @@ const LINGER = 1000;
 /** How many former views are kept open for that at the most, and how many bytes of them. */
 const [MAX_FORMER, MAX_FORMER_BYTES] = [128, 4 << 20];
 
-/** A write counts for what it takes, and at least for so many milliseconds. */
+/** A write counts for what it takes with the overwriting of a former view, and at least for so many milliseconds. */
 const LEAST_COST = 2;
 
 /** How many milliseconds of writes may follow each other at once, and the share of the time that they may take in the long run. */
@@ -39,6 +35,8 @@ type TimerKind = 'update' | 'shred' | 'check';
  */
 export class LiveView {
   readonly #path: string;
+  /** Not beside the view, where an event would tell of each step. */
+  readonly #temporary: string;
   readonly #sync: boolean;
   readonly #log: Log;
   readonly #collection: Collection;
@@ -57,9 +55,10 @@ export class LiveView {
   #turn: NodeJS.Immediate | undefined;
   readonly #timers: Partial<Record<TimerKind, NodeJS.Timeout>> = {};
 
-  /** `directory` is the worker's. `sync` has a view on the medium before it gets its name. */
+  /** `directory` is the worker's, with that of the kept ccaches in it. `sync` has a view on the medium before it gets its name. */
   constructor(directory: string, collection: Collection, sync: boolean, log: Log) {
     this.#path = `${directory}/${VIEW_NAME}`;
+    this.#temporary = `${keptDirectoryIn(directory)}/${TEMPORARY}`;
     this.#collection = collection;
     this.#sync = sync;
     this.#log = log;
@@ -68,7 +67,6 @@ export class LiveView {
   /** Has the view be what the collection says, whatever a former worker or another program has left there. */
   begin(): void {
     this.#attempt(() => {
-      rmSync(this.#path + TEMPORARY, { force: true, recursive: true });
       const ccache = this.#wanted;
       if (!ccache || !this.#takeOver(ccache)) this.#write(ccache);
     });
@@ -95,9 +93,7 @@ export class LiveView {
       this.#later('update', LEAST_COST / SHARE, () => this.update());
       return;
     }
-    const began = monotonic();
-    this.#attempt(() => this.#write(ccache));
-    this.#credit -= Math.max(LEAST_COST, monotonic() - began);
+    this.#charge(LEAST_COST, () => this.#attempt(() => this.#write(ccache)));
   }
 
   /** Looks soon whether the view is still there, if this is the name of one of its files; whether it is. */
@@ -165,13 +161,10 @@ export class LiveView {
       this.#remove();
       return;
     }
-    const temporary = this.#path + TEMPORARY;
-    const descriptor = writeTemporary(temporary, viewOf(ccache), this.#sync);
-    this.#clearTheWay();
-    renameSync(temporary, this.#path);
+    const { descriptor, size } = writeTemporary(this.#temporary, viewOf(ccache), this.#sync);
+    this.#giveName();
     this.#leaveBehind();
-    this.#descriptor = descriptor;
-    this.#size = fstatSync(descriptor).size;
+    [this.#descriptor, this.#size] = [descriptor, size];
     this.#show(ccache);
   }
 
@@ -186,6 +179,15 @@ export class LiveView {
     this.#leaveBehind();
     this.#shredFormer(Number.POSITIVE_INFINITY);
     this.#show(undefined);
+  }
+
+  #giveName(): void {
+    try {
+      renameSync(this.#temporary, this.#path);
+    } catch {
+      this.#clearTheWay();
+      renameSync(this.#temporary, this.#path);
+    }
   }
 
   /** A directory cannot be renamed over, and may hold something. */
@@ -205,7 +207,9 @@ export class LiveView {
 
   /** Overwrites those that were left behind up to a time. */
   #shredFormer(until: number): void {
-    while (this.#former[0] && this.#former[0].at <= until) this.#shredOldest();
+    this.#charge(0, () => {
+      while (this.#former[0] && this.#former[0].at <= until) this.#shredOldest();
+    });
     if (this.#former.length > 0) this.#later('shred', LINGER, () => this.#shredFormer(monotonic() - LINGER));
   }
 
@@ -240,6 +244,13 @@ export class LiveView {
     return this.#credit > 0;
   }
 
+  /** Does something that counts for what it takes, and at least for so many milliseconds. */
+  #charge(least: number, action: () => void): void {
+    const began = monotonic();
+    action();
+    this.#credit -= Math.max(least, monotonic() - began);
+  }
+
   /** One timer of each kind runs at a time, and none keeps the process. */
   #later(kind: TimerKind, milliseconds: number, act: () => void): void {
     this.#timers[kind] ??= setTimeout(() => {
@@ -263,57 +274,5 @@ export class LiveView {
       }
       this.#isStale = true;
     }
-  }
-}
-
-/** How much of a view is gathered for one write, in bytes; large buffers that come and go would leave a large heap behind. */
-const PIECE = 65_536;
-
-/**
- * The ccache as a whole FILE ccache, without what only a worker reads: pieces in their order, each of which is overwritten when
- * the next is asked for.
- */
-function* viewOf({ contents }: CCache): Generator<Buffer> {
-  const { principal, type, offset } = describeContents(contents);
-  const piece = Buffer.alloc(PIECE);
-  let length = 0;
-  function* add(bytes: Buffer): Generator<Buffer> {
-    if (length + bytes.length > PIECE) {
-      yield piece.subarray(0, length);
-      length = 0;
-    }
-    if (bytes.length > PIECE) yield bytes;
-    else length += bytes.copy(piece, length);
-  }
-  try {
-    yield* add(fileHeader({ principal, type, offset }));
-    for (const credential of contents.credentials) {
-      const record = plainRecord(credential);
-      if (!record) continue;
-      yield* add(record);
-      if (record !== credential.marshalled) record.fill(0);
-    }
-    yield piece.subarray(0, length);
-  } finally {
-    piece.fill(0);
-  }
-}
-
-/** Whether a file consists of these pieces. */
-function consistsOf(descriptor: number, pieces: Iterable<Buffer>): boolean {
-  const found = Buffer.alloc(PIECE);
-  let at = 0;
-  try {
-    for (const piece of pieces) {
-      for (let from = 0; from < piece.length; from += PIECE) {
-        const part = piece.subarray(from, from + PIECE);
-        const count = readSync(descriptor, found, 0, part.length, at);
-        if (!found.subarray(0, count).equals(part)) return false;
-        at += count;
-      }
-    }
-    return fstatSync(descriptor).size === at;
-  } finally {
-    found.fill(0);
   }
 }

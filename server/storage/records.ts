@@ -10,6 +10,7 @@ import {
   marshalled as marshal,
   takeMarshalled,
   unmarshalled,
+  writeKrb5Credential,
 } from '../../proto/krb5-credential.ts';
 import { signed16 } from '../../proto/krb5-layout.ts';
 import { unparsePrincipal } from '../../proto/principal.ts';
@@ -77,10 +78,19 @@ export function credentialRecord(stored: NewCredential): Buffer {
 }
 
 /** The same where libkrb5's form can hold it; it may be the bytes that it came as. */
-export function plainRecord({ value, marshalled }: NewCredential): Buffer | undefined {
+function plainRecord({ value, marshalled }: NewCredential): Buffer | undefined {
   if (marshalled && !isAmbiguous(value)) return marshalled;
   const credential = asKrb5(value);
   return credential && marshal(credential);
+}
+
+/** Writes a credential as libkrb5 does, and nothing where that form cannot hold it. */
+export function writePlainRecord(writer: Writer, { value, marshalled }: NewCredential): void {
+  if (marshalled && !isAmbiguous(value)) writer.bytes(marshalled);
+  else {
+    const credential = asKrb5(value);
+    if (credential) writeKrb5Credential(writer, credential);
+  }
 }
 
 /** What is written over the record of a credential that is removed: as long as that, and without its secrets. */

@@ -105,12 +105,12 @@ describe('the live view', () => {
     await start(running.base);
     expect(statSync(view).ino).toBe(ino);
     await end(running.worker, 'SIGKILL');
-    writeFileSync(`${view}.new`, 'half');
+    writeFileSync(`${directory}/caches/new`, 'half');
     for (const text of ['', 'no ccache']) {
       writeFileSync(view, text);
       await start(running.base);
       expect(shown()).toEqual(['a@R', 'one@R']);
-      expect(existsSync(`${view}.new`)).toBe(false);
+      expect(existsSync(`${directory}/caches/new`)).toBe(false);
       await end(running.worker, 'SIGKILL');
     }
   });
@@ -205,6 +205,7 @@ describe('a former view', () => {
     vi.useFakeTimers();
     try {
       const place = temporaryDirectory(memory);
+      mkdirSync(`${place}/caches`);
       const collection = new Collection(new Identifiers(), () => 1_700_000_000);
       const live = new LiveView(place, collection, false, silent);
       const change = (make: () => void) => {
@@ -234,18 +235,19 @@ describe('a former view', () => {
 
   it('goes at once where the default ccache is destroyed, and what cannot be written leaves none that is out of date', () => {
     const place = temporaryDirectory(memory);
+    mkdirSync(`${place}/caches`);
     const collection = new Collection(new Identifiers(), () => 1_700_000_000);
     const live = new LiveView(place, collection, false, silent);
     const ccache = collection.create('a', 2, 'a@R');
     live.touch();
     live.update();
     expect(existsSync(`${place}/krb5cc`)).toBe(true);
-    mkdirSync(`${place}/krb5cc.new`);
+    mkdirSync(`${place}/caches/new`);
     collection.store(ccache, secret('one@R'));
     live.touch();
     live.update();
     expect(existsSync(`${place}/krb5cc`)).toBe(false);
-    rmSync(`${place}/krb5cc.new`, { recursive: true });
+    rmSync(`${place}/caches/new`, { recursive: true });
     live.update();
     expect(readFileSync(`${place}/krb5cc`, 'latin1')).toContain('secret of one@R');
     const descriptor = openSync(`${place}/krb5cc`, 'r');
