@@ -46,7 +46,11 @@ const compared = {
 } as const;
 
 /** What is too heavy for each run of the tests: `npm run soak` has it. */
-const soaked = { 'openjdk-17-jdk-headless': '/usr/lib/jvm/java-17-openjdk-amd64/bin/javac' } as const;
+const soaked = {
+  'openjdk-17-jdk-headless': '/usr/lib/jvm/java-17-openjdk-amd64/bin/javac',
+  'golang-go': '/usr/bin/go',
+  'golang-github-jcmturner-gokrb5.v8-dev': '/usr/share/gocode/src/github.com/jcmturner/gokrb5/v8',
+} as const;
 
 const installed = { ...packages, ...compared, ...soaked };
 
@@ -64,6 +68,9 @@ const unpacked = {
     'libroken19-heimdal',
     'libsl0-heimdal',
     'libwind0-heimdal',
+    // Its headers, and one that they include.
+    'heimdal-multidev',
+    'comerr-dev',
   ],
   // Installed, it would be in the way of all logins of this machine.
   'libpam-krb5': ['libpam-krb5'],
@@ -89,11 +96,11 @@ export type DebianPackage =
 /** Whether a package's file is there. */
 export function isInstalled(name: DebianPackage): boolean {
   if (name in installed) return existsSync(installed[name as keyof typeof installed]);
-  const isThere = existsSync(join(placeOf(name), 'usr'));
-  if (!isThere || !(name in foreign)) return isThere;
+  if (!existsSync(join(placeOf(name), 'usr'))) return false;
   const archives = readdirSync(placeOf(name));
+  const wanted: readonly string[] = { ...unpacked, ...foreign }[name as keyof typeof unpacked] ?? [];
   // The list may have grown since.
-  return foreign[name as keyof typeof foreign].every((one) => archives.some((file) => file.startsWith(`${one}_`)));
+  return wanted.every((one) => archives.some((file) => file.startsWith(`${one}_`)));
 }
 
 /** The root directory of an unpacked group. */
