@@ -4,7 +4,8 @@ import { createServer, type Server } from 'node:net';
 import { join } from 'node:path';
 import { beforeEach, describe, expect, inject, it } from 'vitest';
 import { version } from '../../proto/status.ts';
-import { afterwards, temporaryDirectory, workersBelow } from '../setup/cleanup.ts';
+import { afterwards, end, eventually, hasEnded, temporaryDirectory, workersBelow } from '../setup/cleanup.ts';
+import { installed, startPrivateMachine } from '../setup/private-machine.ts';
 import { ccapi, freePort, programs, run, startLauncher } from '../setup/programs.ts';
 import { describeWith } from '../setup/requirements.ts';
 import type { TestUser } from '../setup/test-users.ts';
@@ -130,6 +131,26 @@ describe('a fault:', () => {
     }
   });
 
+  it('a server that was killed; the next one is started, or it is said why there is none', async () => {
+    const { port, launcher } = await startLauncher([`${directory}/door`, `--directory=${base}`]);
+    env.CCAPI_PORT = String(port);
+    expect(await wrong()).toEqual({});
+    const [killed] = workersBelow(base) as [number];
+    process.kill(killed, 'SIGKILL');
+    await eventually(() => hasEnded(killed));
+    expect(await wrong()).toEqual({});
+    const [next] = workersBelow(base) as [number];
+    expect(next).not.toBe(killed);
+    process.kill(next, 'SIGKILL');
+    await end(launcher);
+    await eventually(() => hasEnded(next));
+    const { server } = await wrong({ CCAPI_AUTOSTART: 'no' });
+    expect(server).toBe(
+      `that of ${base}/${uid}/S.ccapi has died; no credential-cache server: launcher on port ${port}: nothing listens there`,
+    );
+    expect(cures).toContain('as root: ccapi-launcher setup   or in krb5.conf, [ccapi]: autostart = yes');
+  });
+
   it('a server of another version', async () => {
     await machine();
     mkdirSync(base);
@@ -231,6 +252,18 @@ describeWith(['root', 'Linux', 'iproute2'], 'the set-up of a machine', () => {
     const more = { CCAPI_PORT: undefined, CCAPI_AUTOSTART: 'yes', KRB5_CONFIG: '/dev/null' };
     const { stdout } = await inspect(lines, { more });
     expect(stdout).toContain(`fine   launcher on port 789: none; that of uid ${alice.uid} on port 7789 is not asked\n`);
+  });
+
+  it('has an inetd, and a user without XDG_RUNTIME_DIR, to whom no place of their own is named', async () => {
+    const machine = await startPrivateMachine();
+    await machine.startNode(undefined, [installed.launcher, '--listen', '789', '/run/.heim_org.h5l.kcm-socket']);
+    const krb5Conf = '/run/krb5.conf';
+    const lines = '[libdefaults]\\n default_ccache_name = KCM:\\n default_cc_name = FILE:/x\\n';
+    await machine.sh(undefined, `printf '${lines}' > ${krb5Conf}`);
+    const { code, stdout } = await machine.ccapi(alice, ['doctor'], { KRB5_CONFIG: krb5Conf });
+    expect(code, stdout).toBe(0);
+    expect(stdout).toContain(`fine   launcher on port 789: answers /run/ccapi/${alice.uid}/S.ccapi\n`);
+    expect(stdout).not.toContain('/tmp');
   });
 
   it('has programs of Samba’s, which need a line of their own', async () => {

@@ -1,5 +1,6 @@
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { Socket } from 'node:net';
+import { clientDirectories, SOCKET_NAME, sessionDirectory } from '../../../etc/config/paths.ts';
 import { settingsInForce, settingsReport } from '../../../etc/config/settings.ts';
 import { peerCredentials } from '../../../etc/host/peer-credentials.ts';
 import { descriptorOf } from '../../../etc/host/socket-handle.ts';
@@ -18,7 +19,9 @@ export async function checkServer(patient: Patient): Promise<Finding[]> {
   try {
     found = await new Locator({ env: patient.env }).find({ launch: true });
   } catch (error) {
-    return [{ what, fine: false, says: (error as Error).message, todo: 'ccapi path --explain' }];
+    const left = socketLeft(patient);
+    const says = `${left === undefined ? '' : `that of ${left} has died; `}${(error as Error).message}`;
+    return [{ what, fine: false, says, todo: 'ccapi path --explain' }];
   }
   const { path, socket } = found;
   // A program in between has spoken CCAPI by now, and answers nothing else.
@@ -37,6 +40,16 @@ export async function checkServer(patient: Patient): Promise<Finding[]> {
   } catch (error) {
     return [unanswered(path, pid, error as Error)];
   }
+}
+
+/** Where a server has listened; one that leaves takes its socket away. */
+function socketLeft({ settings, uid, env }: Patient): string | undefined {
+  if (settings.server) return undefined;
+  const { first, own } = clientDirectories(settings, uid, env);
+  const { session } = new Locator({ env });
+  const directories = own === undefined ? [first] : [first, own];
+  const paths = directories.map((directory) => `${sessionDirectory(directory, session)}/${SOCKET_NAME}`);
+  return paths.find((path) => existsSync(path));
 }
 
 function unanswered(path: string, pid: number | undefined, error: Error): Finding {
