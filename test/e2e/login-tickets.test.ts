@@ -230,4 +230,20 @@ describeWith([...needs], 'with scope = session, tickets of a login', () => {
     await eventually(() => kept().length === 0);
     expect(await klist('-l')).toContain(alice.name);
   });
+
+  it('go with their file, and no other of the session does', async () => {
+    await machine.as(alice, 'kinit', alice.name);
+    const kinit = `echo '${machine.kdc.password}' | kinit`;
+    const second = `${there.home(alice)}/krb5cc_second`;
+    const lines = [
+      `${kinit} -c KCM:made bob`,
+      `${kinit} -c FILE:${second} ${alice.name}`,
+      `klist -s -c KCM:FILE:${second} && rm ${second}`,
+      `while klist -s -c KCM:FILE:${second}; do :; done`,
+      'klist -s -c KCM:made && klist',
+    ];
+    const { code, stdout, stderr } = await there.ssh(alice, 'delegation', lines.join(' && '));
+    expect(code, stderr).toBe(0);
+    expect(stdout).toMatch(path);
+  });
 });
