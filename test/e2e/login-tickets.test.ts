@@ -202,6 +202,15 @@ __attribute__((constructor)) static void load(void) {
     const loaded = new Set(readFileSync(log, 'utf8').trim().split('\n'));
     expect([...loaded]).toEqual([`${alice.uid} ${alice.uid}`]);
   });
+
+  it('would be root’s by `pam_krb5 ccache=KCM:`, and take its default ccache away', async () => {
+    await machine.as(undefined, 'kinit', 'bob');
+    await there.run('/usr/bin/sed', ['-i', 's/pam_krb5.so/& ccache=KCM:/', '/etc/pam.d/common-auth']);
+    await there.run('/usr/bin/sed', ['-i', 's/pam_krb5.so/& ccache=KCM:/', '/etc/pam.d/common-session']);
+    expect((await machine.as(undefined, 'klist', '-s')).code).toBe(0);
+    expect(await there.ssh(alice, 'password', 'klist -A')).toMatchObject({ stdout: '' });
+    await eventually(async () => (await machine.as(undefined, 'klist', '-s')).code === 1);
+  });
 });
 
 describeWith([...needs], 'with scope = session, tickets of a login', () => {

@@ -1,13 +1,26 @@
 // Programs that become another user, or run while none is logged in: each finds the tickets of the user that it runs as.
-import { chmodSync, chownSync, copyFileSync } from 'node:fs';
+import { chmodSync, chownSync, copyFileSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { beforeAll, expect, inject, it } from 'vitest';
-import { temporaryDirectory } from '../setup/cleanup.ts';
+import { eventually, start, temporaryDirectory } from '../setup/cleanup.ts';
+import { unpackedRoot } from '../setup/debian-packages.ts';
 import { type FrontDoor, frontDoorRequirements, startFrontDoor } from '../setup/front-door.ts';
-import { run } from '../setup/programs.ts';
+import { cleanEnvironment, run } from '../setup/programs.ts';
 import { describeWith } from '../setup/requirements.ts';
 import type { TestUser } from '../setup/test-users.ts';
 
-describeWith([...frontDoorRequirements, 'sudo', 'kstart'], 'with the front door', () => {
+/** A cron with /etc, spool and /run of its own, in which `$0` has the places. */
+const CRON = `
+mount --make-rprivate /
+cp -a /etc/. "$0/etc" || :
+cp -a "$CRON/etc/." "$0/etc"
+mount --bind "$0/etc" /etc
+mount -t tmpfs -o mode=755 tmpfs /run
+mount -t tmpfs -o mode=755 tmpfs /var/spool
+mkdir /var/spool/cron
+cp -a "$0/crontabs" /var/spool/cron
+exec "$CRON/usr/sbin/cron" -f`;
+
+describeWith([...frontDoorRequirements, 'sudo', 'kstart', 'cron'], 'with the front door', () => {
   const [alice, bob] = inject('users') as [TestUser, TestUser];
   let machine: FrontDoor;
   beforeAll(async () => {
@@ -37,14 +50,43 @@ describeWith([...frontDoorRequirements, 'sudo', 'kstart'], 'with the front door'
     expect((await bySu('-', '-c', klist)).stdout).toBe('\n');
   });
 
-  it('k5start has one from a keytab, for the command and after it', async () => {
+  /** A keytab that only bob can read. */
+  async function keytabOfBob(): Promise<string> {
     const keytab = `${temporaryDirectory()}/bob`;
     copyFileSync(await machine.kdc.keytab('bob', ['bob']), keytab);
     chownSync(keytab, bob.uid, bob.gid);
     chmodSync(keytab, 0o600);
-    chmodSync(keytab.slice(0, keytab.lastIndexOf('/')), 0o755);
-    const started = await machine.as(bob, 'k5start', '-q', '-U', '-f', keytab, '--', 'klist');
+    return keytab;
+  }
+
+  it('k5start has one from a keytab, for the command and after it', async () => {
+    const started = await machine.as(bob, 'k5start', '-q', '-U', '-f', await keytabOfBob(), '--', 'klist');
     expect(started.stdout).toContain('Default principal: bob@TEST.EXAMPLE');
     expect((await machine.as(alice, 'klist')).stdout).toContain('alice@TEST.EXAMPLE');
+  });
+
+  it('cron’s jobs have those of their user, or of a keytab', async () => {
+    const place = temporaryDirectory();
+    for (const name of ['etc', 'crontabs', 'out']) mkdirSync(`${place}/${name}`);
+    chmodSync(`${place}/out`, 0o1777);
+    const addJob = ({ name, uid, gid }: TestUser, command: string) => {
+      const set = ['MAILTO=""', 'HOME=/', `KRB5_CONFIG=${machine.env.KRB5_CONFIG}`];
+      const job = `@reboot ${command} > ${place}/out/${name}.new 2>&1; mv ${place}/out/${name}.new ${place}/out/${name}`;
+      writeFileSync(`${place}/crontabs/${name}`, [...set, job, ''].join('\n'), { mode: 0o600 });
+      chownSync(`${place}/crontabs/${name}`, uid, gid);
+    };
+    addJob(alice, 'klist');
+    addJob(bob, `k5start -q -U -f ${await keytabOfBob()} -- klist`);
+    start('/usr/bin/unshare', ['-m', 'sh', '-ec', CRON, place], {
+      env: cleanEnvironment({ CRON: unpackedRoot('cron') }),
+      stdio: ['ignore', 'ignore', 'inherit'],
+    });
+    for (const [{ name }, principal] of [
+      [alice, 'alice'],
+      [bob, 'bob'],
+    ] as const) {
+      await eventually(() => existsSync(`${place}/out/${name}`));
+      expect(readFileSync(`${place}/out/${name}`, 'utf8')).toContain(`Default principal: ${principal}@TEST.EXAMPLE`);
+    }
   });
 });

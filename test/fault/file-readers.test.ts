@@ -117,6 +117,17 @@ public class Reader {
   }
 }`;
 
+/** Prints the principal of the default credential of Java's GSSAPI. */
+const JAVA_GSSAPI = `
+import org.ietf.jgss.*;
+
+public class Default {
+  public static void main(String[] args) throws Exception {
+    var credential = GSSManager.getInstance().createCredential(GSSCredential.INITIATE_ONLY);
+    System.out.println("principal: " + credential.getName());
+  }
+}`;
+
 if (process.env.CCAPI_SOAK) {
   describeWith([...frontDoorRequirements, 'openjdk-17-jdk-headless'], 'Java', () => {
     const bin = '/usr/lib/jvm/java-17-openjdk-amd64/bin';
@@ -127,7 +138,9 @@ if (process.env.CCAPI_SOAK) {
       classes = temporaryDirectory();
       mkdirSync(`${classes}/source`);
       writeFileSync(`${classes}/source/Reader.java`, JAVA);
-      await succeed(`${bin}/javac`, ['-d', classes, `${classes}/source/Reader.java`]);
+      writeFileSync(`${classes}/source/Default.java`, JAVA_GSSAPI);
+      const sources = ['Reader', 'Default'].map((name) => `${classes}/source/${name}.java`);
+      await succeed(`${bin}/javac`, ['-d', classes, ...sources]);
     });
 
     it('reads the default ccache, whatever it is', async () => {
@@ -136,6 +149,13 @@ if (process.env.CCAPI_SOAK) {
         return principalIn((await run(`${bin}/java`, args, options())).stdout);
       };
       await expectAlike({ byKCM, byJava });
+    });
+
+    it('by libkrb5 uses the server itself', async () => {
+      const native = ['-Dsun.security.jgss.native=true', '-Djavax.security.auth.useSubjectCredsOnly=false'];
+      const byNative: Reader = async () =>
+        principalIn((await run(`${bin}/java`, [...native, '-cp', classes, 'Default'], options())).stdout);
+      await expectAlike({ byKCM, byNative });
     });
   });
 }

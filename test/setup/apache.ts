@@ -6,9 +6,10 @@ const MODULES = '/usr/lib/apache2/modules';
 
 /**
  * A real Apache on loopback, run by root, that asks for a ticket (mod_auth_gssapi) and answers an empty page with
- * the principal in the header `X-Principal`; resolves with its port. The keytab has the keys of `HTTP/localhost`.
+ * the principal in the header `X-Principal`; resolves with its port. The keytab has the keys of `HTTP/localhost`. More
+ * lines are for the place that asks.
  */
-export async function startApache(keytab: string, env: NodeJS.ProcessEnv = {}): Promise<number> {
+export async function startApache(keytab: string, env: NodeJS.ProcessEnv = {}, more: string[] = []): Promise<number> {
   const directory = temporaryDirectory();
   const port = await freePort();
   const configuration = `${directory}/httpd.conf`;
@@ -34,6 +35,7 @@ export async function startApache(keytab: string, env: NodeJS.ProcessEnv = {}): 
       ' GssapiAllowedMech krb5',
       ' Require valid-user',
       ' Header set X-Principal "expr=%{REMOTE_USER}"',
+      ...more,
       '</Location>',
       '',
     ].join('\n'),

@@ -74,6 +74,12 @@ const unpacked = {
   ],
   // Installed, it would be in the way of all logins of this machine.
   'libpam-krb5': ['libpam-krb5'],
+  // Installed, these would begin services of this machine's, or take part in them.
+  cron: ['cron', 'cron-daemon-common'],
+  'cifs-utils': ['cifs-utils', 'libtalloc2'],
+  gssproxy: ['gssproxy', 'libbasicobjects0', 'libcollection4', 'libini-config5', 'libpath-utils1', 'libref-array1'],
+  'nfs-common': ['nfs-common', 'libevent-core-2.1-7', 'libnfsidmap1', 'libtirpc3', 'libtirpc-common'],
+  bubblewrap: ['bubblewrap'],
   xinetd: ['xinetd', 'libtirpc3', 'libtirpc-common', 'libwrap0'],
   'inetutils-inetd': ['inetutils-inetd', 'libwrap0'],
   // Installed, it would tell the kernel to run programs of other processors by it.
@@ -111,7 +117,7 @@ export function unpackedRoot(name: keyof typeof unpacked): string {
 /** Where the programs of an unpacked group are, and the directory of its libraries. */
 export function unpackedPrograms(name: keyof typeof unpacked): { directory: string; libraries: string } {
   const lib = join(placeOf(name), 'usr/lib');
-  const [machine = ''] = readdirSync(lib);
+  const machine = readdirSync(lib).find((directory) => directory.includes('-linux-')) ?? '';
   return { directory: placeOf(name), libraries: join(lib, machine) };
 }
 
