@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { beforeAll, beforeEach, describe, expect, inject, it } from 'vitest';
 import { type FrontDoor, frontDoorRequirements, startFrontDoor } from '../setup/front-door.ts';
 import { acceptedAs } from '../setup/gssapi.ts';
-import { ccapi, type Outcome } from '../setup/programs.ts';
+import { ccapi, type Outcome, run } from '../setup/programs.ts';
 import { describeWith } from '../setup/requirements.ts';
 import type { TestUser } from '../setup/test-users.ts';
 
@@ -143,6 +143,26 @@ describeWith([...frontDoorRequirements, 'kerberos, built'], 'stock MIT programs 
     expect(await names()).toEqual(['c']);
     await done('kdestroy', '-A');
     expect(await names()).toEqual([]);
+  });
+
+  it('a name that was destroyed is gone, also that of the first ccache, while another one is the default', async () => {
+    await done('kinit', 'alice');
+    await done('kinit', '-c', 'KCM:other', 'bob');
+    await done('kdestroy', '-c', `KCM:${user.uid}`);
+    expect((await mit('klist', '-s', '-c', `KCM:${user.uid}`)).code).toBe(1);
+    expect(await primary()).toBe('bob');
+  });
+
+  it('klist names what ccapi has imported as a shell can take it up', async () => {
+    const file = `${mkdtempSync(join(machine.doorDirectory, '../home-'))}/file`;
+    chownSync(join(file, '..'), user.uid, user.gid);
+    await done('kinit', '-c', `FILE:${file}`, 'alice');
+    const { uid, gid } = user;
+    expect((await ccapi(['import', `FILE:${file}`], { uid, gid, env: machine.env })).code).toBe(0);
+    const line = `KRB5CCNAME=$(klist | awk '/Ticket cache/ {print $3}'); export KRB5CCNAME; echo "$KRB5CCNAME"; klist`;
+    const { code, stdout } = await run('/bin/sh', ['-c', line], { uid, gid, env: machine.env });
+    expect([code, stdout.split('\n')[0]]).toEqual([0, `KCM:${uid}`]);
+    expect(stdout).toContain('Default principal: alice@TEST.EXAMPLE');
   });
 
   it('GSSAPI takes the ccache that .k5identity chooses, else the primary', async () => {
