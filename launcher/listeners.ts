@@ -4,12 +4,18 @@ import { dirname, join } from 'node:path';
 import { MAX_SOCKET_PATH } from '../etc/config/paths.ts';
 import { isListening } from '../etc/host/is-listening.ts';
 import { withoutKoffi } from '../etc/host/libc.ts';
+import { listenerUids } from '../etc/host/listener-owner.ts';
 import { hasPeerCredentials } from '../etc/host/peer-credentials.ts';
 import { checkUnreplaceable } from '../etc/host/private-directory.ts';
 import { CCAPIError, UsageError } from '../proto/errors.ts';
 import type { LauncherContext } from './context.ts';
 import { isLoopback } from './peer.ts';
 import { serveAddress } from './serve.ts';
+
+/** The port of a launcher without root, where no other user has it. */
+const USER_PORT = 7789;
+
+const LOOPBACK = ['127.0.0.1', '::1'] as const;
 
 type ListenOptions = LauncherContext & { settings: { port: number | undefined }; base: string };
 
@@ -19,7 +25,7 @@ type ListenOptions = LauncherContext & { settings: { port: number | undefined };
  */
 export async function listenByHand(context: ListenOptions, addresses: string[]): Promise<void> {
   if (process.platform === 'linux' && !hasPeerCredentials()) context.log.warning(withoutKoffi);
-  const usual = String(context.settings.port ?? (context.launcherUid === 0 ? 789 : 7789));
+  const usual = String(context.settings.port ?? (context.launcherUid === 0 ? 789 : freePort(context.launcherUid)));
   const served = context.launcherUid === 0 ? 'every user' : `uid ${context.launcherUid}`;
   const steps: string[] = [];
   for (const address of addresses.length === 0 ? [usual] : addresses) {
@@ -32,6 +38,18 @@ export async function listenByHand(context: ListenOptions, addresses: string[]):
   writeSync(1, `\nNow, in another terminal:\n\n${steps.join('\n')}\n`);
 }
 
+/** How many ports are tried of those that users share. */
+const SHARED_PORTS = 32;
+
+/** The first port from 7789 on that no other user has; a second launcher of one user is told that there is a first. */
+function freePort(uid: number): number {
+  for (let port = USER_PORT; port < USER_PORT + SHARED_PORTS; port++) {
+    const owners = LOOPBACK.flatMap((host) => listenerUids(host, port) ?? []);
+    if (owners.every((owner) => owner === uid)) return port;
+  }
+  return USER_PORT;
+}
+
 interface Address {
   host: string | undefined;
   port: number;
@@ -39,7 +57,7 @@ interface Address {
 
 async function listenOnPort({ host, port }: Address, context: ListenOptions): Promise<string> {
   const listening: string[] = [];
-  for (const at of host === undefined ? ['127.0.0.1', '::1'] : [host]) {
+  for (const at of host === undefined ? LOOPBACK : [host]) {
     try {
       await serveAddress({ host: at, port }, context);
       listening.push(at);
@@ -54,7 +72,8 @@ async function listenOnPort({ host, port }: Address, context: ListenOptions): Pr
 }
 
 function nextSteps(port: number): string {
-  const setting = process.env.CCAPI_PORT === undefined && port !== 789 && port !== 7789 ? `CCAPI_PORT=${port} ` : '';
+  const setting =
+    process.env.CCAPI_PORT === undefined && port !== 789 && port !== USER_PORT ? `CCAPI_PORT=${port} ` : '';
   const ccapi = `${setting}node ${join(__dirname, 'ccapi.js')}`;
   return [
     `  ${ccapi} list                        # what there is: nothing yet`,

@@ -2,7 +2,8 @@
 import { existsSync, statSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { describe, expect, inject, it } from 'vitest';
-import { afterwards, end, temporaryDirectory, workersBelow } from '../setup/cleanup.ts';
+import { afterwards, end, eventually, temporaryDirectory, workersBelow } from '../setup/cleanup.ts';
+import { installed, startPrivateMachine } from '../setup/private-machine.ts';
 import { freePort, programs, run, sendBytes, startLauncher } from '../setup/programs.ts';
 import { describeWith } from '../setup/requirements.ts';
 import type { TestUser } from '../setup/test-users.ts';
@@ -109,5 +110,20 @@ describeWith(['root', 'Linux', 'netcat-openbsd'], 'the settings of a launcher', 
     expect(await sendBytes({ host: '127.0.0.1', port }, '3999999999\n')).toBe(`${base}/3999999999/S.ccapi\n`);
     const { stdout } = await run('/bin/cat', [`/proc/${workersBelow(base)[0]}/status`]);
     expect(stdout).toMatch(/^Uid:\s+3999999999\s+3999999999\s+3999999999\s+3999999999\nGid:\s+65534\s/m);
+  });
+});
+
+describeWith(['root', 'Linux'], 'a second user of a machine', () => {
+  const [alice, bob] = inject('users') as [TestUser, TestUser];
+
+  it('gets the next port, is told so, and is refused a second launcher', async () => {
+    const machine = await startPrivateMachine();
+    await machine.startNode(bob, [installed.launcher, '--listen']);
+    const started = await machine.startNode(alice, [installed.launcher, '--listen']);
+    await eventually(() => started.stdout().includes(`CCAPI_PORT=7790 node ${installed.ccapi} list`));
+    const env = { CCAPI_PORT: '7790', CCAPI_AUTOSTART: 'no' };
+    expect((await machine.ccapi(alice, ['path'], env)).stdout).toContain(`/${alice.uid}/S.ccapi\n`);
+    const second = await machine.sh(alice, `${installed.node} ${installed.launcher} --listen`);
+    expect([second.code, second.stderr]).toEqual([2, expect.stringContaining('port 7790: something listens there')]);
   });
 });
