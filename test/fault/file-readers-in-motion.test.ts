@@ -101,7 +101,7 @@ for (const [title, libraries, needs] of suites) {
       const readers = await Promise.all(
         libraries.map(async (library) => {
           const reader = (await buildReader(library))(view, alice, { KRB5_CONFIG: machine.kdc.krb5Conf });
-          return { library, reader, reads: [] as string[] };
+          return { library, reader, reads: [await readWhole(reader)] };
         }),
       );
       let isOver = false;
