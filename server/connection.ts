@@ -1,7 +1,7 @@
-import type { Socket } from 'node:net';
 import { monotonic } from '../etc/host/monotonic.ts';
 import { FrameReader } from '../proto/framing.ts';
 import type { InputBudget, InputHolder } from './input-budget.ts';
+import type { InputSocket } from './input-socket.ts';
 import type { Session } from './protocols/session.ts';
 
 /** What a connection may make us keep for it, in bytes. */
@@ -32,7 +32,7 @@ const HALF_SENT = 60_000;
  * session keeps may be a view of a frame.
  */
 export class Connection implements InputHolder {
-  readonly #socket: Socket;
+  readonly #socket: InputSocket;
   readonly #session: Session;
   readonly #reader: FrameReader;
   readonly #maxOutput: number;
@@ -44,13 +44,13 @@ export class Connection implements InputHolder {
   #ended = false;
 
   /** `budget` bounds what is held by all connections together. */
-  constructor(socket: Socket, session: Session, { maxFrame, maxOutput }: ConnectionLimits, budget: InputBudget) {
+  constructor(socket: InputSocket, session: Session, { maxFrame, maxOutput }: ConnectionLimits, budget: InputBudget) {
     this.#budget = budget;
     this.#reader = new FrameReader(maxFrame);
     this.#maxOutput = maxOutput;
     this.#socket = socket;
     this.#session = session;
-    socket.on('data', (chunk) => this.#take(chunk));
+    socket.deliver = (bytes) => this.receive(bytes);
     socket.on('drain', () => this.#answerWaiting());
     socket.on('end', () => this.finish());
     socket.on('timeout', () => socket.destroy());
@@ -77,11 +77,13 @@ export class Connection implements InputHolder {
     this.#answerWaiting();
   }
 
-  #take(chunk: Buffer): void {
-    this.#waiting.push(...this.#reader.push(chunk));
+  /** Takes what the socket brought, or what was read of it before; the caller overwrites it afterwards. */
+  receive(bytes: Buffer): void {
+    this.#waiting.push(...this.#reader.push(bytes));
     if (this.#reader.incomplete) this.#socket.setTimeout(HALF_SENT);
     else if (this.#socket.timeout) this.#socket.setTimeout(0);
     this.#answerWaiting();
+    this.#waiting = this.#waiting.map((frame) => (frame.buffer === bytes.buffer ? moved(frame) : frame));
   }
 
   #drop(): void {
@@ -167,6 +169,13 @@ export class Connection implements InputHolder {
     const half = this.#reader.incomplete && !this.#socket.readableEnded;
     return this.#reader.error !== undefined || (this.#ended && !half);
   }
+}
+
+/** A frame in memory of its own. */
+function moved(frame: Buffer): Buffer {
+  const copy = Buffer.from(frame);
+  frame.fill(0);
+  return copy;
 }
 
 function lengthOf(frames: readonly Buffer[]): number {

@@ -1,5 +1,5 @@
 import { closeSync } from 'node:fs';
-import { createServer, Socket } from 'node:net';
+import { createServer, type Socket } from 'node:net';
 import { LINK_SOCKET_NAME } from '../etc/config/paths.ts';
 import { markSocket, receiveBytes, receiveDescriptor } from '../etc/host/fd-passing.ts';
 import type { Log } from '../etc/host/log.ts';
@@ -15,6 +15,7 @@ import {
   REFUSED,
   TAKEN,
 } from '../proto/link.ts';
+import { InputSocket } from './input-socket.ts';
 import { PublishedSocket } from './published-socket.ts';
 
 /** How long the two connections of a link may take to say so, in milliseconds. */
@@ -26,8 +27,8 @@ const MOST_ANSWERS = 16;
 
 const NEWLINE = 0x0a;
 
-/** What takes a connection that was given; nothing of it has been read but what was put back into it. */
-export type Take = (socket: Socket) => void;
+/** What takes a connection that was given, and what has been read of it; the latter is overwritten afterwards. */
+export type Take = (socket: InputSocket, read: Buffer) => void;
 
 /**
  * Listens in a directory for the worker `id`, and takes connections that came to the machine's front door: a launcher gives
@@ -101,10 +102,10 @@ export class LinkPort {
       this.#log.refusal(`link: a connection of uid ${owner ?? 'unknown'} was refused`);
       return REFUSED;
     }
-    let socket: Socket;
+    let socket: InputSocket;
     try {
       markSocket(descriptor);
-      socket = new Socket({ fd: descriptor, readable: true, writable: true, allowHalfOpen: true });
+      socket = InputSocket.ofDescriptor(descriptor);
     } catch {
       // A socket of another kind.
       closeSync(descriptor);
@@ -112,8 +113,8 @@ export class LinkPort {
     }
     // Its request is there, or the launcher would not have sent it yet: it need not go once round the event loop.
     const first = read.length > 0 ? read : receiveBytes(descriptor);
-    if (first.length > 0) socket.unshift(first);
-    this.#take(socket);
+    this.#take(socket, first);
+    first.fill(0);
     return TAKEN;
   }
 }

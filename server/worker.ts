@@ -1,4 +1,4 @@
-import { createServer, type Server, type Socket } from 'node:net';
+import { createServer, type Server } from 'node:net';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { Settings } from '../etc/config/settings.ts';
 import { Company } from '../etc/host/company.ts';
@@ -9,6 +9,7 @@ import { AccountMark } from './account-mark.ts';
 import { Connection } from './connection.ts';
 import { IdleExit, type IdleTimeouts } from './idle.ts';
 import { InputBudget } from './input-budget.ts';
+import { InputSocket } from './input-socket.ts';
 import { PeerCheck } from './peer-check.ts';
 import { Service, type ServiceSettings } from './service.ts';
 import { WorkerDirectory } from './worker-directory.ts';
@@ -55,7 +56,7 @@ export class Worker {
   #settings: WorkerSettings;
   readonly #log: Log;
   readonly #peerCheck: PeerCheck;
-  readonly #connections = new Map<Socket, Connection>();
+  readonly #connections = new Map<InputSocket, Connection>();
   readonly #idle: IdleExit;
   readonly #budget: InputBudget;
   #directory: WorkerDirectory | undefined;
@@ -91,7 +92,7 @@ export class Worker {
     this.#company = new Company(process.getuid?.() as number, session);
     const own = await WorkerDirectory.open(directory, {
       newServer: () => this.#newServer(),
-      take: (socket) => this.#serve(socket),
+      take: (socket, read) => this.#serve(socket, read),
       isPassed: passed.length > 0,
       log: this.#log,
     });
@@ -158,8 +159,8 @@ export class Worker {
   }
 
   #newServer(): Server {
-    return createServer({ allowHalfOpen: true }, (socket) => {
-      if (this.#peerCheck.isServed(socket)) this.#serve(socket);
+    return createServer({ allowHalfOpen: true, pauseOnConnect: true }, (socket) => {
+      if (this.#peerCheck.isServed(socket)) this.#serve(InputSocket.ofAccepted(socket));
       else socket.destroy();
     });
   }
@@ -172,7 +173,8 @@ export class Worker {
     });
   }
 
-  #serve(socket: Socket): void {
+  /** `read` is what has been read of the connection before. */
+  #serve(socket: InputSocket, read?: Buffer): void {
     // Until the election is won, only other candidates connect, to look whether this one listens.
     if (!this.#service || !this.#hasRoom()) {
       socket.destroy();
@@ -185,6 +187,7 @@ export class Worker {
     const connection = new Connection(socket, this.#service.openSession(), this.#settings, this.#budget);
     this.#connections.set(socket, connection);
     this.#idle.addConnection();
+    if (read) connection.receive(read);
     if (this.#phase === 'stopping') finishSoon(connection);
     socket.on('close', () => {
       this.#connections.delete(socket);

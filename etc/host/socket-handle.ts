@@ -17,6 +17,14 @@ export function descriptorOf(socket: Socket): number {
   return handleOf(socket)?.fd ?? -1;
 }
 
+/** Takes the handle out of a socket, which is closed without it; another can go on with it. */
+export function takeHandle(socket: Socket): unknown {
+  const handle = handleOf(socket);
+  (socket as unknown as { _handle: Handle | null })._handle = null;
+  socket.destroy();
+  return handle;
+}
+
 /** Has nothing more read from a socket, at once: `pause` alone reads on until its buffer is full. */
 export function pauseHandle(socket: Socket): void {
   const handle = handleOf(socket);

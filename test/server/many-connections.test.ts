@@ -5,6 +5,7 @@ import { expect, it } from 'vitest';
 import { uninitialised } from '../../proto/identifier.ts';
 import { Connection } from '../../server/connection.ts';
 import { InputBudget } from '../../server/input-budget.ts';
+import { InputSocket } from '../../server/input-socket.ts';
 import { hostClock } from '../../server/model/change-time.ts';
 import { Collection } from '../../server/model/collection.ts';
 import { Identifiers } from '../../server/model/identifiers.ts';
@@ -22,7 +23,8 @@ it('500 connections with a lock pending or a wait each leave none behind, in wha
   const collection = new Collection(new Identifiers(), hostClock);
   const iterators = new Iterators(collection);
   let open = 0;
-  const server = createServer({ allowHalfOpen: true }, (socket) => {
+  const server = createServer({ allowHalfOpen: true, pauseOnConnect: true }, (accepted) => {
+    const socket = InputSocket.ofAccepted(accepted);
     open++;
     socket.once('close', () => open--);
     new Connection(socket, new CCAPISession(collection, iterators, silent), limits, budget);
