@@ -1,26 +1,29 @@
 import { closeSync, fsyncSync, openSync, renameSync, unlinkSync, writeFileSync } from 'node:fs';
+import { parseArgs } from 'node:util';
 import { type CCacheFile, writeCCacheFile } from '../../proto/ccache-file.ts';
 import { fromCredentialV5 } from '../../proto/krb5-credential.ts';
 import { parsePrincipal } from '../../proto/principal.ts';
 import { Context } from '../index.ts';
 import { type CCacheContents, readCCache } from './ccache-contents.ts';
 import { type Command, cacheOption } from './command.ts';
-import { filePath, residualArguments } from './file-ccaches.ts';
+import { filePath, onlyResidual } from './file-ccaches.ts';
 import { openCCache } from './open-ccache.ts';
+
+const options = cacheOption('this ccache');
 
 export const exportTickets: Command = {
   synopsis: ['[-c NAME] FILE:PATH'],
   about: `Writes the default ccache to a file that every Kerberos program reads. Only you may read it, and it is there as a
 whole or not at all.`,
-  options: cacheOption('this ccache'),
+  options,
   offers: ['FILE:'],
   example: 'ccapi export FILE:/tmp/for-java && KRB5CCNAME=/tmp/for-java java …',
 
   async run(args) {
-    const { cache, residual } = residualArguments(args, 'FILE:PATH');
-    const path = filePath(residual);
+    const { values, positionals } = parseArgs({ args, options, allowPositionals: true });
+    const path = filePath(onlyResidual(positionals, 'FILE:PATH'));
     await using context = new Context();
-    const contents = await readCCache(await openCCache(context, cache));
+    const contents = await readCCache(await openCCache(context, values.cache));
     replaceFile(path, writeCCacheFile(fileOf(contents)));
   },
 };

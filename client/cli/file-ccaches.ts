@@ -1,18 +1,14 @@
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { parseArgs } from 'node:util';
 import { readRegularFile } from '../../etc/host/read-file.ts';
 import { type ReadCCacheFile, readCCacheFile } from '../../proto/ccache-file.ts';
 import { CCAPIError } from '../index.ts';
-import { cacheOption, UsageError } from './command.ts';
+import { UsageError } from './command.ts';
 
-/** The arguments of a command that takes `-c NAME` and one residual; `expected` names it where it is missing. */
-export function residualArguments(args: string[], expected: string): { cache: string | undefined; residual: string } {
-  const options = cacheOption('');
-  const { values, positionals } = parseArgs({ args, options, allowPositionals: true });
-  const [residual] = positionals;
-  if (residual === undefined || positionals.length > 1) throw new UsageError(`expected one ${expected}`);
-  return { cache: values.cache, residual };
+/** The one argument of a command that takes a residual; `expected` names it where it is missing. */
+export function onlyResidual([residual, ...more]: string[], expected: string): string {
+  if (residual === undefined || more.length > 0) throw new UsageError(`expected one ${expected}`);
+  return residual;
 }
 
 /** The path in `FILE:/path`, or in a bare path, which the Kerberos programs read as a FILE too. */

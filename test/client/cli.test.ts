@@ -127,6 +127,35 @@ describe('import and export', () => {
     expect(servers).toEqual([['2@R'], ['1@R']]);
   });
 
+  it('say as JSON which ccaches have arrived, those too that came before a failure', async () => {
+    mkdirSync(`${home}/dir`);
+    const [one, two] = [write('dir/tktA', 'a@R', [ticket('1@R'), ticket('2@R')]), write('dir/tktB', 'b@R', [])];
+    writeFileSync(`${home}/dir/tktC`, 'no ccache');
+    const { code, stdout, stderr } = await command('import', '--json', `DIR:${home}/dir`);
+    expect([code, stderr]).toEqual([1, expect.stringMatching(/tktC: not a FILE ccache; it is left out\n$/)]);
+    const [a, b] = await listed('-A');
+    expect(JSON.parse(stdout)).toEqual([
+      { path: one, principal: 'a@R', name: a.name, credentials: 2 },
+      { path: two, principal: 'b@R', name: b.name, credentials: 0 },
+    ]);
+    expect(await command('import', '--json', `${home}/nothing`)).toEqual({
+      ...failed('no such file'),
+      stdout: '[]\n',
+    });
+  });
+
+  it('copy says as JSON which ccaches have arrived, those too that came before a failure', async () => {
+    await command('import', '-c', 'a', write('a', 'a@R', [ticket('1@R'), ticket('2@R')]));
+    await command('import', '-c', 'b', write('b', 'b@R', [ticket('3@R'), ticket('4@R'), ticket('5@R')]));
+    const server = (setting: string) => `exec:env ${setting} ${process.execPath} ${programs.ccapi} connect`;
+    const { code, stdout } = await command('copy', '--json', '-c', 'b', '.', server(`CCAPI_DIRECTORY=${home}/there`));
+    expect([code, JSON.parse(stdout)]).toEqual([0, [{ principal: 'b@R', name: 'b', credentials: 3 }]]);
+    const small = server(`CCAPI_DIRECTORY=${home}/small CCAPI_MAX_CREDENTIALS=4`);
+    const broken = await command('copy', '--json', '--all', '.', small);
+    expect([broken.code, broken.stderr]).toEqual([1, expect.stringContaining('max_credentials')]);
+    expect(JSON.parse(broken.stdout)).toEqual([{ principal: 'a@R', name: expect.any(String), credentials: 2 }]);
+  });
+
   it('leave out a torn tail and removed entries, and say so', async () => {
     const path = write('torn', 'a@R', [ticket('1@R'), { ...ticket('2@R'), endtime: 0 }, ticket('3@R')]);
     writeFileSync(path, readFileSync(path).subarray(0, -5));

@@ -134,6 +134,21 @@ it('purge removes what has expired, and the ccaches of which nothing is left', a
   ]);
 });
 
+it('purge says as JSON what has gone of which ccache', async () => {
+  await using context = open();
+  const past = Math.floor(Date.now() / 1000) - 60;
+  const mixed = await context.openCCache('mixed');
+  const gone = await context.createCCache('gone', 'bob@R');
+  for (const server of ['old@R', 'older@R']) await mixed.storeCredentials(credentialFor(server, past));
+  await gone.storeCredentials(credentialFor('old@R', past));
+  const { stdout } = await command('purge', '--json');
+  expect(JSON.parse(stdout)).toEqual([
+    { principal: 'alice@R', name: 'mixed', removed: 2, destroyed: false },
+    { principal: 'bob@R', name: 'gone', removed: 1, destroyed: true },
+  ]);
+  expect(await command('purge', '--json')).toEqual({ code: 0, stdout: '[]\n', stderr: '' });
+});
+
 it('stop ends it, and the next one has what it kept', async () => {
   const [pid] = workersBelow(base);
   expect(await command('stop')).toEqual({ code: 0, stdout: '', stderr: '' });
