@@ -7,9 +7,12 @@ import { each, RemoteIterator } from './remote-iterator.ts';
 
 /** A credential as a ccache gave it. */
 export class Credentials {
+  /** What names it on its server. */
   readonly identifier: Identifier;
+  /** The credential itself. */
   readonly data: CredentialV5;
 
+  /** @internal A ccache gives them out. */
   constructor(identifier: Identifier, data: CredentialV5) {
     this.identifier = identifier;
     this.data = data;
@@ -28,12 +31,13 @@ export class Credentials {
  * proto/CCAPI.md#ccache-messages.
  */
 export class CCache {
+  /** What names it on its server. */
   readonly identifier: Identifier;
   readonly #channels: ConnectionPool;
   #gone = false;
   #lastWait = 0;
 
-  /** Only a context makes ccaches. */
+  /** @internal Only a context makes ccaches. */
   constructor(channels: ConnectionPool, identifier: Identifier) {
     this.#channels = channels;
     this.identifier = identifier;
@@ -55,6 +59,7 @@ export class CCache {
     return (await this.#call('ccacheGetCredentialsVersion', {})).version;
   }
 
+  /** Its name, without the `API:` or `KCM:` before it. */
   async getName(): Promise<string> {
     return (await this.#call('ccacheGetName', {})).name;
   }
@@ -108,8 +113,8 @@ export class CCache {
 
   /**
    * Locks the ccache for this context; `type` is one of {@link LockType}. Locks are advisory. Waits until it is granted,
-   * or with `block` false throws 216 (`ccErrCCacheLocked`); throws 218 (`ccErrBadLockType`) for a lock that makes no sense
-   * to who holds what this context holds. An abort throws the signal's reason, and while an upgrade waits gives up the
+   * or with `block` false throws 216 (`ccErrCCacheLocked`); throws 218 (`ccErrBadLockType`) for a lock that does
+   * not go with what this context holds. An abort throws the signal's reason, and while an upgrade waits gives up the
    * read lock too.
    */
   async lock(type: number, block = true, signal?: AbortSignal): Promise<void> {
@@ -154,10 +159,12 @@ export class CCache {
     return (await this.#call('ccacheGetKDCTimeOffset', { version })).offset | 0;
   }
 
+  /** Stores KDC clock minus client clock, in seconds. */
   async setKDCTimeOffset(seconds: number, version: number = CREDENTIALS_V5): Promise<void> {
     await this.#call('ccacheSetKDCTimeOffset', { version, offset: seconds });
   }
 
+  /** Removes the stored offset. */
   async clearKDCTimeOffset(version: number = CREDENTIALS_V5): Promise<void> {
     await this.#call('ccacheClearKDCTimeOffset', { version });
   }

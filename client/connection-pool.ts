@@ -4,8 +4,21 @@ import type { Identifier } from '../proto/identifier.ts';
 import { Connection } from './connection.ts';
 import { type LocateOptions, Locator } from './locator.ts';
 
-/** The lock types of `lock`. An upgrade makes a read lock a write lock, a downgrade the reverse. */
-export const LockType = { read: 0, write: 1, upgrade: 2, downgrade: 3 } as const;
+/**
+ * The lock types of {@link Context.lock} and {@link CCache.lock}.
+ *
+ * @enum
+ */
+export const LockType = {
+  /** Shared with other read locks. */
+  read: 0,
+  /** For this context alone. */
+  write: 1,
+  /** Makes this context's read lock a write lock. */
+  upgrade: 2,
+  /** Makes this context's write lock a read lock. */
+  downgrade: 3,
+} as const;
 
 type LockMessage = 'contextLock' | 'ccacheLock';
 type UnlockMessage = 'contextUnlock' | 'ccacheUnlock';

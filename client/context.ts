@@ -25,6 +25,7 @@ export class Context implements AsyncDisposable {
   #synced = false;
   #lastWait = { server: uninitialised.server, time: 0 };
 
+  /** Connects to nothing yet; without options it is the collection of this process's user. */
   constructor(options: LocateOptions = {}) {
     this.#channels = new ConnectionPool(options);
   }
@@ -36,6 +37,7 @@ export class Context implements AsyncDisposable {
     return processChangeTime.value;
   }
 
+  /** The name of the default ccache; where there is none, the one that it would get. */
   async getDefaultCCacheName(): Promise<string> {
     return (await this.#call('contextGetDefaultCCacheName', {}))?.name ?? DEFAULT_NAME;
   }
@@ -88,8 +90,8 @@ export class Context implements AsyncDisposable {
 
   /**
    * Locks the collection for this context; `type` is one of {@link LockType}. Locks are advisory. Waits until it is
-   * granted, or with `block` false throws 214 (`ccErrContextLocked`); throws 218 (`ccErrBadLockType`) for a lock that makes
-   * no sense to who holds what this context holds. An abort throws the signal's reason, and while an upgrade waits gives
+   * granted, or with `block` false throws 214 (`ccErrContextLocked`); throws 218 (`ccErrBadLockType`) for a lock that does
+   * not go with what this context holds. An abort throws the signal's reason, and while an upgrade waits gives
    * up the read lock too.
    */
   lock(type: number, block = true, signal?: AbortSignal): Promise<void> {
@@ -134,6 +136,7 @@ export class Context implements AsyncDisposable {
     this.#channels.close();
   }
 
+  /** The same as {@link close}, for `await using`. */
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
   }

@@ -1,8 +1,8 @@
 import { CCAPIError } from '../proto/errors.ts';
-import type { Identifier } from '../proto/identifier.ts';
+import type { Identified, Identifier } from '../proto/identifier.ts';
 
 /** What an iteration asks of its server. */
-interface IterationCalls<T extends { identifier: Identifier }> {
+interface IterationCalls<T extends Identified> {
   /** Begins it; the first time, and again where the server has gone and with it the iterator. */
   open(): Promise<Identifier | undefined>;
   /** Tells connections apart; an iterator does not outlive the one on which it was made. */
@@ -25,7 +25,7 @@ const unknown = ['ccErrInvalidCredentialsIterator', 'ccErrInvalidCCacheIterator'
  * lost when the end is reached and more is appended later, or when the iteration is cloned. Where the server is replaced
  * by another that goes on with the same collection, the iteration goes on too: with what it has not returned yet.
  */
-export class RemoteIterator<T extends { identifier: Identifier }> implements AsyncIterableIterator<T, undefined> {
+export class RemoteIterator<T extends Identified> implements AsyncIterableIterator<T, undefined> {
   readonly #calls: IterationCalls<T>;
   #identifier: Identifier | undefined;
   #generation: number;
@@ -43,7 +43,7 @@ export class RemoteIterator<T extends { identifier: Identifier }> implements Asy
   }
 
   /** Begins an iteration; over a collection that no server holds it is empty for ever. */
-  static async open<T extends { identifier: Identifier }>(calls: IterationCalls<T>): Promise<RemoteIterator<T>> {
+  static async open<T extends Identified>(calls: IterationCalls<T>): Promise<RemoteIterator<T>> {
     const identifier = await calls.open();
     return new RemoteIterator(calls, { identifier, generation: calls.generation() });
   }
@@ -79,7 +79,7 @@ export class RemoteIterator<T extends { identifier: Identifier }> implements Asy
     return clone;
   }
 
-  /** Lets the server forget the iterator. Never fails: whatever went wrong, it is gone. */
+  /** Lets the server forget the iterator. Never fails. */
   async release(): Promise<void> {
     if (this.#released || !this.#identifier) return;
     this.#released = true;
@@ -111,22 +111,25 @@ export class RemoteIterator<T extends { identifier: Identifier }> implements Asy
     return true;
   }
 
+  /** Ends the iteration, as a `for await` that is left early does. */
   async return(): Promise<IteratorResult<T, undefined>> {
     await this.release();
     return { done: true, value: undefined };
   }
 
+  /** Itself, for `for await`. */
   [Symbol.asyncIterator](): this {
     return this;
   }
 
+  /** The same as {@link release}, for `await using`. */
   [Symbol.asyncDispose](): Promise<void> {
     return this.release();
   }
 }
 
 /** Every element, the iterator released whether or not all were taken. */
-export async function* each<T extends { identifier: Identifier }>(
+export async function* each<T extends Identified>(
   iterator: Promise<RemoteIterator<T>>,
 ): AsyncGenerator<T, void, undefined> {
   const opened = await iterator;

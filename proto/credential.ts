@@ -10,21 +10,31 @@ export const CREDENTIALS_V5 = 2;
  * numbers are carried as their unsigned 32-bit pattern.
  */
 export interface CredentialV5 {
-  /** Principals as `krb5_unparse_name` writes them. */
+  /** The principal that the ticket was issued to, as `krb5_unparse_name` writes it. */
   client: string;
+  /** The service's principal, written alike; in a realm of X-CACHECONF: an entry of libkrb5's own, and no ticket. */
   server: string;
   /** The session key; its type is the enctype. */
   keyblock: Data;
+  /** When the client proved its identity to the KDC. */
   authtime: number;
+  /** When the ticket begins to be valid; 0: at `authtime`. */
   starttime: number;
+  /** When it ends to be valid. */
   endtime: number;
+  /** Until when it can be renewed. */
   renewTill: number;
   /** Not 0: a user-to-user ticket. Any value is carried. */
   isSkey: number;
+  /** The flags of RFC 4120 5.3. */
   ticketFlags: number;
+  /** The addresses that the ticket may be used from; none: from any. */
   addresses: Data[];
+  /** The ticket, in DER; its type is 0. */
   ticket: Data;
+  /** The ticket whose session key encrypts a user-to-user ticket; else empty. */
   secondTicket: Data;
+  /** Authorization data that the client asked for. */
   authdata: Data[];
 }
 

@@ -46,7 +46,11 @@ export const errorCodes = {
   KRB5_CC_NOSUPP: { code: -1765328137, meaning: 'the operation is not supported here; do it step by step' },
 } as const satisfies Record<string, { code: number; meaning: string }>;
 
-/** A code of the table in `error-codes.ts`, by its name. */
+/**
+ * The name of an error's code: the CCAPI's own, and those that libkrb5 has for what KCM carries.
+ *
+ * @useDeclaredType
+ */
 export type ErrorName = keyof typeof errorCodes;
 
 const nameOf = new Map<number, ErrorName>(
@@ -58,8 +62,10 @@ const nameOf = new Map<number, ErrorName>(
  * what to do. A server may answer any signed 32-bit number; one that the table does not know is named `error <code>`.
  */
 export class CCAPIError extends Error {
+  /** The number of the error: of the CCAPI 201 to 229, of libkrb5 a negative one. */
   readonly code: number;
 
+  /** Makes the error of this name or number; without a message its own is what the code means. */
   constructor(code: ErrorName | number, message?: string, options?: ErrorOptions) {
     const number = typeof code === 'number' ? code : errorCodes[code].code;
     const name = nameOf.get(number);

@@ -71,7 +71,9 @@ export const string: Field<string> = {
 
 /** Typed bytes: a key with its enctype, an address with its type, and so on. Null and empty are the same. */
 export interface Data {
+  /** What kind of bytes they are, unsigned. */
   type: number;
+  /** The bytes themselves. */
   data: Buffer;
 }
 

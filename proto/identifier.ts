@@ -5,8 +5,16 @@ import { type Field, string } from './fields.ts';
  * (CCAPI.md#identifiers). `server` is made when a server is born, `object` when the object is.
  */
 export interface Identifier {
+  /** Which server's. */
   readonly server: string;
+  /** Which of its objects. */
   readonly object: string;
+}
+
+/** What a server knows by an identifier. */
+export interface Identified {
+  /** What names it there. */
+  readonly identifier: Identifier;
 }
 
 /**
