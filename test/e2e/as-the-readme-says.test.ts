@@ -3,22 +3,12 @@ import { chownSync, cpSync, mkdirSync, readFileSync, writeFileSync } from 'node:
 import { join } from 'node:path';
 import { beforeAll, expect, inject, it } from 'vitest';
 import { afterwards, endWorkersBelow, temporaryDirectory } from '../setup/cleanup.ts';
+import { freshCopy } from '../setup/fresh-copy.ts';
 import { type Kdc, startKdc } from '../setup/kdc.ts';
 import { programs, run, succeed } from '../setup/programs.ts';
 import { linesBelow } from '../setup/readme.ts';
 import { describeWith } from '../setup/requirements.ts';
 import type { TestUser } from '../setup/test-users.ts';
-
-const root = join(import.meta.dirname, '../..');
-
-/** A copy of the repository with nothing installed and nothing built. */
-async function freshCopy(owner?: TestUser): Promise<string> {
-  const directory = join(temporaryDirectory(), 'ccapi');
-  const left = ['node_modules', 'dist', '.git'].map((name) => join(root, name));
-  cpSync(root, directory, { recursive: true, filter: (path) => !left.includes(path) && !path.endsWith('.tgz') });
-  if (owner) await succeed('/bin/chown', ['-R', `${owner.uid}:${owner.gid}`, join(directory, '..')]);
-  return directory;
-}
 
 /** What a shell has that stands in a directory: npm's own settings, but no settings of ours. */
 function shellEnvironment(home: string, more: NodeJS.ProcessEnv = {}): NodeJS.ProcessEnv {

@@ -103,32 +103,3 @@ it.each([
   const { stdout, stderr } = await run(process.execPath, [`${directory}/program.${extension}`], { ...identity, env });
   expect([stdout, stderr]).toEqual([`by ${extension} alice@R\n`, '']);
 });
-
-it('has types, with which a program is checked', async () => {
-  const directory = temporaryDirectory();
-  mkdirSync(`${directory}/node_modules`);
-  await succeed('/bin/ln', ['-s', `${prefix}/lib/node_modules/ccapi`, `${directory}/node_modules/ccapi`]);
-  await succeed('/bin/ln', ['-s', `${root}/node_modules/@types`, `${directory}/node_modules/@types`]);
-  const check = (body: string) => {
-    writeFileSync(
-      `${directory}/program.ts`,
-      `import { CCAPIError, Context, type CredentialV5 } from 'ccapi';\n${body}\n`,
-    );
-    const options = ['--noEmit', '--strict', '--skipLibCheck', '--module', 'nodenext', '--target', 'es2022'];
-    const more = ['--lib', 'es2023,esnext.disposable', '--types', 'node', 'program.ts'];
-    const tsc = `${root}/node_modules/.bin/tsc`;
-    return run('/bin/sh', ['-c', 'cd "$0" && exec "$@"', directory, tsc, ...options, ...more], {
-      env: cleanEnvironment({ PATH: process.env.PATH }),
-    });
-  };
-  const right = `export async function services(context: Context): Promise<CredentialV5[]> {
-    const found: CredentialV5[] = [];
-    for await (const ccache of context.ccaches()) for await (const { data } of ccache.credentials()) found.push(data);
-    if (found.length === 0) throw new CCAPIError('ccErrCCacheNotFound');
-    return found;
-  }`;
-  expect(await check(right)).toMatchObject({ code: 0, stdout: '' });
-  expect((await check('export const name: number = await new Context().getDefaultCCacheName();')).stdout).toContain(
-    "'string' is not assignable to type 'number'",
-  );
-});

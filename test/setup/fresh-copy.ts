@@ -1,0 +1,16 @@
+import { cpSync } from 'node:fs';
+import { join } from 'node:path';
+import { temporaryDirectory } from './cleanup.ts';
+import { succeed } from './programs.ts';
+import type { TestUser } from './test-users.ts';
+
+const root = join(import.meta.dirname, '../..');
+const left = ['node_modules', 'dist', 'docs', '.git'].map((name) => join(root, name));
+
+/** A copy of the repository with nothing installed and nothing built, as a clone is; for an owner, or else for this process's. */
+export async function freshCopy(owner?: TestUser): Promise<string> {
+  const directory = join(temporaryDirectory(), 'ccapi');
+  cpSync(root, directory, { recursive: true, filter: (path) => !left.includes(path) && !/\.(tgz|deb)$/.test(path) });
+  if (owner) await succeed('/bin/chown', ['-R', `${owner.uid}:${owner.gid}`, join(directory, '..')]);
+  return directory;
+}
