@@ -6,6 +6,7 @@ import { parsePrincipal } from '../../proto/principal.ts';
 import { credentialFor } from '../server/model/model.ts';
 import { eventually } from '../setup/cleanup.ts';
 import { installed, type PrivateMachine, startPrivateMachine } from '../setup/private-machine.ts';
+import { displaysOf } from '../setup/readme.ts';
 import { describeWith } from '../setup/requirements.ts';
 import type { TestUser } from '../setup/test-users.ts';
 
@@ -128,9 +129,11 @@ describeWith(['root', 'Linux', 'krb5-user'], 'an account', () => {
   });
 
   it('takes its directory along where the hook is installed, and only its own', async () => {
-    const hook = '/etc/shadow-maint/userdel-post.d/ccapi';
-    await asRoot(`mkdir -p ${hook.replace(/\/ccapi$/, '')}
-      ${installed.node} ${installed.launcher} --print-userdel-hook > ${hook}; chmod 755 ${hook}`);
+    const [lines = []] = displaysOf('ccapi-launcher.8', 'ACCOUNTS');
+    expect(lines).toHaveLength(3);
+    await asRoot(
+      lines.map((line) => line.replace(/^ccapi-launcher/, `${installed.node} ${installed.launcher}`)).join('\n'),
+    );
     await importTicket();
     const other: TestUser = { name: 'grace', uid: uid + 1, gid: uid };
     await asRoot(`useradd --no-create-home --uid ${other.uid} --gid ${uid} grace`);

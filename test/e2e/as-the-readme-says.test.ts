@@ -6,7 +6,7 @@ import { afterwards, endWorkersBelow, temporaryDirectory } from '../setup/cleanu
 import { freshCopy } from '../setup/fresh-copy.ts';
 import { type Kdc, startKdc } from '../setup/kdc.ts';
 import { programs, run, succeed } from '../setup/programs.ts';
-import { linesBelow } from '../setup/readme.ts';
+import { displaysOf, linesBelow, transcript } from '../setup/readme.ts';
 import { describeWith } from '../setup/requirements.ts';
 import type { TestUser } from '../setup/test-users.ts';
 
@@ -24,6 +24,16 @@ function shellEnvironment(home: string, more: NodeJS.ProcessEnv = {}): NodeJS.Pr
   };
 }
 
+/** What the README shows, with the names and numbers of a test's own user, at some other time. */
+function asShown(shown: string, { name, uid }: TestUser): RegExp {
+  const own: Record<string, string> = { alice: name, 'EXAMPLE.ORG': 'TEST\\.EXAMPLE', '1000': String(uid) };
+  const pattern = shown.replace(/EXAMPLE\.ORG|alice|\b1000\b|\d+|\s+|[.*+?^$()[\]{}|\\]/g, (part) => {
+    if (Object.hasOwn(own, part)) return own[part] as string;
+    return /\d/.test(part) ? '\\d+' : /\s/.test(part) ? '\\s+' : `\\${part}`;
+  });
+  return new RegExp(pattern);
+}
+
 async function typed(lines: string[], directory: string, env: NodeJS.ProcessEnv, who?: TestUser): Promise<string> {
   const script = ['set -e', `cd ${directory}`, ...lines].join('\n');
   const identity = who ? { uid: who.uid, gid: who.gid } : {};
@@ -37,9 +47,9 @@ describeWith(
   'an admin',
   () => {
     const [alice, bob] = inject('users') as [TestUser, TestUser];
-    const [install = [], use = [], entries = [], krb5Conf = []] = linesBelow(
-      'Five minutes: for every user of a machine, by inetd',
-    );
+    const [, install = [], setUp = []] = linesBelow('Install');
+    const [entries = [], krb5Conf = []] = displaysOf('ccapi-launcher.8', 'BY HAND');
+    const { typed: use, shown } = transcript();
     let kdc: Kdc;
     let prefix: string;
     let directory: string;
@@ -49,8 +59,7 @@ describeWith(
       directory = await freshCopy();
       prefix = join(temporaryDirectory(), 'prefix');
       // What needs the registry comes first; the rest is typed on a machine without a network.
-      const npm = install.filter((line) => line.startsWith('npm '));
-      await typed(npm, directory, shellEnvironment(prefix, { npm_config_prefix: prefix }));
+      await typed(install, directory, shellEnvironment(prefix, { npm_config_prefix: prefix }));
     }, 240_000);
 
     it('has every user served by what is typed', async () => {
@@ -67,7 +76,7 @@ describeWith(
       unset KRB5_CONFIG
       # It is up when it catches signals.
       until grep -qs '^SigCgt:.*[13579bdf]$' /proc/$(pgrep -x inetd)/status; do sleep 0.05; done
-      ${install.filter((line) => !line.startsWith('npm ')).join('\n')}
+      ${setUp.join('\n')}
       until [ -S /run/.heim_org.h5l.kcm-socket ] && grep -q 0100007F:0315 /proc/net/tcp; do sleep 0.05; done
       as() { id=$1; shift; HOME=/nonexistent setpriv --reuid=$id --regid=$id --clear-groups "$@"; }
       cat > /run/typed <<'TYPED'
@@ -75,6 +84,7 @@ kinit() { echo "$PASSWORD" | command kinit "$@"; }
 ${use.join('\n')}
 TYPED
       as $ALICE sh -e /run/typed
+      as $ALICE ccapi doctor
       as $ALICE kvno host/a.test.example
       as $ALICE ccapi list
       as $ALICE man -w ccapi ccapi.conf ccapi-launcher ccapi-server
@@ -92,6 +102,8 @@ TYPED
       };
       const { stdout, stderr } = await run('/usr/bin/unshare', options, { env });
       expect(stderr).not.toMatch(/kinit:|klist:|kvno:|ccapi:|man:/);
+      expect(use).toEqual(expect.arrayContaining(['kinit', 'klist']));
+      expect(stdout).toMatch(asShown(shown, alice));
       expect(stdout).toContain(`Ticket cache: KCM:${alice.uid}\nDefault principal: ${alice.name}@TEST.EXAMPLE`);
       expect(stdout).not.toContain('WRONG');
       expect(stdout).toContain('fine   KCM at /var/run/.heim_org.h5l.kcm-socket: leads to pid');
@@ -127,7 +139,7 @@ describeWith(['krb5-kdc', 'krb5-admin-server', 'krb5-user'], 'a user without roo
     if (user) chownSync(home, user.uid, user.gid);
     const name = user?.name ?? (await succeed('/usr/bin/id', ['-un'])).trim();
     const kdc = await startKdc([name]);
-    const [lines = []] = linesBelow('Five minutes: for yourself, without root');
+    const [lines = []] = linesBelow('For yourself, without root');
     const env = shellEnvironment(home, {
       KRB5_CONFIG: kdc.krb5Conf,
       PASSWORD: kdc.password,

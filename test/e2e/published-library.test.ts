@@ -69,8 +69,8 @@ describe('npm publish, in a clone', () => {
     const programs = ['ccapi', 'ccapi-launcher', 'ccapi-server'];
     expect(paths.filter((path) => !isType(path) && !isBundled(path)).sort()).toEqual(
       [
-        ...['ARCHITECTURE.md', 'CONTRIBUTING.md', 'LICENSE', 'README.md', 'SECURITY.md', 'client/LIBRARY.md'],
-        ...['package.json', 'npm-shrinkwrap.json'],
+        ...['ARCHITECTURE.md', 'CHANGELOG.md', 'CONTRIBUTING.md', 'LICENSE', 'README.md', 'SECURITY.md'],
+        ...['client/LIBRARY.md', 'package.json', 'npm-shrinkwrap.json'],
         ...filesBelow('proto').filter((path) => path.endsWith('.md')),
         ...filesBelow('etc/share'),
         ...['ccapi.bash', '_ccapi', 'ccapi.fish'].map((name) => `dist/completions/${name}`),

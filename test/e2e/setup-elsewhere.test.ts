@@ -73,7 +73,7 @@ systemctl daemon-reload; systemctl enable --now sssd-kcm.socket; systemctl is-ac
     await typed('systemctl disable --now sssd-kcm.socket; systemctl stop sssd-kcm.service');
   });
 
-  it('keeps units that an admin has entered by hand, as the README shows it', async () => {
+  it('keeps units that an admin has entered by hand, as the manual shows it', async () => {
     const own = (await printedUnits()).filter(({ path }) => path.startsWith('/etc/'));
     for (const { path, content } of own) await typed(`cat > ${path} <<'END'\n${there(content)}\nEND`);
     const before = await typed(everything);

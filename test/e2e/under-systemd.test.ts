@@ -4,7 +4,8 @@ import { beforeAll, describe, expect, inject, it } from 'vitest';
 import { eventually, temporaryDirectory } from '../setup/cleanup.ts';
 import { unpackedPrograms } from '../setup/debian-packages.ts';
 import { type Kdc, startKdc } from '../setup/kdc.ts';
-import { programs, run, succeed } from '../setup/programs.ts';
+import { programs, run } from '../setup/programs.ts';
+import { displaysOf } from '../setup/readme.ts';
 import { describeWith } from '../setup/requirements.ts';
 import { printedUnits, type SystemdMachine, startSystemd, there } from '../setup/systemd.ts';
 import type { TestUser } from '../setup/test-users.ts';
@@ -102,8 +103,9 @@ describeWith([...needs, 'heimdal', 'iproute2'], 'under systemd', () => {
 
   it('the journal has who was turned away, as a warning under our name', async () => {
     expect(await typed(`echo ${alice.uid} | nc 127.0.0.1 789`, bob)).toContain('may not ask for');
-    const entry = await eventually(async () => typed('journalctl -u ccapi -t ccapi-launcher -p warning -o cat || :'));
-    expect(entry).toMatch(new RegExp(`uid ${bob.uid}\\b.*not-yours`));
+    const entry = new RegExp(`uid ${bob.uid}\\b.*not-yours`);
+    const warnings = () => typed('journalctl -u ccapi -t ccapi-launcher -p warning -o cat || :');
+    await eventually(async () => entry.test(await warnings()));
   });
 
   it('launcher and server can do no more than the unit lets them', async () => {
@@ -234,9 +236,11 @@ describeWith([...needs, 'heimdal', 'iproute2'], 'under systemd', () => {
   });
 
   it('the file of a login is taken in, and goes with its ccache', async () => {
-    const printed = await succeed(process.execPath, [programs.launcher, '--print-systemd-logins-conf']);
-    await write('/etc/systemd/system/ccapi-server@.service.d/logins.conf', printed);
-    await typed('systemctl daemon-reload; systemctl stop ccapi.service; pkill -f [c]capi-server.js; :');
+    const [, lines = []] = displaysOf('ccapi-launcher.8', 'LOGINS');
+    expect(lines).toHaveLength(3);
+    const launcher = there(`${process.execPath} ${programs.launcher}`);
+    for (const line of lines) await typed(line.replace(/^ccapi-launcher/, launcher));
+    await typed('systemctl stop ccapi.service; pkill -f [c]capi-server.js; :');
     await eventually(async () => (await machine.run('pgrep -f [c]capi-server.js')).code === 1);
     const file = `/tmp/krb5cc_${alice.uid}_login`;
     await typed(kinit(`-c FILE:${file} alice`), alice);

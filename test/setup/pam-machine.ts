@@ -12,6 +12,7 @@ import {
   run,
   succeed,
 } from './programs.ts';
+import { displaysOf } from './readme.ts';
 import type { TestUser } from './test-users.ts';
 
 /** A machine of which /etc and PAM are its own, with pam_krb5 and our profile, and a stock sshd with PAM. */
@@ -23,6 +24,9 @@ export interface PAMMachine {
   /** The home of a user there. */
   home(user: TestUser): string;
 }
+
+/** What the manual has an admin type. */
+const [typed = []] = displaysOf('ccapi-launcher.8', 'LOGINS');
 
 /**
  * The script has its own name for what is to be private, since `pam-auth-update` writes in more than one place. A lock file may
@@ -37,20 +41,22 @@ for place in /etc /usr/share/pam-configs /var/lib/pam /lib/x86_64-linux-gnu/secu
 done
 cp "$PAM_KRB5"/usr/share/pam-configs/krb5 /usr/share/pam-configs
 cp "$PAM_KRB5"/lib/*/security/pam_krb5.so /lib/x86_64-linux-gnu/security
-cp "$PRIVATE/profile" /usr/share/pam-configs/ccapi
-cp "$PRIVATE/env.conf" /etc/security/ccapi-env.conf
 cp "$PRIVATE/krb5.conf" /etc/krb5.conf
 sed -i "s#^\\(ccapi-test-[ab][0-9]*\\):\\(.*\\):/nonexistent:#\\1:\\2:$PRIVATE/\\1:#" /etc/passwd
-DEBIAN_FRONTEND=noninteractive pam-auth-update --force --enable krb5 ccapi >&2
+export DEBIAN_FRONTEND=noninteractive
+pam-auth-update --force --enable krb5 >&2
+{
+${typed.join('\n')}
+} >&2
 echo ready
 read end || :`;
 
 /** Needs root, openssh-server, libpam-krb5 and a front door. */
 export async function startPAMMachine(machine: FrontDoor, users: TestUser[]): Promise<PAMMachine> {
   const place = temporaryDirectory();
-  const printed = (option: string) => succeed(process.execPath, [programs.launcher, option]);
-  writeFileSync(`${place}/profile`, await printed('--print-pam-profile'));
-  writeFileSync(`${place}/env.conf`, await printed('--print-pam-env-conf'));
+  const launcher = `#!/bin/sh\nexec ${process.execPath} ${programs.launcher} "$@"\n`;
+  mkdirSync(`${place}/bin`);
+  writeFileSync(`${place}/bin/ccapi-launcher`, launcher, { mode: 0o755 });
   writeFileSync(`${place}/krb5.conf`, readFileSync(machine.env.KRB5_CONFIG as string));
   const home = ({ name }: TestUser) => `${place}/${name}`;
   for (const user of users) {
@@ -58,6 +64,7 @@ export async function startPAMMachine(machine: FrontDoor, users: TestUser[]): Pr
     chownSync(home(user), user.uid, user.gid);
   }
   const env = cleanEnvironment({ PRIVATE: place, PAM_KRB5: unpackedRoot('libpam-krb5') });
+  env.PATH = `${place}/bin:${env.PATH}`;
   const outside = start('/usr/bin/unshare', ['-m', 'sh', '-ec', boot], { env, stdio: ['pipe', 'pipe', 'inherit'] });
   afterwards(() => end(outside, 'SIGKILL'));
   await new Promise<void>((resolve, reject) => {
