@@ -1,5 +1,6 @@
 // Makes ccapi_VERSION_ARCHITECTURE.deb of what build.mjs has built: for this processor, since koffi has an addon for each.
 // The version is the package's, or the one that is given: npm run package:deb -- 1.2.3 DIRECTORY
+// Its maintainer is who makes it, as Debian's own tools have it: DEBFULLNAME and DEBEMAIL.
 import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import {
@@ -21,6 +22,8 @@ const { version: ownVersion, man } = JSON.parse(readFileSync('package.json', 'ut
 const [version = ownVersion, directory = '.'] = process.argv.slice(2);
 const architecture = { x64: 'amd64', arm64: 'arm64' }[process.arch];
 if (!architecture) throw new Error(`Debian's name of ${process.arch} is not known here`);
+const { DEBFULLNAME = 'The ccapi authors', DEBEMAIL = 'ccapi@example.org' } = process.env;
+const maintainer = `${DEBFULLNAME} <${DEBEMAIL}>`;
 const HOME = 'usr/lib/ccapi';
 const root = mkdtempSync(join(tmpdir(), 'ccapi-deb-'));
 
@@ -47,6 +50,7 @@ function filesBelow(path) {
 
 copyPrograms();
 copyUnits();
+copyProfile();
 copyDocuments();
 writeControl();
 const archive = join(directory, `ccapi_${version}_${architecture}.deb`);
@@ -91,6 +95,13 @@ function copyUnits() {
   put('usr/share/doc/ccapi/examples/apparmor', read('apparmor'));
 }
 
+/** What has logins' tickets in the server, once an admin enables it; the file in /etc is the admin's to edit. */
+function copyProfile() {
+  copy('etc/share/samples/pam-profile', 'usr/share/pam-configs/ccapi');
+  copy('etc/share/samples/pam-env.conf', 'etc/security/ccapi-env.conf');
+  put('DEBIAN/conffiles', '/etc/security/ccapi-env.conf\n');
+}
+
 function copyDocuments() {
   for (const path of man) putZipped(`usr/share/man/man${path.slice(-1)}/${basename(path)}`, readFileSync(path));
   copy('dist/completions/ccapi.bash', 'usr/share/bash-completion/completions/ccapi');
@@ -98,7 +109,6 @@ function copyDocuments() {
   copy('dist/completions/ccapi.fish', 'usr/share/fish/vendor_completions.d/ccapi.fish');
   const doc = 'usr/share/doc/ccapi';
   putZipped(`${doc}/CHANGELOG.md`, readFileSync('CHANGELOG.md'));
-  const [, maintainer] = /^Maintainer: (.*)$/m.exec(readFileSync('etc/debian/control', 'utf8'));
   const date = statSync('CHANGELOG.md').mtime.toUTCString().replace('GMT', '+0000');
   const entry = `ccapi (${version}) unstable; urgency=medium\n\n  * See CHANGELOG.md.gz.\n\n -- ${maintainer}  ${date}\n`;
   putZipped(`${doc}/changelog`, entry);
@@ -113,8 +123,9 @@ function copyDocuments() {
 
 function writeControl() {
   const files = filesBelow('usr');
-  const size = files.reduce((sum, path) => sum + statSync(join(root, path)).size, 0);
-  const values = { VERSION: version, ARCHITECTURE: architecture, SIZE: String(Math.ceil(size / 1024)) };
+  const size = [...filesBelow('etc'), ...files].reduce((sum, path) => sum + statSync(join(root, path)).size, 0);
+  const kibibytes = String(Math.ceil(size / 1024));
+  const values = { VERSION: version, ARCHITECTURE: architecture, SIZE: kibibytes, MAINTAINER: maintainer };
   const control = readFileSync('etc/debian/control', 'utf8').replace(/@(\w+)@/g, (_, name) => values[name]);
   const digest = (path) =>
     createHash('md5')

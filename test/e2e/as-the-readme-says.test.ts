@@ -3,26 +3,12 @@ import { chownSync, cpSync, mkdirSync, readFileSync, writeFileSync } from 'node:
 import { join } from 'node:path';
 import { beforeAll, expect, inject, it } from 'vitest';
 import { afterwards, endWorkersBelow, temporaryDirectory } from '../setup/cleanup.ts';
-import { freshCopy } from '../setup/fresh-copy.ts';
+import { freshCopy, shellEnvironment } from '../setup/fresh-copy.ts';
 import { type Kdc, startKdc } from '../setup/kdc.ts';
 import { programs, run, succeed } from '../setup/programs.ts';
 import { displaysOf, linesBelow, transcript } from '../setup/readme.ts';
 import { describeWith } from '../setup/requirements.ts';
 import type { TestUser } from '../setup/test-users.ts';
-
-/** What a shell has that stands in a directory: npm's own settings, but no settings of ours. */
-function shellEnvironment(home: string, more: NodeJS.ProcessEnv = {}): NodeJS.ProcessEnv {
-  const npm = Object.entries(process.env).filter(([name]) =>
-    /^npm_config_(registry|userconfig|globalconfig|cafile)$/i.test(name),
-  );
-  return {
-    ...Object.fromEntries(npm),
-    PATH: process.env.PATH,
-    HOME: home,
-    npm_config_update_notifier: 'false',
-    ...more,
-  };
-}
 
 /** What the README shows, with the names and numbers of a test's own user, at some other time. */
 function asShown(shown: string, { name, uid }: TestUser): RegExp {

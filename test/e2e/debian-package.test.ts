@@ -1,17 +1,19 @@
 // The Debian package on Debian 13: installed, used, upgraded under running servers, and purged.
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, expect, inject, it } from 'vitest';
 import { afterwards, end, eventually, start, temporaryDirectory } from '../setup/cleanup.ts';
 import { rootOf } from '../setup/debian-packages.ts';
+import { freshCopy, shellEnvironment } from '../setup/fresh-copy.ts';
 import { type Kdc, startKdc } from '../setup/kdc.ts';
 import { cleanEnvironment, freePort, type Outcome, run, succeed } from '../setup/programs.ts';
+import { linesBelow } from '../setup/readme.ts';
 import { describeWith } from '../setup/requirements.ts';
 import type { TestUser } from '../setup/test-users.ts';
 
 const door = '/run/.heim_org.h5l.kcm-socket';
 const repository = join(import.meta.dirname, '../..');
-const needs = ['root', 'Linux', 'krb5-kdc', 'krb5-admin-server', 'debootstrap', 'debian-13'] as const;
+const needs = ['root', 'Linux', 'krb5-kdc', 'krb5-admin-server', 'debootstrap', 'debian-13', 'lintian'] as const;
 
 describeWith([...needs], 'the Debian package', () => {
   const [alice] = inject('users') as [TestUser, TestUser];
@@ -82,6 +84,76 @@ describeWith([...needs], 'the Debian package', () => {
     );
     await typed('dpkg -P ccapi');
     expect(await files()).toBe(before);
+  });
+
+  it('is made and installed by what the README has typed', async () => {
+    const [[make, install, ...more] = []] = linesBelow('Install');
+    expect([install, more]).toEqual([expect.stringMatching(/^apt install \.\//), []]);
+    const clone = await freshCopy();
+    const env = shellEnvironment(clone);
+    await succeed('/bin/sh', ['-c', `cd "$0" && ${make}`, clone], { env });
+    mkdirSync(`${directory}/deb/clone`);
+    cpSync(clone, `${directory}/deb/clone`, {
+      recursive: true,
+      filter: (path) => path === clone || path.endsWith('.deb'),
+    });
+    // What apt notes for itself is apt's.
+    const ofOthers = async () => (await files()).replace(/^\/var\/lib\/apt\/.*\n/gm, '');
+    const before = await ofOthers();
+    await typed(`cd /deb/clone && ${install}`);
+    expect(await typed('ccapi --version')).toMatch(/^ccapi \S+ \(Node v20\.19\..*, with koffi\)\n$/);
+    await typed('apt purge -y ccapi');
+    expect(await ofOthers()).toBe(before);
+  }, 240_000);
+
+  it('is as Debian has its packages: lintian finds no error, and nothing to warn of', async () => {
+    const [name] = readdirSync(`${directory}/deb`).filter((file) => file.includes('_9.9.9_'));
+    const options = ['--no-cfg', '--allow-root', '--tag-display-limit', '0', '--fail-on', 'error,warning'];
+    expect(await run('/usr/bin/lintian', [...options, `${directory}/deb/${name}`])).toMatchObject({
+      code: 0,
+      stdout: '',
+    });
+  });
+
+  it('says who has made it', async () => {
+    const env = { ...process.env, DEBFULLNAME: 'Ann Admin', DEBEMAIL: 'ann@test.example' };
+    const build = 'cd "$0" && "$1" build-deb.mjs 1.0.0 "$2"';
+    await succeed('/bin/sh', ['-c', build, repository, process.execPath, `${directory}/deb`], { env });
+    expect(await typed('dpkg-deb -f /deb/ccapi_1.0.0_*.deb Maintainer')).toBe('Ann Admin <ann@test.example>\n');
+    const [usual] = (await typed('dpkg-deb -f /deb/ccapi_9.9.9_*.deb Maintainer')).split('\n');
+    expect(usual).toMatch(/^[^<>@]+ <[^<>@ ]+@[^<>@ ]+>$/);
+  });
+
+  it('offers the profile for logins, which an admin enables, and takes it out when it goes', async () => {
+    await typed(`echo '${alice.name}:*:20000::::::' >> /etc/shadow`);
+    const name = async () => (await there(`su -s /bin/sh ${alice.name} -c 'printenv KRB5CCNAME'`)).stdout;
+    const before = await files();
+    const pam = 'cat /etc/pam.d/common-* /var/lib/pam/*';
+    const contents = await typed(pam);
+    await install('0.0.1');
+    expect(await name()).toBe('');
+    await typed('pam-auth-update --enable ccapi');
+    expect(await name()).toBe('KCM:\n');
+    // An upgrade leaves what the admin has chosen, and edited.
+    await typed("sed -i 's/DEFAULT=KCM:/DEFAULT=KCM:own/' /etc/security/ccapi-env.conf");
+    await install('9.9.9');
+    expect(await name()).toBe('KCM:own\n');
+    await typed('dpkg -r ccapi');
+    expect(await name()).toBe('');
+    await typed('dpkg -P ccapi');
+    expect(await typed(pam)).toBe(contents);
+    expect(await files()).toBe(before);
+  });
+
+  it('has the profile that the launcher prints', async () => {
+    await install('0.0.1');
+    for (const [option, path] of [
+      ['--print-pam-profile', '/usr/share/pam-configs/ccapi'],
+      ['--print-pam-env-conf', '/etc/security/ccapi-env.conf'],
+    ]) {
+      await typed(`ccapi-launcher ${option} | cmp - ${path}`);
+    }
+    await typed('dpkg -P ccapi');
   });
 
   it('leaves the front door to sssd-kcm where that has it, and says so', async () => {

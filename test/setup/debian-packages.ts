@@ -19,6 +19,7 @@ const packages = {
   'libc6-dev': '/usr/include/stdio.h',
   'libkrb5-dev': '/usr/include/gssapi/gssapi.h',
   keyutils: '/usr/bin/keyctl',
+  lintian: '/usr/bin/lintian',
   kstart: '/usr/bin/k5start',
   'netcat-openbsd': '/bin/nc.openbsd',
   'openssh-client': '/usr/bin/ssh',

@@ -14,3 +14,17 @@ export async function freshCopy(owner?: TestUser): Promise<string> {
   if (owner) await succeed('/bin/chown', ['-R', `${owner.uid}:${owner.gid}`, join(directory, '..')]);
   return directory;
 }
+
+/** What a shell has that stands in a directory: npm's own settings, but no settings of ours. */
+export function shellEnvironment(home: string, more: NodeJS.ProcessEnv = {}): NodeJS.ProcessEnv {
+  const npm = Object.entries(process.env).filter(([name]) =>
+    /^npm_config_(registry|userconfig|globalconfig|cafile)$/i.test(name),
+  );
+  return {
+    ...Object.fromEntries(npm),
+    PATH: process.env.PATH,
+    HOME: home,
+    npm_config_update_notifier: 'false',
+    ...more,
+  };
+}
