@@ -10,6 +10,7 @@ const packages = {
   curl: '/usr/bin/curl',
   debootstrap: '/usr/sbin/debootstrap',
   gcc: '/usr/bin/gcc',
+  'man-db': '/usr/bin/man',
   mandoc: '/usr/bin/mandoc',
   'openbsd-inetd': '/usr/sbin/inetd',
   'krb5-kdc': '/usr/sbin/krb5kdc',

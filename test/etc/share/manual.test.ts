@@ -1,5 +1,5 @@
 // The manual says what the programs do: no setting, command or option is missing in it, and none is made up.
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import type { Kind } from '../../../etc/config/setting-types.ts';
 import { type SettingName, settingNameInFile, settingsTable } from '../../../etc/config/settings.ts';
@@ -87,8 +87,36 @@ describe('ccapi-launcher(8)', () => {
   });
 });
 
+/** The pages that are installed. */
+const installed = readdirSync(directory);
+
+/** A line without what keeps its words from being macros. */
+function unescaped(line: string): string {
+  return line.replaceAll('\\(dq', '"').replaceAll('\\&', '').replace(/ +/g, ' ');
+}
+
+/** The words of a page as a program shows it, in lines that need no hyphens; without head and foot, which are the program's own. */
+async function shownBy(program: 'man' | 'mandoc', file: string): Promise<string[]> {
+  const path = `${directory}/${file}`;
+  const args = program === 'man' ? ['-l', path] : ['-T', 'utf8', '-O', 'width=900', path];
+  const text = await succeed(`/usr/bin/${program}`, args, { env: { MANWIDTH: '900', LC_ALL: 'C.UTF-8' } });
+  const lines = text.replace(/.[\b]/gu, '').replaceAll('—', '–').trim().split('\n');
+  return lines.slice(1, -1).flatMap((line) => line.match(/\S+/g) ?? []);
+}
+
+describeWith(['mandoc', 'man-db'], 'man-db and mandoc', () => {
+  it.each(installed)('show %s alike, and each heading and command as it is written', async (file) => {
+    const words = await shownBy('man', file);
+    expect(await shownBy('mandoc', file)).toEqual(words);
+    const source = readFileSync(`${directory}/${file}`, 'utf8');
+    // What a word of it would mean as a macro is not what it is.
+    const whole = [...source.matchAll(/^\.(?:Sh|Ss|Dl) (.*)$/gm)].map(([, line]) => unescaped(line as string));
+    for (const line of whole) expect(` ${words.join(' ')} `).toContain(` ${line} `);
+  });
+});
+
 describeWith(['mandoc'], 'mandoc', () => {
-  it.each(Object.values(pages))('finds nothing wrong with %s', async (file) => {
+  it.each(installed)('finds nothing wrong with %s', async (file) => {
     expect(await run('/usr/bin/mandoc', ['-T', 'lint', '-W', 'warning', `${directory}/${file}`])).toEqual({
       code: 0,
       stdout: '',
