@@ -1,6 +1,6 @@
 // Makes ccapi_VERSION_ARCHITECTURE.deb of what build.mjs has built: for this processor, since koffi has an addon for each.
 // The version is the package's, or the one that is given: npm run package:deb -- 1.2.3 DIRECTORY
-// Its maintainer is who makes it, as Debian's own tools have it: DEBFULLNAME and DEBEMAIL.
+// DEBFULLNAME and DEBEMAIL name its maintainer, as with Debian's own tools.
 import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import {

@@ -115,7 +115,7 @@ describeWith([...needs], 'the Debian package', () => {
     });
   });
 
-  it('says who has made it', async () => {
+  it('names its maintainer', async () => {
     const env = { ...process.env, DEBFULLNAME: 'Ann Admin', DEBEMAIL: 'ann@test.example' };
     const build = 'cd "$0" && "$1" build-deb.mjs 1.0.0 "$2"';
     await succeed('/bin/sh', ['-c', build, repository, process.execPath, `${directory}/deb`], { env });
