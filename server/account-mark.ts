@@ -40,20 +40,23 @@ export class AccountMark {
     this.#uid = uid;
     this.#told = told;
     this.#log = log;
-    this.#account = accountOf(uid, told);
   }
 
   /** Destroys what another account has left. Throws the system's error where that fails. */
   settle(): void {
     const marked = this.#read();
-    if (marked && this.#account && isOther(marked, this.#account)) {
-      this.#logChange(marked, this.#account);
+    // Where nothing was kept, the first answer does not wait for what is known of the account.
+    if (!marked) return;
+    const now = accountOf(this.#uid, this.#told);
+    if (!now) return;
+    if (isOther(marked, now)) {
+      this.#logChange(marked, now);
       shredTree(this.#kept);
       for (const name of readdirSync(this.#directory)) {
         if (name.startsWith(VIEW_NAME)) shredTree(`${this.#directory}/${name}`);
       }
     }
-    if (this.#account) this.#account = { ...this.#account, made: this.#account.made || (marked?.made ?? '') };
+    this.#account = { ...now, made: now.made || marked.made };
   }
 
   /** Whether the uid has become another account's since. */
@@ -83,6 +86,7 @@ export class AccountMark {
 
   /** Writes the mark where it is missing, and ccaches are kept. */
   restore(): void {
+    this.#account ??= accountOf(this.#uid, this.#told);
     const text = this.#account && `${toSummedJSON(this.#account)}\n`;
     const path = `${this.#kept}/${ACCOUNT_FILE}`;
     try {

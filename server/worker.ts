@@ -102,7 +102,6 @@ export class Worker {
       this.#account = new AccountMark(own.path, process.getuid?.() as number, userName, this.#log);
       this.#account.settle();
       this.#service = new Service(directory, this.#settings, this.#idle, this.#log, own.path);
-      this.#account.restore();
     } catch (error) {
       this.discard();
       throw new Error((error as Error).message.replaceAll(own.path, directory), { cause: error });
@@ -126,6 +125,7 @@ export class Worker {
   prepare(): void {
     this.#peerCheck.prepare();
     disableTracing();
+    this.#account?.restore();
     // The process that asks is of the session; it may be gone at the next look.
     if (this.#isLogin) this.#company.isAlone();
     this.#directory?.guard({
