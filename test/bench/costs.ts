@@ -18,7 +18,7 @@ export async function costs(quick: boolean): Promise<string> {
     // For some seconds the engine is still busy with what there was to do; what it costs to have it is what it costs at rest.
     await delay(quick ? 0 : 40_000);
     const more = pids.map((pid) => megabytes(privateMemory(pid) - bare)).map((size) => `+${size}`);
-    const budget = count === 1000 ? ' (budget: +8 MB)' : '';
+    const budget = count === 1000 ? ' (budget: +6 MB)' : '';
     rows.push([`a worker with ${count.toLocaleString('en')} credentials${budget}`, more.join(', ')]);
     if (count === 1000 || quick) rows.push(['its time on a processor in an idle minute', await idle(pids[0], quick)]);
   }

@@ -48,14 +48,14 @@ async function ours(): Promise<Peer> {
   if (uid === 0 && isInstalled('openbsd-inetd'))
     await startInetd(directory, [{ address: door, port: 0, wait: true }], args);
   else await startLauncher([door, ...args]);
-  const reply = await sendBytes({ path: door }, Buffer.from(NOOP, 'hex'), 12);
+  const reply = await sendBytes({ path: door }, NOOP, 12);
   if (reply.length !== 12) throw new Error(`${door} answers nothing`);
   const pids = [...processesOf('ccapi-launcher.js', base), ...workersBelow(base)];
   return kcm('ccapi', door, pids);
 }
 
 /** A request of KCM that does nothing. */
-const NOOP = '0000000402000000';
+export const NOOP = Buffer.from('0000000402000000', 'hex');
 
 /** Ours without its front door, which no stock program comes to. */
 export async function atWorkersSocket(): Promise<Peer> {
@@ -94,6 +94,22 @@ async function heimdal(): Promise<Peer> {
 
 /** Its address space is bounded, since it grows by the size of a ccache with each store. */
 async function sssd(): Promise<Peer> {
+  const { socket, script } = sssdScript();
+  return kcm('sssd-kcm', socket, [await startApart([...script, `exec ${SSSD}`], socket, 'sssd_kcm')]);
+}
+
+/** The path of a socket that starts sssd-kcm, as its systemd unit has it; undefined where the machine lacks what that needs. */
+export async function sssdOnDemand(): Promise<{ socket: string; pid: number } | undefined> {
+  if (uid !== 0 || !isInstalled('sssd-kcm') || !existsSync(ACTIVATE)) return undefined;
+  const { socket, script } = sssdScript();
+  const pid = await startApart([...script, `exec ${ACTIVATE} -l ${socket} ${SSSD}`], socket, 'systemd-socket-');
+  return { socket, pid };
+}
+
+const SSSD = '/usr/libexec/sssd/sssd_kcm --uid 0 --gid 0 --logger=files';
+const ACTIVATE = '/usr/bin/systemd-socket-activate';
+
+function sssdScript(): { socket: string; script: string[] } {
   const directory = temporaryDirectory(memory);
   for (const name of ['etc', 'etc/conf.d', 'log', 'run']) mkdirSync(`${directory}/${name}`);
   const socket = `${directory}/run/kcm.sock`;
@@ -107,9 +123,8 @@ async function sssd(): Promise<Peer> {
     `mount --bind ${directory}/log /var/log/sssd`,
     'sssd --genconf-section=kcm',
     'ulimit -v 8000000',
-    'exec /usr/libexec/sssd/sssd_kcm --uid 0 --gid 0 --logger=files',
   ];
-  return kcm('sssd-kcm', socket, [await startApart(script, socket, 'sssd_kcm')]);
+  return { socket, script };
 }
 
 function withoutDaemon(

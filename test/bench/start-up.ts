@@ -12,6 +12,7 @@ import { startInetdFor } from '../setup/inetd.ts';
 import { cleanEnvironment, programs, startLauncher } from '../setup/programs.ts';
 import { startWorker, workerDirectory } from '../setup/worker.ts';
 import { startEcho } from './echo.ts';
+import { NOOP, sssdOnDemand } from './peers.ts';
 import { interleaved, type Row } from './table.ts';
 
 const uid = process.getuid?.() as number;
@@ -84,6 +85,14 @@ export async function startUp(rounds: number): Promise<Row[]> {
     },
     wait: () => behind('wait'),
     nowait: () => behind('nowait'),
+    sssd: async () => {
+      const sssd = await sssdOnDemand();
+      if (!sssd) return Number.NaN;
+      awake();
+      const time = await timed(() => firstReply(sssd.socket, NOOP));
+      process.kill(sssd.pid);
+      return time;
+    },
     // Last: they start a worker more behind their answer, beside which nothing is to be timed.
     bareCold: () => {
       awake();
@@ -116,6 +125,9 @@ export async function startUp(rounds: number): Promise<Row[]> {
       samples: samples[how],
       ...twice,
     })),
+    ...(samples.sssd.some(Number.isNaN)
+      ? []
+      : [{ what: 'sssd-kcm, started by its socket: first reply', samples: samples.sssd, ...empty }]),
     {
       what: 'cold, launcher runs: worker start, rendezvous, first reply',
       samples: samples.coldRunningLauncher,
@@ -157,9 +169,9 @@ async function timed(what: () => unknown): Promise<number> {
 }
 
 /** Connects, sends the smallest request there is, and waits for the reply. */
-function firstReply(path: string): Promise<void> {
+function firstReply(path: string, request = requestFrame('contextSync', uninitialised, {})): Promise<void> {
   return new Promise((resolve, reject) => {
-    const socket = connect(path, () => socket.write(requestFrame('contextSync', uninitialised, {})));
+    const socket = connect(path, () => socket.write(request));
     socket.once('error', reject);
     socket.once('data', () => {
       socket.destroy();
