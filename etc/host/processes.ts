@@ -1,4 +1,4 @@
-import { namesIn, textOf } from './read-or-nothing.ts';
+import { beginningOf, namesIn, textOf } from './read-or-nothing.ts';
 
 /** The ids of the processes that this one can see, in their order. Source: proc(5). */
 export function processIds(): number[] {
@@ -7,9 +7,12 @@ export function processIds(): number[] {
     .map(Number);
 }
 
-/** The words that a process was started with; none where it has ended. */
+/** How much is read of a command line, in bytes: a process can have terabytes of its own memory for one (prctl(2), PR_SET_MM_MAP). */
+const MOST_WORDS = 65_536;
+
+/** The words that a process was started with, as far as they are read; none where it has ended. */
 export function commandLineOf(pid: number): string[] {
-  return textOf(`/proc/${pid}/cmdline`).split('\0').slice(0, -1);
+  return beginningOf(`/proc/${pid}/cmdline`, MOST_WORDS).split('\0').slice(0, -1);
 }
 
 /** The name of the program that a process runs, of 15 characters at most, or what it has called itself. */

@@ -16,10 +16,15 @@ export function namesIn(directory: string): string[] {
 
 /** The text of a file, its bytes as latin1. */
 export function textOf(path: string): string {
+  return beginningOf(path, Infinity);
+}
+
+/** The text of the first `most` bytes of a file, alike. */
+export function beginningOf(path: string, most: number): string {
   try {
     const descriptor = openSync(path, 'r');
     try {
-      return readToEnd(descriptor);
+      return readText(descriptor, most);
     } finally {
       closeSync(descriptor);
     }
@@ -28,10 +33,10 @@ export function textOf(path: string): string {
   }
 }
 
-function readToEnd(descriptor: number): string {
+function readText(descriptor: number, most: number): string {
   let text = '';
   for (let count = chunk.length; count > 0; text += chunk.toString('latin1', 0, count)) {
-    count = readSync(descriptor, chunk, 0, chunk.length, null);
+    count = readSync(descriptor, chunk, 0, Math.min(chunk.length, most - text.length), null);
   }
   return text;
 }
