@@ -42,6 +42,11 @@ export class Writer {
     return this.#length;
   }
 
+  /** How many bytes it can take before it has to grow. */
+  get capacity(): number {
+    return this.#bytes.length;
+  }
+
   /** Overwrites what has been written, which may hold a key, and begins anew. */
   wipe(): void {
     this.#bytes.fill(0, 0, this.#length);

@@ -5,14 +5,9 @@ import { monotonic } from '../../etc/host/monotonic.ts';
 import { isStaging } from '../../proto/staging.ts';
 import type { CCache } from '../model/ccache.ts';
 import type { Collection } from '../model/collection.ts';
-import { overwrite, TEMPORARY, writeTemporary } from './atomic-file.ts';
+import { discard, TEMPORARY, writeTemporary } from './atomic-file.ts';
+import { FormerViews } from './former-views.ts';
 import { consistsOf, viewOf } from './view-contents.ts';
-
-/** How long a former view can still be read by a program that has opened it, in milliseconds. */
-const LINGER = 1000;
-
-/** How many former views are kept open for that at the most, and how many bytes of them. */
-const [MAX_FORMER, MAX_FORMER_BYTES] = [128, 4 << 20];
 
 /** A write counts for what it takes with the overwriting of a former view, and at least for so many milliseconds. */
 const LEAST_COST = 2;
@@ -23,7 +18,7 @@ const [BURST, SHARE] = [128, 0.1];
 /** How soon after an event it is looked whether the view is still there, in milliseconds. */
 const SETTLE = 50;
 
-type TimerKind = 'update' | 'shred' | 'check';
+type TimerKind = 'update' | 'check';
 
 /**
  * The live view: `krb5cc` beside the kept ccaches is at every moment the default ccache, a FILE ccache for programs that only
@@ -43,7 +38,7 @@ export class LiveView {
   /** Open for reading and writing, so that it can be overwritten once it has no name any more. */
   #descriptor: number | undefined;
   #size = 0;
-  #former: { descriptor: number; size: number; at: number }[] = [];
+  readonly #former = new FormerViews((action) => this.#charge(0, action));
   /** What the view shows: a ccache as it was at a change time. */
   #shown: CCache | undefined;
   #changed = 0;
@@ -105,15 +100,15 @@ export class LiveView {
 
   /** Gives its room to the kept ccaches; false where it had none. The view is written again with the next change. */
   yieldRoom(): boolean {
-    const hasRoom = this.#former.length > 0 || this.#descriptor !== undefined;
+    const hasRoom = this.#former.count > 0 || this.#descriptor !== undefined;
     if (hasRoom) this.#attempt(() => this.#remove());
     this.#isStale = true;
     return hasRoom;
   }
 
-  /** Writes the view anew where it was removed or replaced. */
+  /** Writes the view anew where it was removed or replaced, or could not be written. */
   restore(): void {
-    if (this.#isForsaken || this.#isInPlace()) return;
+    if (this.#isForsaken || (!this.#isFailing && this.#isInPlace())) return;
     this.#attempt(() => this.#write(this.#wanted));
   }
 
@@ -132,7 +127,7 @@ export class LiveView {
   #end(): void {
     for (const timer of Object.values(this.#timers)) clearTimeout(timer);
     clearImmediate(this.#turn);
-    this.#shredFormer(Number.POSITIVE_INFINITY);
+    this.#former.shredAll();
     if (this.#descriptor !== undefined) closeSync(this.#descriptor);
     this.#descriptor = undefined;
   }
@@ -162,7 +157,12 @@ export class LiveView {
       return;
     }
     const { descriptor, size } = writeTemporary(this.#temporary, viewOf(ccache), this.#sync);
-    this.#giveName();
+    try {
+      this.#giveName();
+    } catch (error) {
+      discard(descriptor);
+      throw error;
+    }
     this.#leaveBehind();
     [this.#descriptor, this.#size] = [descriptor, size];
     this.#show(ccache);
@@ -177,7 +177,7 @@ export class LiveView {
     this.#clearTheWay();
     rmSync(this.#path, { force: true });
     this.#leaveBehind();
-    this.#shredFormer(Number.POSITIVE_INFINITY);
+    this.#former.shredAll();
     this.#show(undefined);
   }
 
@@ -196,37 +196,10 @@ export class LiveView {
     if (found?.isDirectory()) renameSync(this.#path, `${this.#path}.set-aside.${Date.now()}`);
   }
 
-  /** The view so far has lost its name; it is overwritten once no program reads it any more. */
+  /** The view so far has lost its name. */
   #leaveBehind(): void {
-    if (this.#descriptor === undefined) return;
-    this.#former.push({ descriptor: this.#descriptor, size: this.#size, at: monotonic() });
+    if (this.#descriptor !== undefined) this.#former.add(this.#descriptor, this.#size);
     this.#descriptor = undefined;
-    while (this.#former.length > MAX_FORMER || this.#formerBytes > MAX_FORMER_BYTES) this.#shredOldest();
-    this.#later('shred', LINGER, () => this.#shredFormer(monotonic() - LINGER));
-  }
-
-  /** Overwrites those that were left behind up to a time. */
-  #shredFormer(until: number): void {
-    this.#charge(0, () => {
-      while (this.#former[0] && this.#former[0].at <= until) this.#shredOldest();
-    });
-    if (this.#former.length > 0) this.#later('shred', LINGER, () => this.#shredFormer(monotonic() - LINGER));
-  }
-
-  #shredOldest(): void {
-    const oldest = this.#former.shift();
-    if (!oldest) return;
-    try {
-      // A hard link of the user's own leads to it still; nothing is gained by what it shows.
-      overwrite(oldest.descriptor);
-    } catch {
-      // It has no name any more, so that only the medium has it.
-    }
-    closeSync(oldest.descriptor);
-  }
-
-  get #formerBytes(): number {
-    return this.#former.reduce((bytes, { size }) => bytes + size, 0);
   }
 
   #isInPlace(): boolean {

@@ -7,7 +7,7 @@ import { writePlainRecord } from './records.ts';
 /** How much of a view is gathered for one write, in bytes. */
 const PIECE = 65_536;
 
-/** What a credential may need behind that, in bytes; where one needed more, the larger buffer is not kept. */
+/** What may be needed behind that, in bytes; where it was more, the larger buffer is not kept. */
 const MARGIN = 8192;
 
 /** What pieces are gathered in. It is kept, since large buffers that come and go leave a large heap behind. */
@@ -26,13 +26,13 @@ export function* viewOf({ contents }: CCache): Generator<Buffer> {
     for (const credential of contents.credentials) {
       writePlainRecord(piece, credential);
       if (piece.length < PIECE) continue;
-      if (piece.length > PIECE + MARGIN) kept = undefined;
       yield piece.finish();
       piece.wipe();
     }
     yield piece.finish();
   } finally {
     piece.wipe();
+    if (piece.capacity > PIECE + MARGIN) kept = undefined;
   }
 }
 

@@ -117,6 +117,13 @@ describe('the live view', () => {
 
   it.each<[string, () => void]>([
     ['is removed', () => rmSync(view)],
+    [
+      'is removed with the directory that it is written in',
+      () => {
+        rmSync(view);
+        rmSync(`${directory}/caches`, { recursive: true });
+      },
+    ],
     ['is emptied', () => truncateSync(view)],
     ['is cut short', () => truncateSync(view, 20)],
     [

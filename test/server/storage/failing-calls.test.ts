@@ -5,33 +5,9 @@ import { expect, it, vi } from 'vitest';
 import type { CCache } from '../../../server/model/ccache.ts';
 import { memory, temporaryDirectory } from '../../setup/cleanup.ts';
 import { changes, open, prepare, secret, secretsIn, seen, servicesOf } from './changes.ts';
+import { fault, whileFailing } from './failing-fs.ts';
 
-/** How many calls succeed before one fails, and with what. */
-const fault = vi.hoisted(() => ({ after: Number.POSITIVE_INFINITY, code: '', call: '' }));
-
-vi.mock('node:fs', async (original) => {
-  const fs = await original<typeof import('node:fs')>();
-  const names = [
-    'openSync',
-    'writeSync',
-    'renameSync',
-    'linkSync',
-    'unlinkSync',
-    'rmSync',
-    'ftruncateSync',
-    'fsyncSync',
-    'fdatasyncSync',
-    'readFileSync',
-  ] as const;
-  const failing =
-    (name: string, call: (...args: unknown[]) => unknown) =>
-    (...args: unknown[]) => {
-      if (fault.after-- !== 0) return call(...args);
-      fault.call = name;
-      throw Object.assign(new Error(`${fault.code}: failed`), { code: fault.code });
-    };
-  return { ...fs, ...Object.fromEntries(names.map((name) => [name, failing(name, fs[name] as never)])) };
-});
+vi.mock('node:fs', async (original) => (await import('./failing-fs.ts')).failing(await original()));
 
 const root = temporaryDirectory(memory);
 let directories = 0;
@@ -46,14 +22,11 @@ it.each(cases)('%s, where a call fails with %s (sync: %s)', (title, code, sync) 
     const collection = prepare(directory, sync);
     const before = seen(collection);
     const [a, b] = collection as unknown as [CCache, CCache];
-    Object.assign(fault, { after, code, call: '' });
     let isDone = true;
     try {
-      changes[title]?.(collection, a, b);
+      whileFailing(after, code, () => changes[title]?.(collection, a, b));
     } catch {
       isDone = false;
-    } finally {
-      fault.after = Number.POSITIVE_INFINITY;
     }
     const at = `call ${after}, ${fault.call}`;
     if (fault.call === '') return;
@@ -79,13 +52,10 @@ it.each(['EMFILE', 'ENFILE', 'ENOMEM'])('a start where a call fails with %s cost
   collection.awaitDefault('d');
   for (let after = 0; ; after++) {
     const copy = copied();
-    Object.assign(fault, { after, code, call: '' });
     try {
-      open(copy);
+      whileFailing(after, code, () => void open(copy));
     } catch (error) {
       expect(error).toMatchObject({ code });
-    } finally {
-      fault.after = Number.POSITIVE_INFINITY;
     }
     if (fault.call === '') return;
     const { collection: found, said } = open(copy);
