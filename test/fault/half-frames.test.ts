@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
 import { expect, it } from 'vitest';
+import { requestFrame } from '../../proto/ccapi-codec.ts';
 import { uninitialised } from '../../proto/identifier.ts';
 import { fromCredentialV5, marshalled } from '../../proto/krb5-credential.ts';
 import { parsePrincipal } from '../../proto/principal.ts';
@@ -60,6 +61,20 @@ it('a frame that comes byte by byte takes no more than its length', async () => 
   for (let i = 0; i < 20_000; i++) await new Promise<void>((resolve) => void socket.write('x', () => resolve()));
   expect(memoryOf(worker.pid) - before).toBeLessThan(60 * 1024);
   socket.destroy();
+});
+
+it('a peer that sends very many short requests behind one that waits is cut off before they take much', async () => {
+  const { worker, path } = await startWorker(workerDirectory(memory));
+  const holder = await RawConnection.open(path);
+  await holder.get('contextLock', uninitialised, { type: 1, block: 1 });
+  const before = memoryOf(worker.pid);
+  const socket = await opened(path);
+  const lock = requestFrame('contextLock', uninitialised, { type: 1, block: 1 });
+  socket.write(Buffer.concat([lock, Buffer.alloc(5 * 500_000, Buffer.from('0000000100', 'hex'))]));
+  await eventually(() => socket.destroyed);
+  expect(memoryOf(worker.pid) - before).toBeLessThan(60 * 1024);
+  await holder.settled();
+  holder.kill();
 });
 
 it('a peer that sends very many long requests at once gives others their turn', async () => {
