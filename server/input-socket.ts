@@ -1,18 +1,18 @@
 import { Socket } from 'node:net';
 import { takeHandle } from '../etc/host/socket-handle.ts';
 
-/** What every connection receives into, one after the other. */
+/** All connections receive into it, one after the other. */
 const received = Buffer.alloc(65_536);
 
 /** A descriptor, or the handle of a socket of Node's. */
 type Source = { fd: number } | { handle: unknown };
 
 /**
- * A connection, half-open and read from at once. What comes is given to `deliver`, and overwritten when that returns: Node's own
- * buffers come and go with each read, and the keys of a request would stay in memory that is free.
+ * A connection, half-open and read from at once. Bytes are given to `deliver` as they arrive, and overwritten when that returns:
+ * Node's own buffers come and go with each read, and the keys of a request would stay in memory that is free.
  */
 export class InputSocket extends Socket {
-  /** Takes what has come; it may not keep a view of that. */
+  /** Takes the bytes that have arrived; it may not keep a view of them. */
   deliver: (bytes: Buffer) => void = () => {};
 
   private constructor(source: Source) {

@@ -151,6 +151,15 @@ describe('a fault:', () => {
     expect(cures).toContain('as root: ccapi-launcher setup   or in krb5.conf, [ccapi]: autostart = yes');
   });
 
+  it('a server in a directory that is not used has not died', async () => {
+    await machine();
+    expect(await wrong()).toEqual({});
+    chmodSync(`${base}/${uid}`, 0o777);
+    expect((await wrong({ CCAPI_AUTOSTART: 'no' })).server).toBe(
+      `${base}/${uid} has mode 777 and not 700; it is not used`,
+    );
+  });
+
   it('a server of another version', async () => {
     await machine();
     mkdirSync(base);
@@ -254,7 +263,7 @@ describeWith(['root', 'Linux', 'iproute2'], 'the set-up of a machine', () => {
     expect(stdout).toContain(`fine   launcher on port 789: none; that of uid ${alice.uid} on port 7789 is not asked\n`);
   });
 
-  it('has an inetd, and a user without XDG_RUNTIME_DIR, to whom no place of their own is named', async () => {
+  it('has an inetd, and a user without XDG_RUNTIME_DIR, who is told of no place of their own', async () => {
     const machine = await startPrivateMachine();
     await machine.startNode(undefined, [installed.launcher, '--listen', '789', '/run/.heim_org.h5l.kcm-socket']);
     const krb5Conf = '/run/krb5.conf';

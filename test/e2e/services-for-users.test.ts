@@ -84,7 +84,7 @@ describeWith([...frontDoorRequirements, ...needs], 'with the front door', () => 
     expect(await ask(bob)).not.toContain('obtained service ticket');
   });
 
-  it('gssproxy keeps what it fetches in root’s server, and gives it to who has none', async () => {
+  it('gssproxy keeps what it fetches in root’s server, and gives it to a user without one', async () => {
     const { directory, libraries } = unpackedPrograms('gssproxy');
     const place = temporaryDirectory();
     const lines = ['[gssproxy]', '[service/web]', 'mechs = krb5', `socket = ${place}/socket`, `euid = ${alice.uid}`];

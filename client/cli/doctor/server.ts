@@ -2,6 +2,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { Socket } from 'node:net';
 import { clientDirectories, SOCKET_NAME, sessionDirectory } from '../../../etc/config/paths.ts';
 import { settingsInForce, settingsReport } from '../../../etc/config/settings.ts';
+import { isListening } from '../../../etc/host/is-listening.ts';
 import { peerCredentials } from '../../../etc/host/peer-credentials.ts';
 import { descriptorOf } from '../../../etc/host/socket-handle.ts';
 import { version } from '../../../proto/status.ts';
@@ -19,7 +20,7 @@ export async function checkServer(patient: Patient): Promise<Finding[]> {
   try {
     found = await new Locator({ env: patient.env }).find({ launch: true });
   } catch (error) {
-    const left = socketLeft(patient);
+    const left = await socketLeft(patient);
     const says = `${left === undefined ? '' : `that of ${left} has died; `}${(error as Error).message}`;
     return [{ what, fine: false, says, todo: 'ccapi path --explain' }];
   }
@@ -43,13 +44,17 @@ export async function checkServer(patient: Patient): Promise<Finding[]> {
 }
 
 /** Where a server has listened; one that leaves takes its socket away. */
-function socketLeft({ settings, uid, env }: Patient): string | undefined {
+async function socketLeft({ settings, uid, env }: Patient): Promise<string | undefined> {
   if (settings.server) return undefined;
   const { first, own } = clientDirectories(settings, uid, env);
   const { session } = new Locator({ env });
   const directories = own === undefined ? [first] : [first, own];
-  const paths = directories.map((directory) => `${sessionDirectory(directory, session)}/${SOCKET_NAME}`);
-  return paths.find((path) => existsSync(path));
+  for (const directory of directories) {
+    const path = `${sessionDirectory(directory, session)}/${SOCKET_NAME}`;
+    // Where that cannot be told, the error says more.
+    if (existsSync(path) && !(await isListening(path).catch(() => true))) return path;
+  }
+  return undefined;
 }
 
 function unanswered(path: string, pid: number | undefined, error: Error): Finding {
