@@ -36,8 +36,8 @@ export function versionText(program: string): string {
 
 /** Numbers of system calls that have no wrapper in every C library, or one that does more. Source: syscalls(2). */
 const numbers = {
-  x64: { setgroups: 116, setresuid: 117, setresgid: 119, keyctl: 250 },
-  arm64: { setgroups: 159, setresuid: 147, setresgid: 149, keyctl: 219 },
+  x64: { setgroups: 116, setresuid: 117, setresgid: 119, keyctl: 250, renameat2: 316 },
+  arm64: { setgroups: 159, setresuid: 147, setresgid: 149, keyctl: 219, renameat2: 276 },
 } as const;
 
 /** A system call that has a number here. */

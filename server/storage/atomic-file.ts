@@ -198,7 +198,7 @@ function rename(from: string, to: string, sync: boolean): void {
 }
 
 /** What a call returns; undefined where it fails. */
-function attempt<T>(call: () => T): T | undefined {
+export function attempt<T>(call: () => T): T | undefined {
   try {
     return call();
   } catch {

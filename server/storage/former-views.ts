@@ -1,6 +1,6 @@
-import { closeSync } from 'node:fs';
+import { closeSync, renameSync, rmSync } from 'node:fs';
 import { monotonic } from '../../etc/host/monotonic.ts';
-import { overwrite } from './atomic-file.ts';
+import { attempt, overwrite } from './atomic-file.ts';
 
 /** How long a former view can still be read by a program that has opened it, in milliseconds. */
 const LINGER = 1000;
@@ -8,17 +8,36 @@ const LINGER = 1000;
 /** How many former views are kept open for that at the most, and how many bytes of them. */
 const [MOST_VIEWS, MOST_BYTES] = [128, 4 << 20];
 
+/** What the names of former views begin with, in the directory of the kept ccaches. */
+export const FORMER_PREFIX = 'former.';
+
 /** Does something that takes of the time for writes. */
 type Charge = (action: () => void) => void;
 
-/** Views that have lost their name. Each is overwritten once no program reads it any more. */
+interface FormerView {
+  descriptor: number;
+  size: number;
+  /** When it was replaced. */
+  at: number;
+  /** Where it is now. */
+  path: string | undefined;
+}
+
+/**
+ * Views that were replaced. Each is overwritten once no program reads it any more. Until then it has a name, where it can:
+ * Heimdal's library opens a file first and refuses one without a name then.
+ */
 export class FormerViews {
+  readonly #directory: string;
   readonly #charge: Charge;
-  readonly #views: { descriptor: number; size: number; at: number }[] = [];
+  readonly #views: FormerView[] = [];
+  #names = 0;
   #bytes = 0;
   #timer: NodeJS.Timeout | undefined;
 
-  constructor(charge: Charge) {
+  /** `directory` is that of the kept ccaches. */
+  constructor(directory: string, charge: Charge) {
+    this.#directory = directory;
     this.#charge = charge;
   }
 
@@ -27,9 +46,10 @@ export class FormerViews {
     return this.#views.length;
   }
 
-  /** Takes a view of so many bytes, and closes it in the end. */
-  add(descriptor: number, size: number): void {
-    this.#views.push({ descriptor, size, at: monotonic() });
+  /** Takes a view of so many bytes, and closes it in the end; `path` is where it is, if it has a name still. */
+  add(descriptor: number, size: number, path?: string): void {
+    const moved = path === undefined ? undefined : this.#moved(path, descriptor);
+    this.#views.push({ descriptor, size, at: monotonic(), path: moved });
     this.#bytes += size;
     while (this.#views.length > MOST_VIEWS || this.#bytes > MOST_BYTES) this.#shredOldest();
     this.#shredLater();
@@ -63,12 +83,17 @@ export class FormerViews {
     const oldest = this.#views.shift();
     if (!oldest) return;
     this.#bytes -= oldest.size;
-    try {
-      // A hard link of the user's own leads to it still; nothing is gained by what it shows.
-      overwrite(oldest.descriptor);
-    } catch {
-      // It has no name any more, so that only the medium has it.
-    }
+    // A hard link of the user's own leads to it still; nothing is gained by what it shows.
+    attempt(() => overwrite(oldest.descriptor));
     closeSync(oldest.descriptor);
+    if (oldest.path !== undefined) attempt(() => rmSync(oldest.path as string));
+  }
+
+  /** Gives a view a name of its own; where that fails it has none, and where it cannot lose its name it is overwritten now. */
+  #moved(path: string, descriptor: number): string | undefined {
+    const own = `${this.#directory}/${FORMER_PREFIX}${this.#names++}`;
+    if (attempt(() => renameSync(path, own) ?? own)) return own;
+    if (!attempt(() => rmSync(path) ?? true)) attempt(() => overwrite(descriptor));
+    return undefined;
   }
 }

@@ -1,5 +1,6 @@
 import { closeSync, constants, fstatSync, lstatSync, openSync, renameSync, rmSync } from 'node:fs';
 import { keptDirectoryIn, VIEW_NAME } from '../../etc/config/paths.ts';
+import { exchangeNames } from '../../etc/host/exchange-names.ts';
 import type { Log } from '../../etc/host/log.ts';
 import { monotonic } from '../../etc/host/monotonic.ts';
 import { isStaging } from '../../proto/staging.ts';
@@ -38,7 +39,7 @@ export class LiveView {
   /** Open for reading and writing, so that it can be overwritten once it has no name any more. */
   #descriptor: number | undefined;
   #size = 0;
-  readonly #former = new FormerViews((action) => this.#charge(0, action));
+  readonly #former: FormerViews;
   /** What the view shows: a ccache as it was at a change time. */
   #shown: CCache | undefined;
   #changed = 0;
@@ -54,6 +55,7 @@ export class LiveView {
   constructor(directory: string, collection: Collection, sync: boolean, log: Log) {
     this.#path = `${directory}/${VIEW_NAME}`;
     this.#temporary = `${keptDirectoryIn(directory)}/${TEMPORARY}`;
+    this.#former = new FormerViews(keptDirectoryIn(directory), (action) => this.#charge(0, action));
     this.#collection = collection;
     this.#sync = sync;
     this.#log = log;
@@ -158,12 +160,11 @@ export class LiveView {
     }
     const { descriptor, size } = writeTemporary(this.#temporary, viewOf(ccache), this.#sync);
     try {
-      this.#giveName();
+      this.#replace();
     } catch (error) {
       discard(descriptor);
       throw error;
     }
-    this.#leaveBehind();
     [this.#descriptor, this.#size] = [descriptor, size];
     this.#show(ccache);
   }
@@ -181,6 +182,16 @@ export class LiveView {
     this.#show(undefined);
   }
 
+  /** Gives the temporary file the view's name. The view so far keeps one, so that no program finds that it has none. */
+  #replace(): void {
+    if (this.#descriptor !== undefined && this.#isInPlace() && exchangeNames(this.#temporary, this.#path)) {
+      this.#leaveBehind(this.#temporary);
+    } else {
+      this.#giveName();
+      this.#leaveBehind();
+    }
+  }
+
   #giveName(): void {
     try {
       renameSync(this.#temporary, this.#path);
@@ -196,9 +207,9 @@ export class LiveView {
     if (found?.isDirectory()) renameSync(this.#path, `${this.#path}.set-aside.${Date.now()}`);
   }
 
-  /** The view so far has lost its name. */
-  #leaveBehind(): void {
-    if (this.#descriptor !== undefined) this.#former.add(this.#descriptor, this.#size);
+  /** The view so far is none any more; `path` is where it is now, if it has a name still. */
+  #leaveBehind(path?: string): void {
+    if (this.#descriptor !== undefined) this.#former.add(this.#descriptor, this.#size, path);
     this.#descriptor = undefined;
   }
 

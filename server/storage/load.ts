@@ -8,6 +8,7 @@ import { Identifiers, type ListIdentity } from '../model/identifiers.ts';
 import { shred, TEMPORARY, TRASH } from './atomic-file.ts';
 import { CCacheLog, ccacheOfFile, fileName, pathOfCCache } from './ccache-log.ts';
 import { COLLECTION_FILE, type CollectionFile, type CollectionState } from './collection-file.ts';
+import { FORMER_PREFIX } from './former-views.ts';
 import { contentsFor } from './heading.ts';
 import { type FoundCCache, readLog } from './read-log.ts';
 
@@ -79,7 +80,9 @@ function clear(place: StorageDirectory): void {
     const found = lstatSync(`${directory}/${name}`, { throwIfNoEntry: false });
     if (found && !found.isFile()) setAside(place, name, 'it is not a file');
   }
-  for (const path of [TEMPORARY, TRASH].map((name) => `${directory}/${name}`).filter((path) => existsSync(path))) {
+  const former = readdirSync(directory).filter((name) => name.startsWith(FORMER_PREFIX));
+  for (const path of [TEMPORARY, TRASH, ...former].map((name) => `${directory}/${name}`)) {
+    if (!existsSync(path)) continue;
     try {
       shred(path);
     } catch (error) {

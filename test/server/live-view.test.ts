@@ -2,6 +2,7 @@
 import {
   closeSync,
   existsSync,
+  fstatSync,
   linkSync,
   lstatSync,
   mkdirSync,
@@ -105,12 +106,12 @@ describe('the live view', () => {
     await start(running.base);
     expect(statSync(view).ino).toBe(ino);
     await end(running.worker, 'SIGKILL');
-    writeFileSync(`${directory}/caches/new`, 'half');
+    for (const name of ['new', 'former.77']) writeFileSync(`${directory}/caches/${name}`, 'half');
     for (const text of ['', 'no ccache']) {
       writeFileSync(view, text);
       await start(running.base);
       expect(shown()).toEqual(['a@R', 'one@R']);
-      expect(existsSync(`${directory}/caches/new`)).toBe(false);
+      expect(readdirSync(`${directory}/caches`).filter((name) => ['new', 'former.77'].includes(name))).toEqual([]);
       await end(running.worker, 'SIGKILL');
     }
   });
@@ -231,7 +232,11 @@ describe('a former view', () => {
       for (let i = 0; i < 20; i++) change(() => collection.store(collection.default as never, secret(`more${i}@R`)));
       vi.advanceTimersByTime(999);
       expect(read().equals(before)).toBe(true);
+      // Heimdal's library opens a file first, and refuses one that has not one name then.
+      expect(fstatSync(descriptor).nlink).toBe(1);
+      expect(readdirSync(`${place}/caches`)).toContain('former.0');
       vi.advanceTimersByTime(1001);
+      expect(readdirSync(`${place}/caches`)).toEqual([]);
       expect(read().every((byte) => byte === 0)).toBe(true);
       closeSync(descriptor);
       live.close();
