@@ -1,7 +1,11 @@
 // Requests of both protocols, mangled in every way, at a real worker: no crash, no hang, memory flat; and junk at the
 // launcher, on its port and at its front door.
+import type { ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { connect } from 'node:net';
+import { join } from 'node:path';
+import type { Readable } from 'node:stream';
 import { expect, it } from 'vitest';
 import { messages } from '../../proto/ccapi.ts';
 import { readArguments, readReply, readRequestHeader, requestFrame } from '../../proto/ccapi-codec.ts';
@@ -154,6 +158,15 @@ function checkKCM(frames: Buffer[], replies: Buffer[]): void {
   }
 }
 
+const collecting = join(import.meta.dirname, '../setup/memory-after-collection.cjs');
+
+/** Asks a program that was started with {@link collecting}. */
+async function memoryAfterCollection(program: ChildProcess): Promise<number> {
+  program.kill('SIGUSR2');
+  const [said] = await once(program.stdout as Readable, 'data');
+  return Number(said);
+}
+
 const memoryOf = (pid: number | undefined) =>
   Number(/^RssAnon:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]);
 
@@ -208,7 +221,9 @@ function expectFlat(readings: number[]): void {
 
 it(`${JUNK} connections that bring junk to a launcher`, { timeout: 7_200_000 }, async () => {
   const directory = temporaryDirectory(memory);
-  const { launcher, port } = await startLauncher([`${directory}/front`, `--directory=${directory}/run`]);
+  const { launcher, port } = await startLauncher([`${directory}/front`, `--directory=${directory}/run`], {
+    env: { NODE_OPTIONS: `--require ${collecting}` },
+  });
   const addresses = [{ host: '127.0.0.1', port }, { path: `${directory}/front` }];
   const lines = [
     'CCAPI/1 uid=0\n',
@@ -239,7 +254,7 @@ it(`${JUNK} connections that bring junk to a launcher`, { timeout: 7_200_000 }, 
     // At the front door what begins with no text goes to a worker, which closes what is no request.
     if (i % 2 === 1 && (line[0] as number) < 0x20) expect(answer, text).toBe('');
     else expect(answer, text).toMatch(isBare ? inBareForm : inNewForm);
-    if (i % 10 === 0) readings.push(memoryOf(launcher.pid));
+    if (i % 100 === 0) readings.push(await memoryAfterCollection(launcher));
   }
   expect(launcher.exitCode).toBeNull();
   expectFlat(readings);
