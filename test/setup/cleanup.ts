@@ -4,6 +4,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 
+export { memory } from './place.mts';
+
 const cleanups: (() => void | Promise<void>)[] = [];
 
 /** Has something done after the tests of the file, before what was asked for earlier. */
@@ -23,9 +25,6 @@ export async function cleanUp(): Promise<void> {
   }
   if (failures.length > 0) throw new AggregateError(failures, 'something was left behind');
 }
-
-/** A file system that is memory, as /run is. */
-export const memory = '/dev/shm';
 
 /** A directory that is gone after the tests of the file; others may look into it, as into /run. */
 export function temporaryDirectory(parent = tmpdir()): string {

@@ -22,6 +22,8 @@ const packages = {
   keyutils: '/usr/bin/keyctl',
   lintian: '/usr/bin/lintian',
   kstart: '/usr/bin/k5start',
+  // Each inetd asks it for the number of tcp.
+  netbase: '/etc/protocols',
   'netcat-openbsd': '/bin/nc.openbsd',
   'openssh-client': '/usr/bin/ssh',
   'openssh-server': '/usr/sbin/sshd',
@@ -133,9 +135,14 @@ export function rootOf(release: keyof typeof releases): string {
   return placeOf(release);
 }
 
-/** Installs what is missing, where that can be done: as root on Debian. Elsewhere the tests that need it say so. */
+/** Whether programs may be fetched and installed: as root, unless the caller has said no. */
+export function mayInstall(): boolean {
+  return process.getuid?.() === 0 && process.env.CCAPI_TEST_INSTALL !== 'no';
+}
+
+/** Installs what is missing, where that can be done: on Debian. Elsewhere the tests that need it say so. */
 export function installMissing(who: 'tests' | 'bench' = 'tests'): void {
-  if (process.getuid?.() !== 0 || !existsSync('/usr/bin/apt-get')) return;
+  if (!mayInstall() || !existsSync('/usr/bin/apt-get')) return;
   const more = { ...(who === 'bench' && compared), ...(process.env.CCAPI_SOAK && soaked) };
   const wanted = Object.keys({ ...packages, ...more }) as (keyof typeof installed)[];
   const install = wanted.filter((name) => !isInstalled(name));
@@ -143,6 +150,8 @@ export function installMissing(who: 'tests' | 'bench' = 'tests'): void {
   const bootstrap = (Object.keys(releases) as (keyof typeof releases)[]).filter((name) => !isInstalled(name));
   const fetch = (Object.keys(foreign) as (keyof typeof foreign)[]).filter((name) => !isInstalled(name));
   if (install.length + unpack.length + bootstrap.length + fetch.length === 0) return;
+  const all = [...install, ...unpack, ...fetch, ...bootstrap].join(', ');
+  process.stderr.write(`installing ${all}; with CCAPI_TEST_INSTALL=no the tests that need these are left out\n`);
   // A package's own service must not start: the tests run their own, on ports of their own.
   const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive', RUNLEVEL: '1' };
   const aptGet = (...args: string[]) =>

@@ -7,12 +7,20 @@ import { hasGSSAPIAddon } from './gssapi.ts';
 /** What a group of tests cannot do without. */
 export type Requirement = DebianPackage | 'root' | 'Linux' | 'kerberos, built' | 'user namespaces' | 'Node for arm64';
 
+/** What others of the list cannot do without. */
+const alsoNeeded: Partial<Record<Requirement, Requirement>> = {
+  'openbsd-inetd': 'netbase',
+  'inetutils-inetd': 'netbase',
+  xinetd: 'netbase',
+};
+
 /**
  * A group of tests that needs something of the machine. Where that is missing the group is left out, and its title says
  * why; with CI=true it fails instead, for there nothing may be missing.
  */
 export function describeWith(requirements: Requirement[], title: string, tests: () => void): void {
-  const missing = requirements.filter((requirement) => !isThere(requirement));
+  const all = new Set(requirements.flatMap((requirement) => [requirement, alsoNeeded[requirement] ?? requirement]));
+  const missing = [...all].filter((requirement) => !isThere(requirement));
   if (missing.length === 0) describe(title, tests);
   else if (process.env.CI) it(`${title}: needs ${missing.join(', ')}`, () => Promise.reject(new Error('missing')));
   else {
