@@ -37,7 +37,7 @@ const ticket = writeCCacheFile({
   ],
 }).toString('base64');
 
-describeWith(['root', 'Linux', 'krb5-user'], 'an account', () => {
+describeWith(['root', 'Linux', 'iproute2', 'krb5-user'], 'an account', () => {
   let machine: PrivateMachine;
   const uid = 50_001;
   const owner: TestUser = { name: 'carol', uid, gid: uid };

@@ -4,7 +4,7 @@ import { installed, type PrivateMachine, startPrivateMachine } from '../setup/pr
 import { describeWith } from '../setup/requirements.ts';
 import type { TestUser } from '../setup/test-users.ts';
 
-describeWith(['root', 'Linux'], 'the space of users’ directories', () => {
+describeWith(['root', 'Linux', 'iproute2'], 'the space of users’ directories', () => {
   const [alice, bob] = inject('users') as [TestUser, TestUser];
   let machine: PrivateMachine;
   beforeEach(async () => {

@@ -13,7 +13,7 @@ const listening = (address: string, answer = '') => `
   });
   server.listen(${address}, () => console.log('listening'));`;
 
-describeWith(['root', 'Linux'], 'the server of a user', () => {
+describeWith(['root', 'Linux', 'iproute2'], 'the server of a user', () => {
   const [alice, bob] = inject('users') as [TestUser, TestUser];
   const runtime = `/tmp/runtime-${alice?.uid}`;
   const withRuntime = { XDG_RUNTIME_DIR: runtime };

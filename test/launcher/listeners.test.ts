@@ -113,7 +113,7 @@ describeWith(['root', 'Linux', 'netcat-openbsd'], 'the settings of a launcher', 
   });
 });
 
-describeWith(['root', 'Linux'], 'a second user of a machine', () => {
+describeWith(['root', 'Linux', 'iproute2'], 'a second user of a machine', () => {
   const [alice, bob] = inject('users') as [TestUser, TestUser];
 
   it('gets the next port, is told so, and is refused a second launcher', async () => {
