@@ -2,6 +2,8 @@ import type { MessagesOn, Reply, Request } from '../proto/ccapi.ts';
 import { CREDENTIALS_V5, type CredentialV5 } from '../proto/credential.ts';
 import { CCAPIError } from '../proto/errors.ts';
 import { type Identifier, sameIdentifier } from '../proto/identifier.ts';
+import { isConfigServer } from '../proto/krb5-credential.ts';
+import { checkInstance, checkWaiting } from './check-arguments.ts';
 import type { ConnectionPool } from './connection-pool.ts';
 import { each, RemoteIterator } from './remote-iterator.ts';
 
@@ -20,8 +22,15 @@ export class Credentials {
 
   /** Whether both are the same stored credential. Equal tickets that were stored twice are different. */
   compare(other: Credentials): boolean {
+    checkInstance(other, Credentials, 'other');
     return sameIdentifier(this.identifier, other.identifier);
   }
+}
+
+/** Which of a ccache's credentials are iterated over. */
+export interface CredentialsOptions {
+  /** With libkrb5's notes to itself (`X-CACHECONF:`), which are no tickets; else they are left out. */
+  all?: boolean;
 }
 
 /**
@@ -81,16 +90,17 @@ export class CCache {
 
   /** Removes a credential; throws 207 (`ccErrInvalidCredentials`) where it is not in this ccache. */
   async removeCredentials(credentials: Credentials): Promise<void> {
+    checkInstance(credentials, Credentials, 'credentials');
     await this.#call('ccacheRemoveCredentials', { credentials: credentials.identifier });
   }
 
   /** The credentials in the order in which they were stored, for `for await`. */
-  credentials(): AsyncGenerator<Credentials, void, undefined> {
-    return each(this.newCredentialsIterator());
+  credentials(options: CredentialsOptions = {}): AsyncGenerator<Credentials, void, undefined> {
+    return each(this.newCredentialsIterator(options));
   }
 
-  /** An iterator over the credentials, to be released when it is no longer wanted. */
-  newCredentialsIterator(): Promise<RemoteIterator<Credentials>> {
+  /** An iterator over the credentials, as {@link credentials} has them, to be released when it is no longer wanted. */
+  newCredentialsIterator({ all = false }: CredentialsOptions = {}): Promise<RemoteIterator<Credentials>> {
     const channels = this.#channels;
     return RemoteIterator.open({
       open: async () => (await this.#call('ccacheNewCredentialsIterator', {})).iterator,
@@ -99,6 +109,7 @@ export class CCache {
         const { identifier, credentials } = await channels.call('credentialsIteratorNext', at, {});
         return new Credentials(identifier, credentials);
       },
+      isWanted: ({ data }) => all || !isConfigServer(data.server),
       clone: async (from) => (await channels.call('credentialsIteratorClone', from, {})).iterator,
       release: (at) => channels.main.send('credentialsIteratorRelease', at, {}),
     });
@@ -106,6 +117,7 @@ export class CCache {
 
   /** Moves what this ccache holds into another, key own is dropped; this one is gone then. Onto itself: 202. */
   async move(destination: CCache): Promise<void> {
+    checkInstance(destination, CCache, 'destination');
     this.#requireAlive();
     await destination.#call('ccacheMove', { source: this.identifier });
     this.#gone = true;
@@ -118,6 +130,7 @@ export class CCache {
    * read lock too.
    */
   async lock(type: number, block = true, signal?: AbortSignal): Promise<void> {
+    checkWaiting(block, signal);
     this.#requireAlive();
     await this.#channels.lock('ccacheLock', this.identifier, type, block, signal);
   }
@@ -133,6 +146,7 @@ export class CCache {
    * once. Other calls go on meanwhile. Returns the time of the change. An abort throws the signal's reason.
    */
   async waitForChange(signal?: AbortSignal): Promise<number> {
+    checkWaiting(false, signal);
     this.#requireAlive();
     const last = this.#lastWait;
     this.#lastWait = await this.#channels.waitForChange('ccacheWaitForChange', this.identifier, last, signal);
@@ -151,6 +165,7 @@ export class CCache {
 
   /** Whether both are the same ccache of the same server. */
   compare(other: CCache): boolean {
+    checkInstance(other, CCache, 'other');
     return sameIdentifier(this.identifier, other.identifier);
   }
 

@@ -4,6 +4,7 @@ import { readReply, requestFrame } from '../proto/ccapi-codec.ts';
 import { CCAPIError } from '../proto/errors.ts';
 import { FrameReader } from '../proto/framing.ts';
 import type { Identifier } from '../proto/identifier.ts';
+import { checkRequest } from './check-arguments.ts';
 import type { ByteStream } from './child-stream.ts';
 import type { Locator } from './locator.ts';
 import type { WorkerConnection } from './worker-connection.ts';
@@ -108,6 +109,7 @@ export class Connection {
 
   /** Opens the connection, launching a worker if there is none, and sends. */
   async call<Name extends MessageName>(name: Name, object: Identifier, request: Request<Name>): Promise<Reply<Name>> {
+    checkRequest(name, request);
     await this.open(true);
     return this.send(name, object, request);
   }

@@ -4,6 +4,7 @@ import { CCAPIError } from '../proto/errors.ts';
 import { type Identifier, isInitialised, sameIdentifier, uninitialised } from '../proto/identifier.ts';
 import { CCache } from './ccache.ts';
 import { processChangeTime } from './change-time.ts';
+import { checkInstance, checkOptions, checkRequest, checkWaiting } from './check-arguments.ts';
 import { ConnectionPool } from './connection-pool.ts';
 import type { LocateOptions } from './locator.ts';
 import { each, RemoteIterator } from './remote-iterator.ts';
@@ -27,6 +28,7 @@ export class Context implements AsyncDisposable {
 
   /** Connects to nothing yet; without options it is the collection of this process's user. */
   constructor(options: LocateOptions = {}) {
+    checkOptions(options);
     this.#channels = new ConnectionPool(options);
   }
 
@@ -94,8 +96,9 @@ export class Context implements AsyncDisposable {
    * not go with what this context holds. An abort throws the signal's reason, and while an upgrade waits gives
    * up the read lock too.
    */
-  lock(type: number, block = true, signal?: AbortSignal): Promise<void> {
-    return this.#channels.lock('contextLock', uninitialised, type, block, signal);
+  async lock(type: number, block = true, signal?: AbortSignal): Promise<void> {
+    checkWaiting(block, signal);
+    await this.#channels.lock('contextLock', uninitialised, type, block, signal);
   }
 
   /** Gives the lock back; throws 215 (`ccErrContextUnlocked`) where this context has none. */
@@ -108,7 +111,8 @@ export class Context implements AsyncDisposable {
    * first on another server, returns at once. Other calls go on meanwhile. Returns the time of the change. An abort
    * throws the signal's reason.
    */
-  waitForChange(signal?: AbortSignal): Promise<number> {
+  async waitForChange(signal?: AbortSignal): Promise<number> {
+    checkWaiting(false, signal);
     return this.#channels.waiting(async (connection) => {
       const { collection } = await connection.call('contextSync', uninitialised, {});
       this.#noteSync(collection);
@@ -121,6 +125,7 @@ export class Context implements AsyncDisposable {
 
   /** Whether both are contexts of the same collection; two without a server are. */
   async compare(other: Context): Promise<boolean> {
+    checkInstance(other, Context, 'other');
     await Promise.all([this.#call('contextSync', {}), other.#call('contextSync', {})]);
     return sameIdentifier(this.#identifier, other.#identifier);
   }
@@ -150,6 +155,7 @@ export class Context implements AsyncDisposable {
     name: Name,
     request: Request<Name>,
   ): Promise<Reply<Name> | undefined> {
+    checkRequest(name, request);
     if (!(await this.#channels.main.open(messages[name].launches))) {
       this.#noteSync(uninitialised);
       return undefined;

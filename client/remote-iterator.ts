@@ -8,6 +8,8 @@ interface IterationCalls<T extends Identified> {
   /** Tells connections apart; an iterator does not outlive the one on which it was made. */
   generation(): number;
   next(iterator: Identifier): Promise<T>;
+  /** Whether the caller has asked for such an element; all are, where it is left out. */
+  isWanted?(element: T): boolean;
   clone(iterator: Identifier): Promise<Identifier>;
   release(iterator: Identifier): Promise<unknown>;
 }
@@ -56,7 +58,7 @@ export class RemoteIterator<T extends Identified> implements AsyncIterableIterat
       this.#window = Math.min(this.#window * GROWTH, MOST_AHEAD);
       try {
         const value = await (this.#ahead.shift() as Promise<T>);
-        if (this.#isNew(value)) return { done: false, value };
+        if (this.#isNew(value) && (this.#calls.isWanted?.(value) ?? true)) return { done: false, value };
       } catch (error) {
         if (CCAPIError.is(error, 'ccIteratorEnd')) {
           // Asked for behind the end, so most likely the end again: no more of that than a caller asks for.

@@ -39,10 +39,10 @@ export interface CredentialV5 {
 }
 
 /**
- * The body (CCAPI.md#credentials): mind that the addresses stand before the tickets and the authorization data after
+ * The fields of the body (CCAPI.md#credentials): mind that the addresses stand before the tickets and the authorization data after
  * them.
  */
-const body = {
+export const credentialFields = {
   client: string,
   server: string,
   keyblock: data,
@@ -65,11 +65,11 @@ const body = {
 export const credentialUnion: Field<CredentialV5> = {
   read: (reader) => {
     onlyV5.read(reader);
-    return readFields(reader, body);
+    return readFields(reader, credentialFields);
   },
   write: (writer, value) => {
     onlyV5.write(writer, CREDENTIALS_V5);
-    writeFields(writer, body, value);
+    writeFields(writer, credentialFields, value);
   },
 };
 

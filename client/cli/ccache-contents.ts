@@ -25,7 +25,7 @@ export interface CCacheContents {
 export function readCCache(ccache: CCache): Promise<CCacheContents> {
   return retryIfReset(async () => {
     // The iteration is over the credentials of this principal: it fails where the ccache is begun anew before its end.
-    await using iterator = await ccache.newCredentialsIterator();
+    await using iterator = await ccache.newCredentialsIterator({ all: true });
     const [principal, kdcOffset, credentials] = await Promise.all([
       ccache.getPrincipal(),
       offsetOf(ccache),

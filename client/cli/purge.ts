@@ -43,7 +43,7 @@ later: see purge_expired.`,
 /** Returns what it has removed; undefined where there was nothing to remove. */
 async function purgeCCache(ccache: CCache, now: number): Promise<Purged | undefined> {
   const all: Credentials[] = [];
-  for await (const credentials of ccache.credentials()) all.push(credentials);
+  for await (const credentials of ccache.credentials({ all: true })) all.push(credentials);
   const { credentials: expired, isAll: destroyed } = findExpired(all, ({ data }) => data, now);
   if (expired.length === 0) return undefined;
   const [principal, name] = await Promise.all([ccache.getPrincipal(), ccache.getName()]);

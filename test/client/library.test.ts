@@ -175,6 +175,20 @@ describe('an iteration', () => {
     expect(counted.turns()).toBeLessThan(1000);
   });
 
+  it('has no notes of libkrb5 unless they are asked for, which are removed as tickets are', async () => {
+    await using context = open();
+    const ccache = await context.createCCache('with notes', 'alice@R');
+    const note = 'krb5_ccache_conf_data/pa_type/krbtgt\\/R\\@R@X-CACHECONF:';
+    for (const server of [note, 's@R', note]) await ccache.storeCredentials(credentialFor(server));
+    const servers = async (from: AsyncIterable<Credentials>) => (await collected(from)).map(({ data }) => data.server);
+    expect(await servers(ccache.credentials())).toEqual(['s@R']);
+    await using iterator = await ccache.newCredentialsIterator();
+    expect(await servers(await iterator.clone())).toEqual(['s@R']);
+    expect(await servers(ccache.credentials({ all: true }))).toEqual([note, 's@R', note]);
+    for await (const one of ccache.credentials({ all: true })) await ccache.removeCredentials(one);
+    expect(await servers(ccache.credentials({ all: true }))).toEqual([]);
+  });
+
   it('may be cloned in its middle, and both go on alike', async () => {
     await using context = open();
     const ccache = await context.createCCache('cloned', 'alice@R');

@@ -72,7 +72,7 @@ describe.concurrent('a worker', () => {
     await timeIsUp();
     expect(worker.exitCode).toBeNull();
     await using again = open();
-    for await (const credential of (await again.openDefaultCCache()).credentials()) {
+    for await (const credential of (await again.openDefaultCCache()).credentials({ all: true })) {
       if (credential.data.server === 's@R') await (await again.openDefaultCCache()).removeCredentials(credential);
     }
     await again.close();

@@ -6,8 +6,6 @@ try {
   for await (const ccache of context.ccaches()) {
     process.stdout.write(`${await ccache.getName()}: ${await ccache.getPrincipal()}\n`);
     for await (const { data } of ccache.credentials()) {
-      // In this realm are libkrb5's notes to itself, which are no tickets.
-      if (data.server.endsWith('@X-CACHECONF:')) continue;
       process.stdout.write(`  ${data.server} until ${new Date(data.endtime * 1000).toISOString().slice(0, 19)}Z\n`);
     }
   }
