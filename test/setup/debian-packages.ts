@@ -22,7 +22,7 @@ const packages = {
   keyutils: '/usr/bin/keyctl',
   lintian: '/usr/bin/lintian',
   kstart: '/usr/bin/k5start',
-  // Each inetd asks it for the number of tcp.
+  // The inetd of inetutils and xinetd ask it for the number of tcp.
   netbase: '/etc/protocols',
   'netcat-openbsd': '/bin/nc.openbsd',
   'openssh-client': '/usr/bin/ssh',

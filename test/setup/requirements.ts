@@ -9,7 +9,6 @@ export type Requirement = DebianPackage | 'root' | 'Linux' | 'kerberos, built' |
 
 /** What others of the list cannot do without. */
 const alsoNeeded: Partial<Record<Requirement, Requirement>> = {
-  'openbsd-inetd': 'netbase',
   'inetutils-inetd': 'netbase',
   xinetd: 'netbase',
 };
