@@ -79,7 +79,7 @@ async function startApart(script: string[], socket: string, program: string): Pr
   const pid = Number(readFileSync(`${directory}/pid`, 'utf8'));
   const name = readFileSync(`/proc/${pid}/comm`, 'utf8').trim();
   if (name !== program) throw new Error(`${program} runs as ${name}`);
-  afterwards(() => void process.kill(pid));
+  afterwards(() => void (existsSync(`/proc/${pid}`) && process.kill(pid)));
   return pid;
 }
 
