@@ -62,7 +62,7 @@ function checkFields(layout: Layout, values: Record<string, unknown>, prefix = '
 }
 
 /**
- * Checks what a message is to carry, for callers whose compiler does not: throws 202 (`ccErrBadParam`) with the name of what is
+ * Checks what a message is to carry, for callers in plain JavaScript: throws 202 (`ccErrBadParam`) with the name of what is
  * wrong. Written unchecked a wrong type would be another value: a lock of type 'read' would be one of type 0.
  */
 export function checkRequest<Name extends MessageName>(name: Name, request: Request<Name>): void {

@@ -32,7 +32,7 @@ export interface CredentialV5 {
   addresses: Data[];
   /** The ticket, in DER; its type is 0. */
   ticket: Data;
-  /** The ticket whose session key encrypts a user-to-user ticket; else empty. */
+  /** The ticket with the session key that encrypts a user-to-user ticket; else empty. */
   secondTicket: Data;
   /** Authorization data that the client asked for. */
   authdata: Data[];
