@@ -6,11 +6,8 @@ const AT_REST = 6000;
 /** How much more memory than after the last time is worth it, in bytes. */
 const WORTH_IT = 1 * 1024 * 1024;
 
-/**
- * The engine gives up the room for new objects only where few were made in the five seconds before; the live view may be
- * written a moment after the last request.
- */
-const PASSES = 3;
+/** The engine gives up the room for new objects only where few were made in the five seconds before. */
+const PASSES = 2;
 
 /**
  * Gives the memory back that a busy while has left. There is a worker for every user, and the engine by itself keeps tens
