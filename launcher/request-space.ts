@@ -17,13 +17,15 @@ const waiting: (() => void)[] = [];
  * mount nothing itself, and what it mounted would be seen by no other unit. Answers what went wrong, and never rejects.
  */
 export async function requestSpace(uid: number): Promise<Error | undefined> {
-  if (running >= AT_ONCE) await new Promise<void>((resolve) => waiting.push(resolve));
-  running++;
+  if (running < AT_ONCE) running++;
+  else await new Promise<void>((resolve) => waiting.push(resolve));
   try {
     return await startUnit(uid);
   } finally {
-    running--;
-    waiting.shift()?.();
+    const next = waiting.shift();
+    // It has the place of this one.
+    if (next) next();
+    else running--;
   }
 }
 
