@@ -2,7 +2,7 @@ import { Socket } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import { monotonic } from '../etc/host/monotonic.ts';
 import { peerCredentials } from '../etc/host/peer-credentials.ts';
-import { commandLineOf } from '../etc/host/processes.ts';
+import { commandLineOf, isServerCommand } from '../etc/host/processes.ts';
 import { descriptorOf } from '../etc/host/socket-handle.ts';
 import { FrameReader } from '../proto/framing.ts';
 import { STATUS_REQUEST, type WorkerStatus } from '../proto/status.ts';
@@ -62,5 +62,5 @@ export async function waitForExit({ socket }: WorkerConnection): Promise<boolean
 
 /** The kernel names the maker of the socket, which may be a service manager. */
 function isServer(pid: number): boolean {
-  return commandLineOf(pid).some((word) => word.endsWith('/ccapi-server.js'));
+  return isServerCommand(commandLineOf(pid));
 }

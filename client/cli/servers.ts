@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { baseDirectory, SOCKET_NAME, sessionDirectory, userDirectory } from '../../etc/config/paths.ts';
 import { loadSettings, type Settings } from '../../etc/config/settings.ts';
-import { commandLineOf, processIds } from '../../etc/host/processes.ts';
+import { commandLineOf, isServerCommand, processIds } from '../../etc/host/processes.ts';
 import type { WorkerStatus } from '../../proto/status.ts';
 import { openSocket } from '../connect-to-path.ts';
 import { readStatus } from '../worker-status.ts';
@@ -23,7 +23,7 @@ export function findServers(): Promise<RunningServer[]> {
   const found = processIds()
     .flatMap((pid) => {
       const words = commandLineOf(pid);
-      if (!words[0]?.endsWith('node') || !words.some((word) => word.endsWith('/ccapi-server.js'))) return [];
+      if (!words[0]?.endsWith('node') || !isServerCommand(words)) return [];
       const process = inProc(pid);
       return process ? [{ pid, ...process, path: socketOf(words, process.uid, settings) }] : [];
     })

@@ -1,8 +1,5 @@
 import { auditSession } from './login-session.ts';
-import { commandLineOf, processIds, uidsOf } from './processes.ts';
-
-/** The program of our servers, which are no company: the workers of a user's login sessions would keep each other. */
-const SERVER = '/ccapi-server.js';
+import { commandLineOf, isServerCommand, processIds, uidsOf } from './processes.ts';
 
 /**
  * Tells whether a user has other processes than our servers. It looks where userdel(8) and usermod(8) look, which refuse a
@@ -57,6 +54,7 @@ export class Company {
   }
 }
 
+/** Servers are no company: the workers of a user's login sessions would keep each other. */
 function isServer(pid: number): boolean {
-  return commandLineOf(pid).some((word) => word.endsWith(SERVER));
+  return isServerCommand(commandLineOf(pid));
 }

@@ -15,6 +15,11 @@ export function commandLineOf(pid: number): string[] {
   return beginningOf(`/proc/${pid}/cmdline`, MOST_WORDS).split('\0').slice(0, -1);
 }
 
+/** Whether these are the words of a server of ours, of whatever user. */
+export function isServerCommand(words: readonly string[]): boolean {
+  return words.some((word) => word.endsWith('/ccapi-server.js'));
+}
+
 /** The name of the program that a process runs, of 15 characters at most, or what it has called itself. */
 export function commandOf(pid: number): string {
   return textOf(`/proc/${pid}/comm`).trimEnd();
