@@ -86,6 +86,7 @@ export class Connection implements InputHolder {
     if (this.#reader.incomplete) this.#socket.setTimeout(HALF_SENT);
     else if (this.#socket.timeout) this.#socket.setTimeout(0);
     this.#answerWaiting();
+    if (this.#waiting.length === 0) return;
     this.#waiting = this.#waiting.map((frame) => (frame.buffer === bytes.buffer ? moved(frame) : frame));
   }
 

@@ -137,13 +137,13 @@ export function isMarked(socket: number): boolean {
 
 const received = Buffer.alloc(65_536);
 
-/** What a socket has received by now, up to 64 KiB; empty where that is nothing, and where it ended. Source: recv(2). */
+/**
+ * What a socket has received by now, up to 64 KiB; empty where that is nothing, and where it ended. The next call uses the same
+ * memory, and the caller overwrites it. Source: recv(2).
+ */
 export function receiveBytes(socket: number): Buffer {
   const length = Number(callsHere()?.recv(socket, received, received.length, MSG_DONTWAIT) ?? -1);
-  if (length <= 0) return Buffer.alloc(0);
-  const bytes = Buffer.from(received.subarray(0, length));
-  received.fill(0, 0, length);
-  return bytes;
+  return received.subarray(0, Math.max(length, 0));
 }
 
 const POLLHUP = 0x10;
