@@ -76,12 +76,13 @@ export function loadCollection(place: StorageDirectory, now: Clock): LoadedColle
 function clear(place: StorageDirectory): void {
   const { directory, log } = place;
   const files = ccacheNumbers(directory).map(fileName);
-  for (const name of [COLLECTION_FILE, PRIMARY_FILE, TEMPORARY, TRASH, ...files]) {
+  const former = readdirSync(directory).filter((name) => name.startsWith(FORMER_PREFIX));
+  const leftovers = [TEMPORARY, TRASH, ...former];
+  for (const name of [COLLECTION_FILE, PRIMARY_FILE, ...leftovers, ...files]) {
     const found = lstatSync(`${directory}/${name}`, { throwIfNoEntry: false });
     if (found && !found.isFile()) setAside(place, name, 'it is not a file');
   }
-  const former = readdirSync(directory).filter((name) => name.startsWith(FORMER_PREFIX));
-  for (const path of [TEMPORARY, TRASH, ...former].map((name) => `${directory}/${name}`)) {
+  for (const path of leftovers.map((name) => `${directory}/${name}`)) {
     if (!existsSync(path)) continue;
     try {
       shred(path);
