@@ -25,8 +25,8 @@ export function krb5ConfPaths(env: NodeJS.ProcessEnv): string[] {
  * first. The files are read as libkrb5's `prof_parse.c` reads them: comments on lines of their own, quoted values,
  * nested sections in braces (left out), `include` and `includedir`, a final `*` behind a key or section that closes it
  * to the files after it. A file that is missing or that may not be read is passed over, where another can be read; a
- * directory in the list stands for the files in it. `looked` is told each file and directory before it is read, also one that is missing. Throws 202
- * (`ccErrBadParam`) naming file and line where one does not parse, and where none may be read.
+ * directory in the list stands for the files in it. `looked` is told each file and directory before it is read, also one
+ * that is missing. Throws 202 (`ccErrBadParam`) naming file and line where one does not parse, and where none may be read.
  */
 export function readSection(
   paths: readonly string[],

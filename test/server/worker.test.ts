@@ -2,6 +2,7 @@
 import type { ChildProcess } from 'node:child_process';
 import { existsSync, mkdirSync, readdirSync, readFileSync } from 'node:fs';
 import { connect } from 'node:net';
+import { userInfo } from 'node:os';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { Context } from '../../client/index.ts';
 import { requestFrame } from '../../proto/ccapi-codec.ts';
@@ -10,7 +11,7 @@ import { uninitialised } from '../../proto/identifier.ts';
 import { type OperationName, type OperationRequest, operations, VERSION } from '../../proto/kcm.ts';
 import { parsePrincipal } from '../../proto/principal.ts';
 import { Writer } from '../../proto/writer.ts';
-import { end, eventually, temporaryDirectory, workersBelow } from '../setup/cleanup.ts';
+import { end, eventually, memory, temporaryDirectory, workersBelow } from '../setup/cleanup.ts';
 import { programs, run, sendBytes } from '../setup/programs.ts';
 import { startWorker as startWorkerBelow, workerDirectory } from '../setup/worker.ts';
 import { credentialFor } from './model/model.ts';
@@ -62,6 +63,14 @@ describe('a worker', () => {
     await end(worker);
     expect(await exit).toBe(0);
     expect(readdirSync(directory)).toEqual([]);
+  });
+
+  it.runIf(process.platform === 'linux')('has noted the account before it answers a request', async () => {
+    base = workerDirectory(memory);
+    await startWorkerBelow(base);
+    await using context = openContext();
+    await context.createNewCCache('alice@R');
+    expect(readFileSync(`${base}/${uid}/caches/account`, 'utf8')).toContain(userInfo().username);
   });
 
   it('refuses a directory that others may look into, and says so', async () => {

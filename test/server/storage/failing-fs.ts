@@ -3,7 +3,8 @@
 /** How many calls succeed before so many fail, with what these fail, and which the last of them was. */
 export const fault = { after: Number.POSITIVE_INFINITY, times: 1, code: '', call: '' };
 
-const names = [
+/** The calls that change what is on the medium. */
+export const changing = [
   'openSync',
   'writeSync',
   'renameSync',
@@ -11,10 +12,9 @@ const names = [
   'unlinkSync',
   'rmSync',
   'ftruncateSync',
-  'fsyncSync',
-  'fdatasyncSync',
-  'readFileSync',
 ] as const;
+
+const names = [...changing, 'fsyncSync', 'fdatasyncSync', 'readFileSync'] as const;
 
 export function failing(fs: typeof import('node:fs')): typeof fs {
   const replace =

@@ -21,15 +21,7 @@ const left = vi.hoisted(() => ({
 
 vi.mock('node:fs', async (original) => {
   const fs = await original<typeof import('node:fs')>();
-  const changing = [
-    'openSync',
-    'writeSync',
-    'renameSync',
-    'linkSync',
-    'unlinkSync',
-    'rmSync',
-    'ftruncateSync',
-  ] as const;
+  const { changing } = await import('./failing-fs.ts');
   const counted =
     (call: (...args: unknown[]) => unknown) =>
     (...args: unknown[]) => {
