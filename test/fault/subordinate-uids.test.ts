@@ -9,7 +9,7 @@ import { cleanEnvironment, run, sendBytes, startLauncher } from '../setup/progra
 import { describeWith } from '../setup/requirements.ts';
 import type { TestUser } from '../setup/test-users.ts';
 import { hostUid, inUserNamespace, type Role } from '../setup/user-namespace.ts';
-import { Victim } from './latency.ts';
+import { uidOf, Victim } from './latency.ts';
 import { sized } from './size.ts';
 import { ASK, ATTACK_STARTS, HOLD_CONNECTIONS } from './subordinate-uids.ts';
 
@@ -176,7 +176,7 @@ describeWith([...needs, 'krb5-kdc', 'krb5-admin-server', 'krb5-user'], 'a user w
       const victim = new Victim(launcher);
       const startOfBob = async () => {
         await killWorkerOf(bob);
-        await victim.time(klistOfBob);
+        await victim.time(klistOfBob, bob.uid);
       };
       for (let i = 0; i < 5; i++) await startOfBob();
       victim.begin();
@@ -190,12 +190,3 @@ describeWith([...needs, 'krb5-kdc', 'krb5-admin-server', 'krb5-user'], 'a user w
     });
   });
 });
-
-/** The real uid of a process; none where it has ended. */
-function uidOf(pid: number): number | undefined {
-  try {
-    return Number(/^Uid:\t(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, 'latin1'))?.[1]);
-  } catch {
-    return undefined;
-  }
-}
