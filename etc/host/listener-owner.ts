@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { closeSync, openSync, readSync } from 'node:fs';
 import { endianness } from 'node:os';
 
 /** The loopback addresses a launcher is asked on. */
@@ -24,7 +24,7 @@ const candidates: Record<Loopback, [table: 'tcp' | 'tcp6', words: string[]][]> =
  * The uids that own the sockets listening where a connection to a loopback port would arrive; none where no socket
  * listens, undefined where the kernel has no such table. Source: proc_pid_net(5), /proc/pid/net/tcp.
  *
- * Reads the whole table: only for programs that act for one user.
+ * Reads the table of all that listen: only for programs that act for one user.
  */
 export function listenerUids(address: Loopback, port: number, readTable = readProcTable): number[] | undefined {
   const read = new Map<string, string | undefined>();
@@ -52,11 +52,42 @@ function asInTable(words: string[]): string {
   return (endianness() === 'LE' ? words.map(swap) : words).join('');
 }
 
+/** The bytes of a line of /proc/net/tcp; one of tcp6 is longer. */
+const LINE = 150;
+
+/**
+ * The lines of a table that are of listening sockets. The kernel lists these first; for those that are connected it goes
+ * through megabytes, at the latest when more is asked for than there are lines of the others: it is asked line by line.
+ * Source: Documentation/networking/proc_net_tcp.rst.
+ */
 function readProcTable(name: 'tcp' | 'tcp6'): string | undefined {
+  let descriptor: number;
   try {
-    return readFileSync(`/proc/net/${name}`, 'latin1');
+    descriptor = openSync(`/proc/net/${name}`, 'r');
   } catch {
     // No Linux, no /proc, or no IPv6.
     return undefined;
   }
+  try {
+    return readWhileListening(descriptor);
+  } finally {
+    closeSync(descriptor);
+  }
+}
+
+function readWhileListening(descriptor: number): string {
+  const bytes = Buffer.alloc(LINE);
+  let text = '';
+  for (let count = LINE, line = 0; count > 0; ) {
+    count = readSync(descriptor, bytes, 0, LINE, null);
+    text += bytes.toString('latin1', 0, count);
+    for (let end = text.indexOf('\n', line); end >= 0; line = end + 1, end = text.indexOf('\n', line)) {
+      if (line > 0 && stateIn(text.slice(line, end)) !== LISTEN) return text;
+    }
+  }
+  return text;
+}
+
+function stateIn(line: string): string | undefined {
+  return line.trim().split(/\s+/)[3];
 }

@@ -1,4 +1,5 @@
-import { createServer } from 'node:net';
+import { once } from 'node:events';
+import { connect, createServer } from 'node:net';
 import { endianness } from 'node:os';
 import { describe, expect, it } from 'vitest';
 import { listenerUids } from '../../../etc/host/listener-owner.ts';
@@ -52,5 +53,22 @@ describeWith(['Linux'], 'the owner of a port on this machine', () => {
     afterwards(() => void server.close());
     expect(listenerUids('127.0.0.1', port)).toEqual([process.getuid?.()]);
     expect(listenerUids('127.0.0.1', await freePort())).toEqual([]);
+  });
+
+  it.each(['127.0.0.1', '::'])('is found among many that listen on %s, one with connections', async (host) => {
+    const servers = Array.from({ length: 60 }, () => createServer());
+    const ports: number[] = [];
+    for (const server of servers) {
+      const port = await freePort();
+      await new Promise<void>((resolve) => server.listen({ port, host }, resolve));
+      afterwards(() => void server.close());
+      ports.push(port);
+    }
+    for (let i = 0; i < 20; i++) {
+      const client = connect({ port: ports[0] as number, host: '127.0.0.1' });
+      afterwards(() => void client.destroy());
+      await once(client, 'connect');
+    }
+    for (const port of ports) expect(listenerUids('127.0.0.1', port), `port ${port}`).toEqual([process.getuid?.()]);
   });
 });
