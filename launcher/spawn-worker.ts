@@ -10,13 +10,19 @@ import { type Launched, WaitingWorker } from './waiting-worker.ts';
  */
 export const nodeOptions = ['--v8-pool-size=1'] as const;
 
+/**
+ * A worker's environment, beside what {@link passedOn} leaves of the launcher's. The kernel's threads of io_uring would keep
+ * root's rights after the drop. What the C library has for each thread apart, it does not give back to the system.
+ */
+export const workerEnvironment = { PATH: '/usr/sbin:/usr/bin:/sbin:/bin', UV_USE_IO_URING: '0', MALLOC_ARENA_MAX: '1' };
+
 /** Starts a worker, with the arguments of one, as a child of this launcher. */
 export function spawnWorker(args: readonly string[]): WaitingWorker {
   const program = [...nodeOptions, join(__dirname, 'ccapi-server.js'), '--assigned', ...args];
   const child = spawn(process.execPath, program, {
     cwd: '/',
     detached: true,
-    env: { ...ownEnvironment, ...passedOn(process.env) },
+    env: { ...workerEnvironment, ...passedOn(process.env) },
     stdio: ['pipe', 'pipe', 'ignore', ...nullDescriptors()],
   });
   const { stdin: input, stdout: output } = child as { stdin: Writable; stdout: Readable };
@@ -68,9 +74,6 @@ function isClosedAtExec(descriptor: number): boolean {
     return true;
   }
 }
-
-// The kernel's threads of io_uring would keep root's rights after the drop.
-const ownEnvironment = { PATH: '/usr/sbin:/usr/bin:/sbin:/bin', UV_USE_IO_URING: '0' };
 
 /** What a worker needs of the launcher's environment, and nothing that could change how Node runs it. */
 export function passedOn(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {

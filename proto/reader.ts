@@ -59,6 +59,7 @@ export class Reader {
 
   /** The next `length` bytes as a copy of their own, so that they can be overwritten when they are dropped. */
   copy(length: number): Buffer {
+    if (length === 0) return NOTHING;
     if (this.#isOwn) return this.view(length);
     const copy = allocateSecret(this.#check(length));
     this.view(length).copy(copy);
@@ -118,6 +119,9 @@ export class Reader {
     return start;
   }
 }
+
+/** Most credentials have a part of no bytes; they share it. */
+const NOTHING = Buffer.alloc(0);
 
 /** So much is taken from the system at a time, in bytes, and nothing above an eighth of it is put with others. */
 const SLAB = 32_768;

@@ -1,3 +1,4 @@
+import { trimMemory } from '../etc/host/libc.ts';
 import { monotonic } from '../etc/host/monotonic.ts';
 
 /** Idle time before a forced garbage collection, in milliseconds. */
@@ -41,6 +42,7 @@ export class IdleGC {
     if (this.#passesLeft === 0) return;
     this.#passesLeft--;
     collectGarbage();
+    trimMemory();
     this.#held = held();
     if (this.#passesLeft > 0) this.#lookAgainIn(AT_REST);
   }

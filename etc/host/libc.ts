@@ -75,3 +75,12 @@ export function lockExclusively(descriptor: number): boolean | undefined {
   if (calls.library.func('int flock(int, int)')(descriptor, LOCK_EX | LOCK_NB) === 0) return true;
   return calls.koffi.errno() === EAGAIN ? false : undefined;
 }
+
+/** Gives the system back what the C library keeps of memory that was freed. Not every C library can. Source: malloc_trim(3). */
+export function trimMemory(): void {
+  try {
+    libc()?.library.func('int malloc_trim(size_t)')(0);
+  } catch {
+    // musl, and macOS.
+  }
+}

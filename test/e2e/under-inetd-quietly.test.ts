@@ -64,6 +64,7 @@ describeWith(['root', 'Linux', 'openbsd-inetd', 'socat', 'netcat-openbsd'], 'und
     expect(stdout.split('\0').filter(Boolean)).toEqual([
       'PATH=/usr/sbin:/usr/bin:/sbin:/bin',
       'UV_USE_IO_URING=0',
+      'MALLOC_ARENA_MAX=1',
       'KRB5_CONFIG=/nonexistent',
     ]);
   });

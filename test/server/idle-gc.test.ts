@@ -3,7 +3,10 @@
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { afterEach, beforeEach, expect, it, vi } from 'vitest';
+import { libc } from '../../etc/host/libc.ts';
+import { textOf } from '../../etc/host/read-or-nothing.ts';
 import { IdleGC } from '../../server/idle-gc.ts';
+import { describeWith } from '../setup/requirements.ts';
 
 const SECOND = 1000;
 
@@ -18,13 +21,38 @@ function grownOld(): WeakRef<object> {
   return new WeakRef(object);
 }
 
-it('collects what has grown old, some seconds after the last request', async () => {
-  const old = grownOld();
+/** A busy while that has made memory grow, and then no request for some seconds. */
+async function rest(): Promise<void> {
   const idle = new IdleGC();
   // One large object has pages of its own: no room that the heap had before takes it in, so the growth is always seen.
   const kept = new Array(500_000).fill(0.5);
   idle.touch(performance.now());
   await vi.advanceTimersByTimeAsync(15 * SECOND);
-  expect(old.deref()).toBeUndefined();
   expect(kept).toHaveLength(500_000);
+}
+
+/** Memory of this process that is no file's, in bytes. Source: proc_pid_status(5). */
+function anonymousMemory(): number {
+  return Number(/^RssAnon:\s+(\d+) kB$/m.exec(textOf('/proc/self/status'))?.[1]) * 1024;
+}
+
+it('collects what has grown old, some seconds after the last request', async () => {
+  const old = grownOld();
+  await rest();
+  expect(old.deref()).toBeUndefined();
+});
+
+describeWith(['glibc'], 'memory of the C library', () => {
+  it('goes back to the system, also from before a piece that is in use', async () => {
+    const [pieces, size] = [20_000, 4000];
+    const { library } = libc() as NonNullable<ReturnType<typeof libc>>;
+    const [allocate, free] = [library.func('void *calloc(size_t, size_t)'), library.func('void free(void *)')];
+    const freed = Array.from({ length: pieces }, () => allocate(1, size));
+    const last = allocate(1, size);
+    for (const piece of freed) free(piece);
+    const before = anonymousMemory();
+    await rest();
+    expect(before - anonymousMemory()).toBeGreaterThan((pieces * size) / 2);
+    free(last);
+  });
 });

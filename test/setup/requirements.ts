@@ -5,7 +5,14 @@ import { type DebianPackage, isInstalled } from './debian-packages.ts';
 import { hasGSSAPIAddon } from './gssapi.ts';
 
 /** What a group of tests cannot do without. */
-export type Requirement = DebianPackage | 'root' | 'Linux' | 'kerberos, built' | 'user namespaces' | 'Node for arm64';
+export type Requirement =
+  | DebianPackage
+  | 'root'
+  | 'Linux'
+  | 'glibc'
+  | 'kerberos, built'
+  | 'user namespaces'
+  | 'Node for arm64';
 
 /** What others of the list cannot do without. */
 const alsoNeeded: Partial<Record<Requirement, Requirement>> = {
@@ -31,10 +38,16 @@ export function describeWith(requirements: Requirement[], title: string, tests: 
 function isThere(requirement: Requirement): boolean {
   if (requirement === 'root') return process.getuid?.() === 0;
   if (requirement === 'Linux') return process.platform === 'linux';
+  if (requirement === 'glibc') return hasGlibc();
   if (requirement === 'kerberos, built') return hasGSSAPIAddon();
   if (requirement === 'Node for arm64') return existsSync(arm64Node) && hasOwnInterpreters();
   if (requirement === 'user namespaces') return usersMakeNamespaces();
   return isInstalled(requirement);
+}
+
+function hasGlibc(): boolean {
+  const { header } = process.report.getReport() as { header: { glibcVersionRuntime?: string } };
+  return header.glibcVersionRuntime !== undefined;
 }
 
 /** Whether ordinary users may make user namespaces. Sources: user_namespaces(7); Debian's and Ubuntu's own switches. */

@@ -1,6 +1,6 @@
 import type { ChildProcess } from 'node:child_process';
 import { mkdirSync } from 'node:fs';
-import { nodeOptions } from '../../launcher/spawn-worker.ts';
+import { nodeOptions, workerEnvironment } from '../../launcher/spawn-worker.ts';
 import { start, temporaryDirectory } from './cleanup.ts';
 import { cleanEnvironment, programs } from './programs.ts';
 
@@ -25,7 +25,7 @@ export function workerDirectory(parent?: string): string {
 /** Starts a worker below a base directory and waits for its one line. */
 export async function startWorker(base: string, ...args: string[]): Promise<RunningWorker> {
   const worker = start(process.execPath, [...nodeOptions, programs.server, `--directory=${base}`, ...args], {
-    env: cleanEnvironment(),
+    env: cleanEnvironment(workerEnvironment),
     stdio: ['ignore', 'pipe', 'ignore'],
   });
   let said = '';
