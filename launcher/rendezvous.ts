@@ -1,6 +1,8 @@
-import { finished, type Readable, type Writable } from 'node:stream';
+import type { Socket } from 'node:net';
+import { finished } from 'node:stream';
 import { escapedJSON } from '../etc/host/escape.ts';
 import type { Log } from '../etc/host/log.ts';
+import { pauseHandle } from '../etc/host/socket-handle.ts';
 import {
   isBare,
   LINE_DEADLINE,
@@ -16,18 +18,13 @@ import {
 import type { SettingsReport } from '../proto/status.ts';
 import type { Peer } from './peer.ts';
 import { type Refusals, refusalKey } from './refusals.ts';
+import { dropSurplus } from './surplus.ts';
 
 /** The two directions of a connection: one socket, or two pipes. */
 interface Stream {
-  input: Readable;
-  output: Writable;
+  input: Socket;
+  output: Socket;
 }
-
-/**
- * How much is read behind the line, in bytes: what a client may have sent before it reads the answer, which a reset would
- * take from it. Linux keeps up to 4 MiB of it for the sender (tcp(7), tcp_wmem).
- */
-const MOST_SURPLUS = 4 << 20;
 
 /** What a rendezvous needs beside its stream. */
 interface RendezvousOptions {
@@ -77,22 +74,14 @@ function findWorker(line: string, peer: Peer, options: RendezvousOptions): Promi
   return options.socketOf({ uid: request.uid, session });
 }
 
-/**
- * Sends the last line. What the peer may still send is read and dropped, since unread it would cost the peer the reply; a
- * peer that sends much more than a line is cut off.
- */
+/** Sends the last line, and waits until the peer has nothing more to send. */
 async function finish({ input, output }: Stream, lastLine: string): Promise<void> {
   const both = [...new Set([input, output])];
   const end = () => {
     for (const stream of both) stream.destroy();
   };
   const deadline = setTimeout(end, LINE_DEADLINE);
-  let surplus = 0;
-  input.on('data', (chunk: string | Buffer) => {
-    surplus += chunk.length;
-    if (surplus > MOST_SURPLUS) end();
-  });
-  input.resume();
+  dropSurplus(input);
   output.end(lastLine);
   await Promise.all(both.map((stream) => new Promise((resolve) => finished(stream, resolve))));
   clearTimeout(deadline);
@@ -109,22 +98,24 @@ function checkClaim({ uid }: RendezvousRequest, peer: Peer, verify: boolean): vo
   }
 }
 
-function readLine(input: Readable): Promise<string> {
+/** Reads up to the newline, and nothing more until {@link finish}. */
+function readLine(input: Socket): Promise<string> {
   return new Promise((resolve, reject) => {
     let received = '';
     const fail = (code: 'syntax' | 'timeout', message: string) => reject(new RendezvousError(code, message));
     const deadline = setTimeout(() => fail('timeout', `no line came within ${LINE_DEADLINE / 1000} s`), LINE_DEADLINE);
-    const take = (chunk: string) => {
-      received += chunk;
+    const take = (chunk: Buffer) => {
+      received += chunk.toString('latin1', 0, MAX_LINE);
       const end = received.indexOf('\n');
       if (end < 0 && received.length < MAX_LINE) return;
       input.off('data', take);
+      pauseHandle(input);
       clearTimeout(deadline);
       if (end >= 0 && end < MAX_LINE) resolve(received.slice(0, end).replace(/\r$/, ''));
       else fail('syntax', `a line is at most ${MAX_LINE} bytes long`);
     };
     // It may stand still, with its first bytes put back, after it was looked at for what it is.
-    input.setEncoding('latin1').on('data', take).resume();
+    input.on('data', take).resume();
     input.once('end', () => fail('syntax', 'the line has no newline'));
     input.on('error', () => fail('syntax', 'the connection broke'));
     input.once('close', () => clearTimeout(deadline));
