@@ -1,17 +1,8 @@
-import {
-  closeSync,
-  constants,
-  fstatSync,
-  lstatSync,
-  openSync,
-  readdirSync,
-  rmdirSync,
-  rmSync,
-  statSync,
-} from 'node:fs';
+import { closeSync, constants, fstatSync, lstatSync, openSync, readdirSync, rmdirSync, statSync } from 'node:fs';
 import { connect } from 'node:net';
 import { LINK_SOCKET_NAME, MAX_SOCKET_PATH, SOCKET_NAME } from '../etc/config/paths.ts';
 import { lockExclusively } from '../etc/host/libc.ts';
+import { unlinkIfThere } from '../etc/host/unlink-if-there.ts';
 import { CCAPIError } from '../proto/errors.ts';
 import { ownName, sameFile } from './published-socket.ts';
 
@@ -95,7 +86,7 @@ export class Election {
 
   /** Gives the token back. The lock goes with the process, after the last write. */
   release(): void {
-    if (this.isInPlace) rmSync(this.#path(TOKEN + this.#id), { force: true });
+    if (this.isInPlace) unlinkIfThere(this.#path(TOKEN + this.#id));
   }
 
   /** Removes the directory, if nothing is left in it. */
@@ -175,7 +166,7 @@ export class Election {
   /** What is no plain file or socket, such as a directory, is none of ours and stays. */
   #remove(name: string): void {
     try {
-      rmSync(this.#path(name), { force: true });
+      unlinkIfThere(this.#path(name));
     } catch {
       // It does not count as a token either way.
     }

@@ -1,7 +1,8 @@
 import type { Stats } from 'node:fs';
-import { linkSync, lstatSync, renameSync, rmSync } from 'node:fs';
+import { linkSync, lstatSync, renameSync } from 'node:fs';
 import type { Server } from 'node:net';
 import { LISTEN_BACKLOG, MAX_SOCKET_PATH } from '../etc/config/paths.ts';
+import { unlinkIfThere } from '../etc/host/unlink-if-there.ts';
 import { ConfigError } from '../proto/errors.ts';
 
 /**
@@ -63,14 +64,14 @@ export class PublishedSocket {
 
   /** Gives the known name up and stays reachable for clients that are on their way. */
   withdraw(): void {
-    if (this.#isPublished && this.#isAt(this.path)) rmSync(this.path, { force: true });
+    if (this.#isPublished && this.#isAt(this.path)) unlinkIfThere(this.path);
     this.#isPublished = false;
   }
 
   /** Stops listening and leaves nothing behind. */
   remove(): void {
     this.withdraw();
-    if (this.#isAt(this.#own)) rmSync(this.#own, { force: true });
+    if (this.#isAt(this.#own)) unlinkIfThere(this.#own);
     this.#server?.close();
   }
 
@@ -106,7 +107,7 @@ function isReplaceable(path: string): boolean {
 
 /** Makes a name free. A directory may hold something, so it is renamed. */
 function clear(path: string): void {
-  if (isReplaceable(path)) rmSync(path, { force: true });
+  if (isReplaceable(path)) unlinkIfThere(path);
   else renameSync(path, `${path}.set-aside.${Date.now()}`);
 }
 

@@ -8,11 +8,11 @@ import {
   realpathSync,
   renameSync,
   type Stats,
-  unlinkSync,
   writeSync,
 } from 'node:fs';
 import { dirname } from 'node:path';
 import { checkUnreplaceable } from './private-directory.ts';
+import { unlinkIfThere } from './unlink-if-there.ts';
 
 /** What the name of a file ends in that is being written. No program that reads a directory of settings takes such a file. */
 const UNFINISHED = '.ccapi-new';
@@ -68,14 +68,6 @@ function writeAll(descriptor: number, bytes: Buffer): void {
 function copyRights(descriptor: number, former: Stats | undefined, mode: number): void {
   if (former && process.geteuid?.() === 0) fchownSync(descriptor, former.uid, former.gid);
   fchmodSync(descriptor, former ? former.mode & 0o7777 : mode);
-}
-
-function unlinkIfThere(path: string): void {
-  try {
-    unlinkSync(path);
-  } catch (error) {
-    if (!['ENOENT', 'ENOTDIR'].includes((error as NodeJS.ErrnoException).code ?? '')) throw error;
-  }
 }
 
 function syncDirectory(path: string): void {

@@ -1,4 +1,4 @@
-import { closeSync, renameSync, rmSync } from 'node:fs';
+import { closeSync, renameSync, unlinkSync } from 'node:fs';
 import { monotonic } from '../../etc/host/monotonic.ts';
 import { attempt, overwrite } from './atomic-file.ts';
 
@@ -86,14 +86,14 @@ export class FormerViews {
     // A hard link of the user's own leads to it still; nothing is gained by what it shows.
     attempt(() => overwrite(oldest.descriptor));
     closeSync(oldest.descriptor);
-    if (oldest.path !== undefined) attempt(() => rmSync(oldest.path as string));
+    if (oldest.path !== undefined) attempt(() => unlinkSync(oldest.path as string));
   }
 
   /** Gives a view a name of its own; where that fails it has none, and where it cannot lose its name it is overwritten now. */
   #moved(path: string, descriptor: number): string | undefined {
     const own = `${this.#directory}/${FORMER_PREFIX}${this.#names++}`;
     if (attempt(() => renameSync(path, own) ?? own)) return own;
-    if (!attempt(() => rmSync(path) ?? true)) attempt(() => overwrite(descriptor));
+    if (!attempt(() => unlinkSync(path) ?? true)) attempt(() => overwrite(descriptor));
     return undefined;
   }
 }

@@ -1,8 +1,9 @@
-import { closeSync, constants, fstatSync, lstatSync, openSync, renameSync, rmSync } from 'node:fs';
+import { closeSync, constants, fstatSync, lstatSync, openSync, renameSync } from 'node:fs';
 import { keptDirectoryIn, VIEW_NAME } from '../../etc/config/paths.ts';
 import { exchangeNames } from '../../etc/host/exchange-names.ts';
 import type { Log } from '../../etc/host/log.ts';
 import { monotonic } from '../../etc/host/monotonic.ts';
+import { unlinkIfThere } from '../../etc/host/unlink-if-there.ts';
 import { isStaging } from '../../proto/staging.ts';
 import type { CCache } from '../model/ccache.ts';
 import type { Collection } from '../model/collection.ts';
@@ -176,7 +177,7 @@ export class LiveView {
   /** What was destroyed is not readable for a moment longer. */
   #remove(): void {
     this.#clearTheWay();
-    rmSync(this.#path, { force: true });
+    unlinkIfThere(this.#path);
     this.#leaveBehind();
     this.#former.shredAll();
     this.#show(undefined);
