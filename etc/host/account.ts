@@ -1,4 +1,4 @@
-import { fstatSync, lstatSync, statfsSync } from 'node:fs';
+import { fstatSync, lstatSync, statfsSync, statSync } from 'node:fs';
 import { basename, dirname } from 'node:path';
 import { useBeneath } from './beneath.ts';
 import { localUser } from './passwd.ts';
@@ -54,13 +54,13 @@ export function dynamicMark(uid: number): string | undefined {
  */
 function homeMark(home: string, uid: number): string | undefined {
   try {
-    const at = (relative: string) =>
-      useBeneath({ user: { uid }, root: dirname(home), relative, mounts: 'local' }, (path, descriptor) => {
-        // A first change has the file system of a live system or container make a home anew.
-        if (statfsSync(path).type === OVERLAYFS) throw new Error('overlayfs');
-        return fstatSync(descriptor, { bigint: true });
-      });
-    const [found, parent] = [at(basename(home)), at('.')];
+    const way = { user: { uid }, root: dirname(home), relative: basename(home), mounts: 'local' } as const;
+    const [found, parent] = useBeneath(way, (path, descriptor) => {
+      const above = `${path}/..`;
+      // A first change has the file system of a live system or container make a home anew.
+      if ([path, above].some((at) => statfsSync(at).type === OVERLAYFS)) throw new Error('overlayfs');
+      return [fstatSync(descriptor, { bigint: true }), statSync(above, { bigint: true })];
+    });
     const isOwn = found.isDirectory() && found.uid === BigInt(uid) && found.dev === parent.dev;
     // Where births are not kept, Node has nothing for them, or the time of the last change.
     const hasBirths = [found, parent].some(({ birthtimeNs, ctimeNs }) => birthtimeNs > 0n && birthtimeNs !== ctimeNs);
