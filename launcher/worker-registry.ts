@@ -160,12 +160,22 @@ export class WorkerRegistry {
           await this.#prepareDirectory(userPlace, owner);
           return await this.#spawn(owner, this.#sessionFor(session));
         } finally {
-          unlock();
+          // Behind the answer.
+          setImmediate(() => this.#giveBack(unlock));
         }
       }
       if (await isServing(place)) return;
       if (monotonic() > deadline) throw new RendezvousError('timeout', `no worker came up for uid ${uid}`);
       await delay(LOOK_AGAIN);
+    }
+  }
+
+  /** A lock that cannot be removed is stale once this process has ended. */
+  #giveBack(unlock: () => void): void {
+    try {
+      unlock();
+    } catch (error) {
+      this.#options.log.warning(`a start lock stays: ${(error as Error).message}`);
     }
   }
 
