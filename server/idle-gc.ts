@@ -17,18 +17,22 @@ const PASSES = 2;
 export class IdleGC {
   #held = held();
   #lastRequest = 0;
-  #isWatching = false;
+  #timer: NodeJS.Timeout | undefined;
   #passesLeft = 0;
 
   /** There was a request, at this time of `performance`; it costs no more than taking note of that. */
   touch(now: number): void {
     this.#lastRequest = now;
-    if (!this.#isWatching) this.#lookAgainIn(AT_REST);
+    if (!this.#timer) this.#lookAgainIn(AT_REST);
+  }
+
+  stop(): void {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
   }
 
   #lookAgainIn(milliseconds: number): void {
-    this.#isWatching = true;
-    setTimeout(() => this.#look(), Math.ceil(milliseconds)).unref();
+    this.#timer = setTimeout(() => this.#look(), Math.ceil(milliseconds)).unref();
   }
 
   #look(): void {
@@ -37,7 +41,7 @@ export class IdleGC {
       this.#lookAgainIn(left);
       return;
     }
-    this.#isWatching = false;
+    this.#timer = undefined;
     if (this.#passesLeft === 0 && held() > this.#held + WORTH_IT) this.#passesLeft = PASSES;
     if (this.#passesLeft === 0) return;
     this.#passesLeft--;

@@ -1,4 +1,5 @@
 import { closeSync, mkdirSync, openSync, readSync, writeSync } from 'node:fs';
+import { setTimeout as delay } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { baseDirectory, sessionDirectory, userDirectory } from '../etc/config/paths.ts';
 import {
@@ -10,6 +11,7 @@ import {
   settingsUsage,
 } from '../etc/config/settings.ts';
 import { escapeText } from '../etc/host/escape.ts';
+import { hasInput } from '../etc/host/fd-passing.ts';
 import { becomeUser, disableTracing } from '../etc/host/identity.ts';
 import { libc, versionText } from '../etc/host/libc.ts';
 import { takeListenFds } from '../etc/host/listen-fds.ts';
@@ -20,6 +22,7 @@ import { MAX_ANSWER, MAX_ASSIGNMENT, type WorkerAssignment } from '../proto/assi
 import { UsageError } from '../proto/errors.ts';
 import { isSessionName } from '../proto/rendezvous.ts';
 import { forgetUser } from './forget.ts';
+import { rehearse } from './rehearsal.ts';
 import { Worker } from './worker.ts';
 import { checkLocal } from './worker-directory.ts';
 
@@ -27,6 +30,9 @@ const NEWLINE = 0x0a;
 
 /** The longest report, in characters: what the launcher reads, without its newline and room for the pid before it. */
 const MAX_REPORT = MAX_ANSWER - 32;
+
+/** How long a rehearsal may take, in milliseconds; it takes some ten. */
+const REHEARSAL_DEADLINE = 200;
 
 const usage = `usage: ccapi-server [options]
 
@@ -55,7 +61,7 @@ async function main(): Promise<void> {
   let { values } = parseArgs({ options });
   let assignment: WorkerAssignment | undefined;
   if (values.assigned || values.accepted) {
-    assignment = takeAssignment(values.accepted === true);
+    assignment = await takeAssignment(values.accepted === true);
     if (!assignment) return;
     Object.assign(process.env, assignment.env);
     ({ values } = parseArgs({ options, args: [...process.argv.slice(2), ...(assignment.args ?? [])] }));
@@ -108,16 +114,17 @@ async function main(): Promise<void> {
 
 /**
  * Waits for the launcher's line that names the user, and becomes that user: before this process is the user's, it reads
- * and does nothing else. Undefined where the launcher ends without a line. Where systemd has accepted the connection, the
+ * nothing else, and does nothing but a rehearsal in its own memory. Undefined where the launcher ends without a line. Where systemd has accepted the connection, the
  * launcher is told the pid, and sees by its end that this process has ended.
  */
-function takeAssignment(isAccepted: boolean): WorkerAssignment | undefined {
+async function takeAssignment(isAccepted: boolean): Promise<WorkerAssignment | undefined> {
   // Loaded now, so that the user does not wait for it later: koffi, and what Node loads at the first listen.
   libc();
   for (const name of ['node:net', 'node:cluster']) process.getBuiltinModule(name);
   let line: string;
   try {
     if (isAccepted) writeSync(1, `pid ${process.pid}\n`);
+    if (!hasInput(0)) await prepareAhead();
     line = readLine(0);
   } catch {
     // EPIPE, ECONNRESET: the launcher was killed.
@@ -132,6 +139,24 @@ function takeAssignment(isAccepted: boolean): WorkerAssignment | undefined {
     openSync('/dev/null', 'r');
   }
   return assignment;
+}
+
+/** Does what no user then waits for, but for no longer than a user might wait. */
+async function prepareAhead(): Promise<void> {
+  await Promise.race([rehearse().catch(() => {}), delay(REHEARSAL_DEADLINE)]);
+  collectAhead();
+}
+
+/**
+ * Has the engine collect what the start has left, as it does once its room for new objects is full: else that comes in the
+ * middle of the user's first request, and takes a seventh of it.
+ */
+function collectAhead(): void {
+  const used = () => process.memoryUsage().heapUsed;
+  for (let before = 0, now = used(); now > before; now = used()) {
+    before = now;
+    new Array(4096).fill(0);
+  }
 }
 
 /** The first line of a descriptor, of {@link MAX_ASSIGNMENT} bytes at most; empty where it ends without a byte. */
@@ -162,7 +187,7 @@ function prepareDirectory(path: string, uid: number, session: string | undefined
 /** Tells the launcher how the start went, in one line on descriptor 1, and closes that. */
 function report(line: string): void {
   try {
-    writeSync(1, `${escapeText(line).slice(0, MAX_REPORT)}\n`);
+    writeSync(1, `${line}\n`);
   } catch {
     // It has not waited for it.
   }
@@ -171,6 +196,6 @@ function report(line: string): void {
 }
 
 main().catch((error: Error) => {
-  report(`error ${error.message}`);
+  report(`error ${escapeText(error.message)}`.slice(0, MAX_REPORT));
   process.exit(1);
 });

@@ -31,6 +31,10 @@ export class Purge {
     this.#purge(purgeExpired);
   }
 
+  stop(): void {
+    clearInterval(this.#purging);
+  }
+
   #purge(after: number): void {
     try {
       this.#collection.purge(hostClock() - after);

@@ -29,10 +29,13 @@ import { isPersistent } from './worker-directory.ts';
 /** What a service reads of the settings. */
 export type ServiceSettings = PurgeSettings & Pick<Settings, 'persist' | 'renew'> & { report?: SettingsReport };
 
+/** What a service tells of its requests, and asks for its status. */
+export type IdleNote = Pick<IdleExit, 'touch' | 'leavesIn' | 'connections'>;
+
 /** Serves one collection of a directory: sessions, storage where the settings say so, purge and renewal. */
 export class Service {
   readonly #log: Log;
-  readonly #idle: IdleExit;
+  readonly #idle: IdleNote;
   readonly #storage: FileStorage | undefined;
   readonly #view: LiveView | undefined;
   readonly #storagePath: string | undefined;
@@ -51,7 +54,7 @@ export class Service {
    * Loads the collection from its storage, which is reached by `path`: it leads to the directory also after another has
    * taken its name. `idle` is told of each request. Throws the system's error where the storage cannot be read.
    */
-  constructor(directory: string, settings: ServiceSettings, idle: IdleExit, log: Log, path = directory) {
+  constructor(directory: string, settings: ServiceSettings, idle: IdleNote, log: Log, path = directory) {
     this.#log = log;
     this.#idle = idle;
     this.#storagePath = isPersistent(directory, settings.persist) ? keptDirectoryIn(directory) : undefined;
@@ -127,6 +130,8 @@ export class Service {
 
   /** Answers the clients that wait, and stops purges and renewals. */
   shutDown(): void {
+    this.#idleGC.stop();
+    this.#purge.stop();
     this.#renewal.stop();
     this.#logins.close();
     this.#collection.shutDown();

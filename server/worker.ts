@@ -128,15 +128,21 @@ export class Worker {
     this.#account?.restore();
     // The process that asks is of the session; it may be gone at the next look.
     if (this.#isLogin) this.#company.isAlone();
+    // The first request is on its way, and does not wait for the rest.
+    setTimeout(() => this.#settle(), FIRST_ASKED);
+  }
+
+  #settle(): void {
+    const { directory } = this.#directory ?? {};
+    this.#log.info(
+      `started: version ${version}, uid ${process.getuid?.()}, directory ${directory}, ${this.#service?.size} ccaches`,
+    );
+    if (this.#phase === 'stopping') return;
     this.#directory?.guard({
       passOver: (name) => this.#service?.noticeFile(name) ?? false,
       onRestored: () => this.#restore(),
       onLost: (isLocked) => this.#lose(isLocked),
     });
-    const { directory } = this.#directory ?? {};
-    const started = `started: version ${version}, uid ${process.getuid?.()}, directory ${directory}, ${this.#service?.size} ccaches`;
-    // The first request is on its way, and does not wait for the log.
-    setTimeout(() => this.#log.info(started), FIRST_ASKED);
   }
 
   /** Removes the names of a worker that has lost the election. */

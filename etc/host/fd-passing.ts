@@ -146,14 +146,37 @@ export function receiveBytes(socket: number): Buffer {
   return received.subarray(0, Math.max(length, 0));
 }
 
+const POLLIN = 1;
 const POLLHUP = 0x10;
-/** struct pollfd: the descriptor, and the events that are asked for (none) and found, 16 bits each. */
+/** struct pollfd: the descriptor, and the events that are asked for and found, 16 bits each. */
 const polled = new Int32Array(2);
 
 /** Whether the other end of a UNIX socket is closed for good, and so empty of what was sent there. Source: poll(2). */
 export function isHungUp(socket: number): boolean {
-  polled[0] = socket;
-  polled[1] = 0;
+  return (eventsOf(socket) & POLLHUP) !== 0;
+}
+
+/** Whether something can be read of a descriptor by now, or its other end is closed. */
+export function hasInput(descriptor: number): boolean {
+  return eventsOf(descriptor) !== 0;
+}
+
+function eventsOf(descriptor: number): number {
+  polled[0] = descriptor;
+  polled[1] = POLLIN;
   const count = callsHere()?.poll(polled, 1, 0) ?? 0;
-  return count > 0 && ((polled[1] >>> 16) & POLLHUP) !== 0;
+  return count > 0 ? polled[1] >>> 16 : 0;
+}
+
+const AF_UNIX = 1;
+const SOCK_STREAM = 1;
+const SOCK_NONBLOCK = 0o4000;
+const SOCK_CLOEXEC = 0o2000000;
+
+/** Two UNIX sockets that are connected to each other; undefined where there are none to be had. Source: socketpair(2). */
+export function socketPair(): [number, number] | undefined {
+  const make = callsHere() && libc()?.library.func('int socketpair(int, int, int, void *)');
+  const pair = new Int32Array(2);
+  const failed = make?.(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, pair) !== 0;
+  return failed ? undefined : (Array.from(pair) as [number, number]);
 }
