@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { parsePrincipal, unparsePrincipal } from '../../proto/principal.ts';
+import { parsePrincipal, splitRealm, unparsePrincipal } from '../../proto/principal.ts';
 import { plainPrincipal } from './arbitrary.ts';
 
 it('is parsed from its text as it was', () => {
@@ -29,5 +29,14 @@ describe('the text of a principal', () => {
 
   it.each(['alice', '', 'a@b@c', 'a@b/c', 'a@R\\', 'a\\'])('%j is refused', (text) => {
     expect(() => parsePrincipal(text)).toThrow(expect.objectContaining({ code: 202 }));
+  });
+
+  it.each([
+    ['krbtgt/B@A', 'krbtgt/B', 'A'],
+    ['alice', 'alice', ''],
+    ['a\\@b@R', 'a\\@b', 'R'],
+    ['a\\@b', 'a\\@b', ''],
+  ])('%s is the name %s in the realm "%s"', (text, name, realm) => {
+    expect(splitRealm(text)).toEqual({ name, realm });
   });
 });
