@@ -1,10 +1,13 @@
 // What a peer sends behind its line is dropped, and does not cost it the answer, as a reset would; only so much of it is.
 import { once } from 'node:events';
-import { connect, type Socket } from 'node:net';
+import { connect, createServer, type Socket } from 'node:net';
 import { text } from 'node:stream/consumers';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { beforeAll, expect, it } from 'vitest';
+import { dropSurplus } from '../../launcher/surplus.ts';
 import { afterwards, temporaryDirectory } from '../setup/cleanup.ts';
 import { startLauncher } from '../setup/programs.ts';
+import { describeWith } from '../setup/requirements.ts';
 
 const MEBIBYTE = 1 << 20;
 const piece = Buffer.alloc(MEBIBYTE / 8);
@@ -52,4 +55,64 @@ it('a peer that sends without end is cut off', async () => {
   await expect(send()).rejects.toThrow(/EPIPE|ECONNRESET/);
   // The kernel has taken more than the launcher has read: its buffers are of tens of megabytes.
   expect(sent).toBeLessThan(100 * MEBIBYTE);
+});
+
+/** The two ends of a connection; nothing is read of the first yet. */
+async function pair(): Promise<[Socket, Socket]> {
+  const server = createServer({ allowHalfOpen: true, pauseOnConnect: true });
+  const path = `${temporaryDirectory()}/socket`;
+  const accepted = once(server.listen(path), 'connection');
+  const peer = connect(path).on('error', () => {});
+  const [socket] = await accepted;
+  afterwards(() => {
+    socket.destroy();
+    peer.destroy();
+    server.close();
+  });
+  return [socket, peer];
+}
+
+// A read takes 64 KiB at the most, and a socket holds more than one of them.
+describeWith(['Linux'], 'what is dropped', () => {
+  it('is read of one peer in each turn of the event loop, and to the end', async () => {
+    const sent = 96 * 1024;
+    const sockets = await Promise.all(
+      Array.from({ length: 20 }, async () => {
+        const [socket, peer] = await pair();
+        await new Promise((resolve) => peer.end(Buffer.alloc(sent), () => resolve(undefined)));
+        return socket;
+      }),
+    );
+    const ends = Promise.all(sockets.map((socket) => once(socket, 'end')));
+    // The first bytes of each are read as soon as it comes; the others come while the first has its turn.
+    const [first, ...others] = sockets as [Socket, ...Socket[]];
+    const begun = new Set<Socket>();
+    let reads = 0;
+    for (const socket of sockets) socket.on('data', () => (begun.has(socket) ? reads++ : begun.add(socket)));
+    first.once('data', () => others.forEach(dropSurplus));
+    dropSurplus(first);
+    let isOver = false;
+    ends.finally(() => {
+      isOver = true;
+    });
+    while (!isOver) {
+      reads = 0;
+      await nextTurn();
+      expect(reads).toBeLessThanOrEqual(1);
+    }
+    expect(sockets.map(({ bytesRead }) => bytesRead)).toEqual(sockets.map(() => sent));
+  });
+
+  it('is 4 MiB of a peer at the most', async () => {
+    const [socket, peer] = await pair();
+    const send = () => {
+      while (peer.write(piece));
+    };
+    dropSurplus(socket);
+    peer.on('drain', send);
+    send();
+    await once(socket, 'close');
+    expect(socket.bytesRead).toBeGreaterThan(4 * MEBIBYTE);
+    expect(socket.bytesRead).toBeLessThanOrEqual(4 * MEBIBYTE + 64 * 1024);
+  });
 });
