@@ -1,0 +1,130 @@
+// When the live view is written, and what it leaves: a view and its collection in this process.
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import { afterEach, expect, it, vi } from 'vitest';
+import { readCCacheFile } from '../../../proto/ccache-file.ts';
+import { unparsePrincipal } from '../../../proto/principal.ts';
+import { Collection } from '../../../server/model/collection.ts';
+import { Identifiers } from '../../../server/model/identifiers.ts';
+import { LiveView } from '../../../server/storage/live-view.ts';
+import { memory, temporaryDirectory } from '../../setup/cleanup.ts';
+import { secret } from './changes.ts';
+
+afterEach(() => void vi.useRealTimers());
+
+/** A collection with two ccaches, `a` being the default, and what keeps its view. */
+function start() {
+  const place = temporaryDirectory(memory);
+  mkdirSync(`${place}/caches`);
+  const said: string[] = [];
+  const log = { info() {}, warning() {}, refusal() {}, error: (line: string) => void said.push(line) };
+  const collection = new Collection(new Identifiers(), () => 1_700_000_000);
+  const [a, b] = [collection.create('a', 2, 'a@R'), collection.create('b', 2, 'b@R')];
+  const view = `${place}/krb5cc`;
+  const open = () => {
+    const live = new LiveView(place, collection, false, log);
+    live.begin();
+    return live;
+  };
+  const shown = () => {
+    const { principal, credentials } = readCCacheFile(readFileSync(view));
+    return [principal, ...credentials.map(({ server }) => server)].map((each) => unparsePrincipal(each as never));
+  };
+  return { place, view, said, collection, a, b, open, shown };
+}
+
+/** What a request does that has changed something. */
+function acknowledge(live: LiveView): void {
+  live.touch();
+  live.update();
+}
+
+/** One whose writes have taken more at once than their share of the time; the time stands still. */
+function busy() {
+  vi.useFakeTimers();
+  const started = start();
+  const live = started.open();
+  const services = Array.from({ length: 100 }, (_, i) => `s${i}@R`);
+  for (const service of services) {
+    started.collection.store(started.a, secret(service));
+    acknowledge(live);
+  }
+  // Each write counts for 2 ms of 128.
+  expect(started.shown()).toEqual(['a@R', ...services.slice(0, 64)]);
+  return { ...started, live, services };
+}
+
+it('is up to date a moment later where writes take too much of the time', () => {
+  const { live, services, shown } = busy();
+  vi.advanceTimersByTime(20);
+  expect(shown()).toEqual(['a@R', ...services]);
+  live.close();
+});
+
+it('is up to date where its worker leaves within that moment', () => {
+  const { live, services, shown } = busy();
+  live.close();
+  expect(shown()).toEqual(['a@R', ...services]);
+});
+
+it('is another default ccache within that moment too', () => {
+  const { live, collection, b, shown } = busy();
+  collection.setDefault(b);
+  acknowledge(live);
+  expect(shown()).toEqual(['b@R']);
+  live.close();
+});
+
+it('is left as it is by a next worker and by a change of another ccache, and shows at the end of a turn what no reply tells', async () => {
+  const { view, collection, a, b, open, shown } = start();
+  open().close();
+  const { ino } = statSync(view);
+  const live = open();
+  for (const services of [['one@R'], ['one@R', 'two@R']]) {
+    collection.store(a, secret(services.at(-1) as string));
+    live.touch();
+    await nextTurn();
+    expect(shown()).toEqual(['a@R', ...services]);
+    const written = statSync(view).ino;
+    expect(written).not.toBe(ino);
+    collection.store(b, secret('other@R'));
+    acknowledge(live);
+    await nextTurn();
+    expect(statSync(view).ino).toBe(written);
+  }
+  live.close();
+});
+
+it('takes the place of a directory at once, without a word', () => {
+  const { view, said, open, shown } = start();
+  mkdirSync(view);
+  writeFileSync(`${view}/file`, '');
+  const live = open();
+  expect(shown()).toEqual(['a@R']);
+  expect(said).toEqual([]);
+  live.close();
+});
+
+it('leaves no former view behind when its worker leaves', () => {
+  const { place, collection, a, open } = start();
+  const live = open();
+  collection.store(a, secret('one@R'));
+  acknowledge(live);
+  expect(readdirSync(`${place}/caches`)).toEqual(['former.0']);
+  live.close();
+  expect(readdirSync(`${place}/caches`)).toEqual([]);
+});
+
+it('is not written any more where the directory may be another worker’s', async () => {
+  const { view, collection, a, open } = start();
+  const live = open();
+  rmSync(view);
+  live.forsake();
+  collection.store(a, secret('one@R'));
+  acknowledge(live);
+  live.notice('krb5cc');
+  live.restore();
+  live.close();
+  await nextTurn();
+  expect(existsSync(view)).toBe(false);
+});
