@@ -154,7 +154,6 @@ export class LiveView {
   }
 
   #write(ccache: CCache | undefined): void {
-    if (this.#isForsaken) return;
     if (!ccache) {
       this.#remove();
       return;
