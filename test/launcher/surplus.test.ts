@@ -4,6 +4,9 @@ import { connect, createServer, type Socket } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { beforeAll, expect, it } from 'vitest';
+import { ownPeer } from '../../launcher/peer.ts';
+import { Refusals } from '../../launcher/refusals.ts';
+import { rendezvous } from '../../launcher/rendezvous.ts';
 import { dropSurplus } from '../../launcher/surplus.ts';
 import { afterwards, temporaryDirectory } from '../setup/cleanup.ts';
 import { startLauncher } from '../setup/programs.ts';
@@ -101,6 +104,32 @@ describeWith(['Linux'], 'what is dropped', () => {
       expect(reads).toBeLessThanOrEqual(1);
     }
     expect(sockets.map(({ bytesRead }) => bytesRead)).toEqual(sockets.map(() => sent));
+  });
+
+  it('is not read while the answer is not there', async () => {
+    const [socket, peer] = await pair();
+    const log = { info() {}, warning() {}, error() {}, refusal() {} };
+    let answer = (_: string) => {};
+    let served = Promise.resolve();
+    const asked = new Promise<void>((resolve) => {
+      const socketOf = () => {
+        resolve();
+        return new Promise<string>((found) => {
+          answer = found;
+        });
+      };
+      const options = { verifyUid: true, isPerSession: false, isKnown: () => true, report: () => ({}) as never };
+      const others = { socketOf, refusals: new Refusals(log), log };
+      served = rendezvous({ input: socket, output: socket }, ownPeer(uid), { ...options, ...others });
+    });
+    peer.end(Buffer.concat([Buffer.from(`${uid}\n`), Buffer.alloc(MEBIBYTE)]));
+    await asked;
+    for (let turn = 0; turn < 20; turn++) await nextTurn();
+    // What has brought the line, and what Node reads ahead.
+    expect(socket.bytesRead).toBeLessThanOrEqual(2 * 64 * 1024);
+    answer('/path');
+    expect(await text(peer)).toBe('/path\n');
+    await served;
   });
 
   it('is 4 MiB of a peer at the most', async () => {
