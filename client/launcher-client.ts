@@ -23,10 +23,15 @@ const ANSWER_DEADLINE = 30_000;
 /** How long it may take to say which settings it goes by; nothing has to be started for that. */
 const SETTINGS_DEADLINE = 5000;
 
+/** On a lower port only root can listen. */
+const PRIVILEGED = 1024;
+
 /** A port is another user's: it is not spoken to. */
 export class UntrustedPort extends RendezvousError {
-  constructor(port: number, uid: number) {
-    super(NO_LAUNCHER, `a program of uid ${uid} listens on port ${port}; only your own or root's is asked`);
+  /** `uid` is undefined where no program listens there any more. */
+  constructor(port: number, uid: number | undefined) {
+    const what = uid === undefined ? 'a program has left' : `a program of uid ${uid} listens on`;
+    super(NO_LAUNCHER, `${what} port ${port}; only your own or root's is asked`);
   }
 }
 
@@ -43,10 +48,15 @@ export async function askPort(port: number, key: WorkerKey, deadline = ANSWER_DE
   return undefined;
 }
 
-/** Throws {@link UntrustedPort} where another user than root listens. Reading the kernel's table takes some milliseconds. */
+/**
+ * Throws {@link UntrustedPort} where another user than root listens, and where none does any more: a program that has
+ * accepted the connection can stop to listen, to be unknown. Below {@link PRIVILEGED} that was root's, or root leads the port elsewhere.
+ */
 function checkListener(host: Loopback, port: number, uid: number): void {
-  const foreign = listenerUids(host, port)?.find((owner) => owner !== 0 && owner !== uid);
-  if (foreign !== undefined) throw new UntrustedPort(port, foreign);
+  const owners = listenerUids(host, port);
+  const foreign = owners?.find((owner) => owner !== 0 && owner !== uid);
+  const isLeft = owners?.length === 0 && port >= PRIVILEGED;
+  if (foreign !== undefined || isLeft) throw new UntrustedPort(port, foreign);
 }
 
 /** Runs a launcher as a child and asks it over its standard input and output: to it, the client looks like inetd. */

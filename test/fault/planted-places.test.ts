@@ -1,5 +1,6 @@
 // What another user plants at the places where a client looks by default: the client finds its own server all the same.
 import { afterEach, beforeEach, describe, expect, inject, it } from 'vitest';
+import { eventually } from '../setup/cleanup.ts';
 import { installed, type PrivateMachine, startPrivateMachine } from '../setup/private-machine.ts';
 import { describeWith } from '../setup/requirements.ts';
 import type { TestUser } from '../setup/test-users.ts';
@@ -38,6 +39,32 @@ describeWith(['root', 'Linux', 'iproute2'], 'the server of a user', () => {
       expect(await path(withRuntime)).toBe(`${runtime}/ccapi/${alice.uid}/S.ccapi\n`);
       const { stdout } = await machine.ccapi(alice, ['path', '--explain'], { CCAPI_AUTOSTART: 'no' });
       expect(stdout).toContain(`launcher on port 7789: a program of uid ${bob.uid} listens on port 7789`);
+      expect(planted.stdout()).not.toContain('told');
+    });
+
+    it('is not looked for behind a port that another user’s program leaves once it has a client, which is told nothing', async () => {
+      const planted = await machine.startNode(bob, [
+        '-e',
+        `const server = require('node:net').createServer((socket) => {
+          server.close();
+          socket.on('error', () => {}).on('data', () => console.log('told')).on('close', () => console.log('closed'));
+        });
+        server.listen(7789, '127.0.0.1', () => console.log('listening'));`,
+      ]);
+      // The client looks who listens when none does any more.
+      const late = `
+        const fs = require('node:fs');
+        const { openSync } = fs;
+        fs.openSync = (path, ...more) => {
+          if (path === '/proc/net/tcp') while (/:1E6D 0{8}:0000 0A/.test(fs.readFileSync(path)));
+          return openSync(path, ...more);
+        };
+        require('node:module').syncBuiltinESMExports();`;
+      await machine.sh(alice, `cat > ${runtime}/late.cjs <<'END'\n${late}\nEND`);
+      const env = { CCAPI_AUTOSTART: 'no', NODE_OPTIONS: `--require=${runtime}/late.cjs` };
+      const { stdout } = await machine.ccapi(alice, ['path', '--explain'], env);
+      expect(stdout).toContain('launcher on port 7789: a program has left port 7789');
+      await eventually(() => planted.stdout().includes('closed'));
       expect(planted.stdout()).not.toContain('told');
     });
 
