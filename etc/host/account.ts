@@ -1,6 +1,6 @@
-import { fstatSync, lstatSync, statfsSync, statSync } from 'node:fs';
+import { type BigIntStats, fstatSync, lstatSync, statfsSync } from 'node:fs';
 import { basename, dirname } from 'node:path';
-import { useBeneath } from './beneath.ts';
+import { pathOf, useBeneath } from './beneath.ts';
 import { localUser } from './passwd.ts';
 
 /** What tells an account from a later one of the same uid. */
@@ -55,11 +55,11 @@ export function dynamicMark(uid: number): string | undefined {
 function homeMark(home: string, uid: number): string | undefined {
   try {
     const way = { user: { uid }, root: dirname(home), relative: basename(home), mounts: 'local' } as const;
-    const [found, parent] = useBeneath(way, (path, descriptor) => {
-      const above = `${path}/..`;
+    // The parent by its descriptor: `..` of a home leads nowhere once its owner has taken the right to search it.
+    const [found, parent] = useBeneath(way, (_, ...descriptors) => {
       // A first change has the file system of a live system or container make a home anew.
-      if ([path, above].some((at) => statfsSync(at).type === OVERLAYFS)) throw new Error('overlayfs');
-      return [fstatSync(descriptor, { bigint: true }), statSync(above, { bigint: true })];
+      if (descriptors.some((at) => statfsSync(pathOf(at)).type === OVERLAYFS)) throw new Error('overlayfs');
+      return descriptors.map((at) => fstatSync(at, { bigint: true })) as [BigIntStats, BigIntStats];
     });
     const isOwn = found.isDirectory() && found.uid === BigInt(uid) && found.dev === parent.dev;
     // Where births are not kept, Node has nothing for them, or the time of the last change.

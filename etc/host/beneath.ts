@@ -22,19 +22,21 @@ export interface Way {
 }
 
 /**
- * Uses what a way leads to; `use` is given a path that leads to nothing else, and a descriptor (O_PATH) of it, both until
- * it returns, and runs as the user. No link beneath the root is followed. Throws the system's error: ENOTDIR for a link on
- * the way, EXDEV for a mount that it may not lead into, EREMOTE for one of a network or of a user's process. Needs /proc.
+ * Uses what a way leads to; `use` is given a path that leads to nothing else, a descriptor (O_PATH) of it, and one of the
+ * directory that it is in, all until it returns, and runs as the user. No link beneath the root is followed. Throws the
+ * system's error: ENOTDIR for a link on the way, EXDEV for a mount that it may not lead into, EREMOTE for one of a network or
+ * of a user's process. Needs /proc.
  * Source: open(2), O_PATH; proc_pid_fdinfo(5), mnt_id; proc_pid_mountinfo(5).
  */
-export function useBeneath<T>(way: Way, use: (path: string, descriptor: number) => T): T {
+export function useBeneath<T>(way: Way, use: (path: string, descriptor: number, parent: number) => T): T {
   const { user, root, relative, mounts } = way;
   const checkMount = mounts === 'local' ? localMounts() : rootsMounts(root, user.uid);
   let at = openSync(mounts === 'local' ? '/' : root, O_PATH | constants.O_DIRECTORY);
+  let parent: number | undefined;
   const step = (name: string) => {
-    const parent = at;
-    at = openSync(`${pathOf(parent)}/${name}`, O_PATH | constants.O_NOFOLLOW);
-    closeSync(parent);
+    const next = openSync(`${pathOf(at)}/${name}`, O_PATH | constants.O_NOFOLLOW);
+    if (parent !== undefined) closeSync(parent);
+    [parent, at] = [at, next];
   };
   try {
     checkMount(at);
@@ -47,9 +49,9 @@ export function useBeneath<T>(way: Way, use: (path: string, descriptor: number) 
       asUser(user, () => step(name));
       checkMount(at);
     }
-    return asUser(user, () => use(pathOf(at), at));
+    return asUser(user, () => use(pathOf(at), at, parent ?? at));
   } finally {
-    closeSync(at);
+    for (const descriptor of [parent, at]) if (descriptor !== undefined) closeSync(descriptor);
   }
 }
 
@@ -108,7 +110,8 @@ function failure(code: string, what: string): Error {
   return Object.assign(new Error(`${code}: ${what}`), { code });
 }
 
-function pathOf(descriptor: number): string {
+/** A path that leads to what a descriptor is of, and to nothing else. */
+export function pathOf(descriptor: number): string {
   return `/proc/self/fd/${descriptor}`;
 }
 

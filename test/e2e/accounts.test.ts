@@ -100,6 +100,15 @@ describeWith(['root', 'Linux', 'iproute2', 'krb5-user'], 'an account', () => {
     await expectNothing();
   });
 
+  it('finds nothing after that either where it may not search its own home', async () => {
+    await importTicket();
+    await left();
+    await asRoot('userdel --remove dave 2>/dev/null');
+    await add('dave');
+    await asRoot('chmod 600 /tmp/home/dave');
+    await expectNothing();
+  });
+
   it('keeps its tickets while its home changes, and where that is away', async () => {
     await importTicket();
     await left();
