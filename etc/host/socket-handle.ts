@@ -25,12 +25,15 @@ export function takeHandle(socket: Socket): unknown {
   return handle;
 }
 
-/** Has nothing more read from a socket, at once: `pause` alone reads on until its buffer is full. */
+/**
+ * Has nothing more read from a socket, at once: `pause` alone reads on until its buffer is full. A stream that has just given
+ * something out would begin again by itself, and so goes on believing that it reads.
+ */
 export function pauseHandle(socket: Socket): void {
   const handle = handleOf(socket);
   socket.pause();
   if (!handle) return;
-  handle.reading = false;
+  handle.reading = true;
   handle.readStop();
 }
 
