@@ -42,6 +42,12 @@ it('what a caller that was killed has left is found, and is no obstacle', () => 
   expect(readdirSync(directory)).toEqual([]);
 });
 
+it('is gone where a file is in the place of its directory', () => {
+  writeFileSync(file, 'a');
+  expect(() => removeFile(`${file}/below`)).not.toThrow();
+  expect(readdirSync(directory)).toEqual(['file']);
+});
+
 it('nothing is written where another user could put a link in the way', () => {
   chmodSync(directory, 0o777);
   expect(() => replaceFile(file, 'a')).toThrow(/mode 777: others can replace what is in it/);
