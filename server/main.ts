@@ -62,7 +62,8 @@ async function main(): Promise<void> {
   let assignment: WorkerAssignment | undefined;
   if (values.assigned || values.accepted) {
     assignment = await takeAssignment(values.accepted === true);
-    if (!assignment) return;
+    // A rehearsal that hangs would keep the process, which is root's.
+    if (!assignment) process.exit(0);
     Object.assign(process.env, assignment.env);
     ({ values } = parseArgs({ options, args: [...process.argv.slice(2), ...(assignment.args ?? [])] }));
   }
@@ -114,8 +115,8 @@ async function main(): Promise<void> {
 
 /**
  * Waits for the launcher's line that names the user, and becomes that user: before this process is the user's, it reads
- * nothing else, and does nothing but a rehearsal in its own memory. Undefined where the launcher ends without a line. Where systemd has accepted the connection, the
- * launcher is told the pid, and sees by its end that this process has ended.
+ * nothing else, and does nothing but a rehearsal in its own memory. Undefined where the launcher ends without a line. Where
+ * systemd has accepted the connection, the launcher is told the pid, and sees by its end that this process has ended.
  */
 async function takeAssignment(isAccepted: boolean): Promise<WorkerAssignment | undefined> {
   // Loaded now, so that the user does not wait for it later: koffi, and what Node loads at the first listen.
@@ -124,7 +125,7 @@ async function takeAssignment(isAccepted: boolean): Promise<WorkerAssignment | u
   let line: string;
   try {
     if (isAccepted) writeSync(1, `pid ${process.pid}\n`);
-    if (!hasInput(0)) await prepareAhead();
+    if (hasInput(0) === false) await prepareAhead().catch(() => {});
     line = readLine(0);
   } catch {
     // EPIPE, ECONNRESET: the launcher was killed.
@@ -141,9 +142,9 @@ async function takeAssignment(isAccepted: boolean): Promise<WorkerAssignment | u
   return assignment;
 }
 
-/** Does what no user then waits for, but for no longer than a user might wait. */
+/** Does what no user then waits for, but for no longer than a user might wait. What of it fails is missed by none. */
 async function prepareAhead(): Promise<void> {
-  await Promise.race([rehearse().catch(() => {}), delay(REHEARSAL_DEADLINE)]);
+  await Promise.race([rehearse(), delay(REHEARSAL_DEADLINE)]);
   collectAhead();
 }
 

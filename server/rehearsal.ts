@@ -11,7 +11,7 @@ import { InputBudget } from './input-budget.ts';
 import { InputSocket } from './input-socket.ts';
 import { type IdleNote, Service } from './service.ts';
 
-/** A KCM request that does nothing: its length, version 2.0, operation 0 (proto/KCM.md#requests). */
+/** A KCM request that does nothing: its length, version 2.0, operation 0 (proto/KCM.md#requests-and-replies). */
 const KCM_NOOP = Buffer.from('0000000402000000', 'hex');
 
 const silent: Log = { info: () => {}, warning: () => {}, error: () => {}, refusal: () => {} };

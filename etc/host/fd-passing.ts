@@ -153,19 +153,20 @@ const polled = new Int32Array(2);
 
 /** Whether the other end of a UNIX socket is closed for good, and so empty of what was sent there. Source: poll(2). */
 export function isHungUp(socket: number): boolean {
-  return (eventsOf(socket) & POLLHUP) !== 0;
+  return ((eventsOf(socket) ?? 0) & POLLHUP) !== 0;
 }
 
-/** Whether something can be read of a descriptor by now, or its other end is closed. */
-export function hasInput(descriptor: number): boolean {
-  return eventsOf(descriptor) !== 0;
+/** Whether something can be read of a descriptor by now, or its other end is closed; undefined where that cannot be asked. */
+export function hasInput(descriptor: number): boolean | undefined {
+  const events = eventsOf(descriptor);
+  return events === undefined ? undefined : events !== 0;
 }
 
-function eventsOf(descriptor: number): number {
+function eventsOf(descriptor: number): number | undefined {
   polled[0] = descriptor;
   polled[1] = POLLIN;
-  const count = callsHere()?.poll(polled, 1, 0) ?? 0;
-  return count > 0 ? polled[1] >>> 16 : 0;
+  const count = callsHere()?.poll(polled, 1, 0);
+  return count === undefined || count > 0 ? count && polled[1] >>> 16 : 0;
 }
 
 const AF_UNIX = 1;
