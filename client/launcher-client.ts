@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process';
 import { connect } from 'node:net';
 import type { Readable, Writable } from 'node:stream';
-import { type Loopback, listenerUids } from '../etc/host/listener-owner.ts';
+import { isRootsPort, type Loopback, listenerUids } from '../etc/host/listener-owner.ts';
 import { monotonic } from '../etc/host/monotonic.ts';
 import {
   MAX_LINE,
@@ -22,9 +22,6 @@ const ANSWER_DEADLINE = 30_000;
 
 /** How long it may take to say which settings it goes by; nothing has to be started for that. */
 const SETTINGS_DEADLINE = 5000;
-
-/** On a lower port only root can listen. */
-const PRIVILEGED = 1024;
 
 /** A port is another user's: it is not spoken to. */
 export class UntrustedPort extends RendezvousError {
@@ -50,13 +47,13 @@ export async function askPort(port: number, key: WorkerKey, deadline = ANSWER_DE
 
 /**
  * Throws {@link UntrustedPort} where another user than root listens, and where none does any more: a program that has
- * accepted the connection can stop to listen, to be unknown. Below {@link PRIVILEGED} that was root's, or root leads the port elsewhere.
+ * accepted the connection can close its listener, to be unknown. A port of root's alone may be led elsewhere by root.
  */
 function checkListener(host: Loopback, port: number, uid: number): void {
   const owners = listenerUids(host, port);
   const foreign = owners?.find((owner) => owner !== 0 && owner !== uid);
-  const isLeft = owners?.length === 0 && port >= PRIVILEGED;
-  if (foreign !== undefined || isLeft) throw new UntrustedPort(port, foreign);
+  if (foreign !== undefined) throw new UntrustedPort(port, foreign);
+  if (owners?.length === 0 && !isRootsPort(port)) throw new UntrustedPort(port, undefined);
 }
 
 /** Runs a launcher as a child and asks it over its standard input and output: to it, the client looks like inetd. */

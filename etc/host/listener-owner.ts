@@ -1,5 +1,6 @@
 import { closeSync, openSync, readSync } from 'node:fs';
 import { endianness } from 'node:os';
+import { textOf } from './read-or-nothing.ts';
 
 /** The loopback addresses a launcher is asked on. */
 export type Loopback = '127.0.0.1' | '::1';
@@ -37,6 +38,15 @@ export function listenerUids(address: Loopback, port: number, readTable = readPr
   return [...read.values()].some((table) => table !== undefined) || readTable('tcp') !== undefined ? [] : undefined;
 }
 
+/** The first port that every user may listen on, where the kernel does not say. */
+const FIRST_OF_USERS = 1024;
+
+/** Whether only root can listen on a port. Source: ip(7), ip_unprivileged_port_start: in many containers no port is root's. */
+export function isRootsPort(port: number): boolean {
+  const first = textOf('/proc/sys/net/ipv4/ip_unprivileged_port_start').trim();
+  return port < (first === '' ? FIRST_OF_USERS : Number(first));
+}
+
 function uidsListening(table: string, address: string, port: number): number[] {
   const local = `${address}:${port.toString(16).toUpperCase().padStart(4, '0')}`;
   return table.split('\n').flatMap((line) => {
@@ -56,8 +66,8 @@ function asInTable(words: string[]): string {
 const LINE = 150;
 
 /**
- * The lines of a table that are of listening sockets. The kernel lists these first; for those that are connected it goes
- * through megabytes, at the latest when more is asked for than there are lines of the others: it is asked line by line.
+ * The lines of a table that are of listening sockets. The kernel lists these first, and goes through megabytes for the
+ * connected ones behind them: it is asked for one line at a time, up to the first of these.
  * Source: Documentation/networking/proc_net_tcp.rst.
  */
 function readProcTable(name: 'tcp' | 'tcp6'): string | undefined {

@@ -42,31 +42,39 @@ describeWith(['root', 'Linux', 'iproute2'], 'the server of a user', () => {
       expect(planted.stdout()).not.toContain('told');
     });
 
-    it('is not looked for behind a port that another user’s program leaves once it has a client, which is told nothing', async () => {
-      const planted = await machine.startNode(bob, [
-        '-e',
-        `const server = require('node:net').createServer((socket) => {
+    it.each([
+      ['7789', ''],
+      ['789', 'echo 0 > /proc/sys/net/ipv4/ip_unprivileged_port_start'],
+    ])(
+      'is not looked for behind port %s that another user’s program leaves once it has a client, which is told nothing',
+      async (port, set) => {
+        expect((await machine.sh(undefined, set)).code).toBe(0);
+        const planted = await machine.startNode(bob, [
+          '-e',
+          `const server = require('node:net').createServer((socket) => {
           server.close();
           socket.on('error', () => {}).on('data', () => console.log('told')).on('close', () => console.log('closed'));
         });
-        server.listen(7789, '127.0.0.1', () => console.log('listening'));`,
-      ]);
-      // The client looks who listens when none does any more.
-      const late = `
+        server.listen(${port}, '127.0.0.1', () => console.log('listening'));`,
+        ]);
+        const inTable = Number(port).toString(16).toUpperCase().padStart(4, '0');
+        // The client looks who listens when none does any more.
+        const late = `
         const fs = require('node:fs');
         const { openSync } = fs;
         fs.openSync = (path, ...more) => {
-          if (path === '/proc/net/tcp') while (/:1E6D 0{8}:0000 0A/.test(fs.readFileSync(path)));
+          if (path === '/proc/net/tcp') while (/:${inTable} 0{8}:0000 0A/.test(fs.readFileSync(path)));
           return openSync(path, ...more);
         };
         require('node:module').syncBuiltinESMExports();`;
-      await machine.sh(alice, `cat > ${runtime}/late.cjs <<'END'\n${late}\nEND`);
-      const env = { CCAPI_AUTOSTART: 'no', NODE_OPTIONS: `--require=${runtime}/late.cjs` };
-      const { stdout } = await machine.ccapi(alice, ['path', '--explain'], env);
-      expect(stdout).toContain('launcher on port 7789: a program has left port 7789');
-      await eventually(() => planted.stdout().includes('closed'));
-      expect(planted.stdout()).not.toContain('told');
-    });
+        await machine.sh(alice, `cat > ${runtime}/late.cjs <<'END'\n${late}\nEND`);
+        const env = { CCAPI_AUTOSTART: 'no', NODE_OPTIONS: `--require=${runtime}/late.cjs` };
+        const { stdout } = await machine.ccapi(alice, ['path', '--explain'], env);
+        expect(stdout).toContain(`launcher on port ${port}: a program has left port ${port}`);
+        await eventually(() => planted.stdout().includes('closed'));
+        expect(planted.stdout()).not.toContain('told');
+      },
+    );
 
     it('is found where its own port 7789 is mute, long before an answer could come', async () => {
       const mute = await machine.startNode(alice, ['-e', listening("7789, '127.0.0.1'")]);
