@@ -162,11 +162,13 @@ export function hasInput(descriptor: number): boolean | undefined {
   return events === undefined ? undefined : events !== 0;
 }
 
+/** What has happened to a descriptor, as poll(2) says it; undefined where it cannot be asked. */
 function eventsOf(descriptor: number): number | undefined {
+  const calls = callsHere();
+  if (!calls) return undefined;
   polled[0] = descriptor;
   polled[1] = POLLIN;
-  const count = callsHere()?.poll(polled, 1, 0);
-  return count === undefined || count > 0 ? count && polled[1] >>> 16 : 0;
+  return calls.poll(polled, 1, 0) > 0 ? polled[1] >>> 16 : 0;
 }
 
 const AF_UNIX = 1;
