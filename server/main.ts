@@ -1,5 +1,4 @@
 import { closeSync, mkdirSync, openSync, readSync, writeSync } from 'node:fs';
-import { setTimeout as delay } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { baseDirectory, sessionDirectory, userDirectory } from '../etc/config/paths.ts';
 import {
@@ -22,7 +21,7 @@ import { MAX_ANSWER, MAX_ASSIGNMENT, type WorkerAssignment } from '../proto/assi
 import { UsageError } from '../proto/errors.ts';
 import { isSessionName } from '../proto/rendezvous.ts';
 import { forgetUser } from './forget.ts';
-import { rehearse } from './rehearsal.ts';
+import { prepareAhead } from './rehearsal.ts';
 import { Worker } from './worker.ts';
 import { checkLocal } from './worker-directory.ts';
 
@@ -30,9 +29,6 @@ const NEWLINE = 0x0a;
 
 /** The longest report, in characters: what the launcher reads, without its newline and room for the pid before it. */
 const MAX_REPORT = MAX_ANSWER - 32;
-
-/** How long a rehearsal may take, in milliseconds; it takes some ten. */
-const REHEARSAL_DEADLINE = 200;
 
 const usage = `usage: ccapi-server [options]
 
@@ -125,7 +121,7 @@ async function takeAssignment(isAccepted: boolean): Promise<WorkerAssignment | u
   let line: string;
   try {
     if (isAccepted) writeSync(1, `pid ${process.pid}\n`);
-    if (hasInput(0) === false) await prepareAhead().catch(() => {});
+    if (hasInput(0) === false) await prepareAhead();
     line = readLine(0);
   } catch {
     // EPIPE, ECONNRESET: the launcher was killed.
@@ -140,24 +136,6 @@ async function takeAssignment(isAccepted: boolean): Promise<WorkerAssignment | u
     openSync('/dev/null', 'r');
   }
   return assignment;
-}
-
-/** Does what no user then waits for, but for no longer than a user might wait. What of it fails is missed by none. */
-async function prepareAhead(): Promise<void> {
-  await Promise.race([rehearse(), delay(REHEARSAL_DEADLINE)]);
-  collectAhead();
-}
-
-/**
- * Has the engine collect what the start has left, as it does once its room for new objects is full: else that comes in the
- * middle of the user's first request, and takes a seventh of it.
- */
-function collectAhead(): void {
-  const used = () => process.memoryUsage().heapUsed;
-  for (let before = 0, now = used(); now > before; now = used()) {
-    before = now;
-    new Array(4096).fill(0);
-  }
 }
 
 /** The first line of a descriptor, of {@link MAX_ASSIGNMENT} bytes at most; empty where it ends without a byte. */
