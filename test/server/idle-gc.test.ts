@@ -22,8 +22,7 @@ function grownOld(): WeakRef<object> {
 }
 
 /** A busy while that has made memory grow, and then no request for some seconds. */
-async function rest(): Promise<void> {
-  const idle = new IdleGC();
+async function rest(idle = new IdleGC()): Promise<void> {
   // One large object has pages of its own: no room that the heap had before takes it in, so the growth is always seen.
   const kept = new Array(500_000).fill(0.5);
   idle.touch(performance.now());
@@ -40,6 +39,15 @@ it('collects what has grown old, some seconds after the last request', async () 
   const old = grownOld();
   await rest();
   expect(old.deref()).toBeUndefined();
+});
+
+it('does so after each busy while', async () => {
+  const idle = new IdleGC();
+  for (const round of [1, 2, 3]) {
+    const old = grownOld();
+    await rest(idle);
+    expect(old.deref(), `round ${round}`).toBeUndefined();
+  }
 });
 
 describeWith(['glibc'], 'memory of the C library', () => {
