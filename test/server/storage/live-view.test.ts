@@ -39,7 +39,7 @@ function acknowledge(live: LiveView): void {
   live.update();
 }
 
-/** One whose writes have taken more at once than their share of the time; the time stands still. */
+/** A view that has taken more of the time than its share for its writes; the time stands still. */
 function busy() {
   vi.useFakeTimers();
   const started = start();
