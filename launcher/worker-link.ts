@@ -56,7 +56,6 @@ export class WorkerLink {
     descriptors.once('end', () => this.#end('lost')).once('close', () => this.#end('lost'));
     // The answers that have come are still read.
     lengths.once('end', () => this.#drain()).once('close', () => this.#drain());
-    lengths.resume();
   }
 
   /**
@@ -87,8 +86,7 @@ export class WorkerLink {
 
   /** Whether the worker's process, or one that it has given it to, keeps the other end although the link is over. */
   get isHeld(): boolean {
-    if (this.#state === 'ended' && !this.#descriptors.destroyed && isHungUp(descriptorOf(this.#descriptors)))
-      this.#descriptors.destroy();
+    if (this.#state === 'ended' && isHungUp(descriptorOf(this.#descriptors))) this.#descriptors.destroy();
     return this.#state !== 'open' && !this.#descriptors.destroyed;
   }
 
@@ -149,13 +147,14 @@ export class WorkerLink {
   #drain(): void {
     if (this.#state === 'open') this.#state = 'closing';
     for (const offer of this.#waiting.splice(0)) offer.settle('unsent');
-    if (this.#state === 'closing' && this.#sent.length === 0) this.#end('lost');
+    if (this.#sent.length === 0) this.#end('lost');
   }
 
   /** One timer for all, set again only when it has run out. */
   #checkDeadline(): void {
     this.#timer = undefined;
-    const oldest = this.#sent[0] ?? this.#waiting[0];
+    // None waits where none is sent.
+    const [oldest] = this.#sent;
     if (!oldest) return;
     const left = oldest.deadline - monotonic();
     if (left > 0) this.#timer = setTimeout(() => this.#checkDeadline(), Math.ceil(left));
