@@ -109,7 +109,6 @@ export class LockState {
     const { client } = entry;
     const old = this.#granted.get(client);
     if (old) client.cancellables.delete(old);
-    this.#granted.delete(client);
     this.#granted.set(client, entry);
     this.#pending.delete(entry);
     client.cancellables.add(entry);

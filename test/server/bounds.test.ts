@@ -5,11 +5,13 @@ import { CCAPIError } from '../../proto/errors.ts';
 import { matchFlags } from '../../proto/kcm.ts';
 import { credentialV5In, fromCredentialV5, marshalled } from '../../proto/krb5-credential.ts';
 import { bytesFromText, textFromBytes } from '../../proto/text.ts';
+import type { Cancellable } from '../../server/model/cancellation.ts';
 import type { CCache } from '../../server/model/ccache.ts';
 import { CCacheOrder } from '../../server/model/ccache-order.ts';
 import type { Collection } from '../../server/model/collection.ts';
 import type { Cursor } from '../../server/model/cursor.ts';
 import { Iterators } from '../../server/model/iterators.ts';
+import { lockTypes } from '../../server/model/locks.ts';
 import { kcmHandlers } from '../../server/protocols/kcm-handlers.ts';
 import { findMatches } from '../../server/protocols/kcm-matching.ts';
 import { KCMNames } from '../../server/protocols/kcm-names.ts';
@@ -246,6 +248,22 @@ function rest(walk: Cursor<CCache>): CCache[] {
   for (let ccache = walk.next(); ccache; ccache = walk.next()) found.push(ccache);
   return found;
 }
+
+describe('locks', () => {
+  it('leave nothing with their client, however often they are upgraded and downgraded', () => {
+    const { collection } = collectionAt(1_700_000_000);
+    const { lock } = collection.create('a', 2, 'alice@R');
+    const client = { cancellables: new Set<Cancellable>() };
+    const ask = (type: number) => lock.lock(client, type, false, (outcome) => expect(outcome).toEqual({}));
+    ask(lockTypes.read);
+    for (let i = 0; i < 100; i++) {
+      for (const type of [lockTypes.upgrade, lockTypes.downgrade]) ask(type);
+      expect(client.cancellables.size).toBe(1);
+    }
+    lock.unlock(client);
+    expect(client.cancellables.size).toBe(0);
+  });
+});
 
 describe('names and principals', () => {
   const long = (length: number) => 'x'.repeat(length);
