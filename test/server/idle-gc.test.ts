@@ -13,20 +13,32 @@ const SECOND = 1000;
 beforeEach(() => void vi.useFakeTimers());
 afterEach(() => void vi.useRealTimers());
 
-/** An object that has lived through a collection, as what many requests have made has, and that nothing needs any more. */
-function grownOld(): WeakRef<object> {
+/** An object that has lived through a collection, as what many requests have made has, and that is needed until it is let go. */
+function keptOld(): { ref: WeakRef<object>; letGo(): void } {
   setFlagsFromString('--expose-gc');
-  const object = { is: 'left over' };
+  let object: object | undefined = { is: 'left over' };
   (runInNewContext('gc') as () => void)();
-  return new WeakRef(object);
+  return {
+    ref: new WeakRef(object),
+    letGo() {
+      object = undefined;
+    },
+  };
 }
 
-/** A busy while that has made memory grow, and then no request for some seconds. */
-async function rest(idle = new IdleGC()): Promise<void> {
+/** One that nothing needs any more. */
+function grownOld(): WeakRef<object> {
+  const { ref, letGo } = keptOld();
+  letGo();
+  return ref;
+}
+
+/** A busy while that has made memory grow, and then no request for some time, in milliseconds. */
+async function rest(idle = new IdleGC(), time = 15 * SECOND): Promise<void> {
   // One large object has pages of its own: no room that the heap had before takes it in, so the growth is always seen.
   const kept = new Array(500_000).fill(0.5);
   idle.touch(performance.now());
-  await vi.advanceTimersByTimeAsync(15 * SECOND);
+  await vi.advanceTimersByTimeAsync(time);
   expect(kept).toHaveLength(500_000);
 }
 
@@ -48,6 +60,42 @@ it('does so after each busy while', async () => {
     await rest(idle);
     expect(old.deref(), `round ${round}`).toBeUndefined();
   }
+});
+
+it('does so once more some seconds later, for what was still needed, and then no more', async () => {
+  const [first, second] = [keptOld(), keptOld()];
+  await rest(new IdleGC(), 7 * SECOND);
+  first.letGo();
+  await vi.advanceTimersByTimeAsync(7 * SECOND);
+  expect(first.ref.deref()).toBeUndefined();
+  second.letGo();
+  await vi.advanceTimersByTimeAsync(60 * SECOND);
+  expect(second.ref.deref()).toBeDefined();
+});
+
+it('does nothing as long as requests come', async () => {
+  const idle = new IdleGC();
+  const old = grownOld();
+  await rest(idle, 5 * SECOND);
+  for (let i = 0; i < 10; i++) {
+    idle.touch(performance.now());
+    await vi.advanceTimersByTimeAsync(5 * SECOND);
+  }
+  expect(old.deref()).toBeDefined();
+  await vi.advanceTimersByTimeAsync(2 * SECOND);
+  expect(old.deref()).toBeUndefined();
+});
+
+it('does nothing after a while that has left little, and once it is stopped', async () => {
+  const idle = new IdleGC();
+  const old = grownOld();
+  idle.touch(performance.now());
+  await vi.advanceTimersByTimeAsync(15 * SECOND);
+  expect(old.deref()).toBeDefined();
+  await rest(idle, 5 * SECOND);
+  idle.stop();
+  await vi.advanceTimersByTimeAsync(15 * SECOND);
+  expect(old.deref()).toBeDefined();
 });
 
 describeWith(['glibc'], 'memory of the C library', () => {
