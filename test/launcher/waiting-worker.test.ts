@@ -66,6 +66,30 @@ it.each([
   await worker.exited;
 });
 
+it('is not told its user in vain where it has ended before', async () => {
+  const { worker, child } = start('exit 0');
+  await once(child, 'close');
+  await expect(worker.assign(user, 60_000)).rejects.toThrow('it ended at once');
+});
+
+it('has nothing waited for once it has answered', async () => {
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+  const { worker } = start(`echo ok; ${STAY}`);
+  await worker.assign(user, 60_000);
+  expect(vi.getTimerCount()).toBe(0);
+  worker.end();
+  await worker.exited;
+});
+
+it('tells no other process id than the one it was started with', async () => {
+  const other = startProgram('/bin/sh', ['-c', STAY]);
+  const { worker, child } = start(`echo "pid ${other.pid}"; echo ok; ${STAY}`);
+  await expect(worker.assign(user, 60_000)).rejects.toThrow(`: pid ${other.pid}`);
+  await worker.exited;
+  expect(child.signalCode).toBe('SIGKILL');
+  expect(other.kill(0)).toBe(true);
+});
+
 it('is ended where it does not answer in time', async () => {
   vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
   const { worker } = start(STAY);

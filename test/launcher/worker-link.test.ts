@@ -276,9 +276,10 @@ describeWith(['Linux'], 'a link', () => {
     ['ends the connection for descriptors', ({ descriptors }) => void descriptors.end()],
     ['ends the connection for lengths', ({ lengths }) => void lengths.end()],
   ])('is refused by a worker that %s', async (_, refuse) => {
-    const { opening, worker } = await accept();
+    const { opening, own, worker } = await accept();
     refuse(worker);
     await expect(opening).rejects.toThrow(LinkRefused);
+    expect(own.map(({ destroyed }) => destroyed)).toEqual([true, true]);
   });
 
   it('is refused by a worker that says something else behind it', async () => {
