@@ -23,7 +23,7 @@ async function main(): Promise<void> {
     const trips = await runs(() => roundTrips(quick ? 2 : 10, quick ? 500 : 5000));
     const { cells, direct, notes, programs, connections, load } = await kerberos(quick);
     const sections = [
-      `# Figures\n\n\`npm run bench\`, ${asWhom()}, Node ${process.version}, ${cpus().length} × ${cpus()[0]?.model}. Medians of interleaved rounds; three runs, one after the other.`,
+      `# Figures\n\n\`npm run bench\`, as ${user()}, Node ${process.version}, ${cpus().length} × ${cpus()[0]?.model}. Medians of interleaved rounds; three runs, one after the other.`,
       asTable(starts.map((rows, run) => [...rows, ...(trips[run] ?? [])])),
       '## What stock programs pay most',
       connections,
@@ -58,8 +58,8 @@ async function runs(run: () => Promise<Row[]>): Promise<Row[][]> {
   return all;
 }
 
-function asWhom(): string {
-  return process.getuid?.() === 0 ? 'as root' : 'as an ordinary user';
+function user(): string {
+  return process.getuid?.() === 0 ? 'root' : 'an ordinary user';
 }
 
 main().catch((error: Error) => {
