@@ -72,7 +72,8 @@ async function row(one: Case, peers: Peer[], krb5Conf: string, quick: boolean): 
     const [time, stored] = [Number(middle(name, 'time').toPrecision(3)), middle(name, 'stored')];
     return stored < one.count ? `${time}, stopped at ${stored}` : String(time);
   });
-  const compared = ['ccapi', "Heimdal's kcm"].every((name) => samples.get(name)?.length);
+  const isWhole = (name: string) => samples.get(name)?.length && middle(name, 'stored') >= one.count;
+  const compared = ['ccapi', "Heimdal's kcm"].every(isWhole);
   const ratio = compared ? `${(middle('ccapi', 'time') / middle("Heimdal's kcm", 'time')).toFixed(2)}×` : '–';
   return [...cells, ratio];
 }

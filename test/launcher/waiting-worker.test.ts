@@ -1,5 +1,5 @@
 // A started worker that waits for its user: what it is told, what it may answer, and that it ends where it is of no use.
-import { type ChildProcess, spawn } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { PassThrough } from 'node:stream';
 import { afterEach, expect, it, vi } from 'vitest';
@@ -15,7 +15,7 @@ const STAY = 'exec sleep 1000';
 
 afterEach(() => void vi.useRealTimers());
 
-/** A shell's script in a worker's place; `tellsPid` is one whose process id is not known from its start. */
+/** A shell's script in a worker's place, with `tellsPid` as one of systemd's: it tells its process id itself. */
 function start(script: string, { tellsPid = false, told = {} } = {}): { worker: WaitingWorker; child: ChildProcess } {
   const child = startProgram('/bin/sh', ['-c', script], { stdio: ['pipe', 'pipe', 'ignore'] });
   const exited = once(child, 'exit').then(() => {});
@@ -119,7 +119,7 @@ it('leaves by the end of its input while it waits, and by the process id that it
 });
 
 it('is not ended once it has ended: its process id may be another program’s', async () => {
-  const other = spawn('/bin/sh', ['-c', STAY]);
+  const other = startProgram('/bin/sh', ['-c', STAY]);
   const output = new PassThrough();
   const worker = new WaitingWorker({ input: new PassThrough(), output, pid: other.pid, exited: Promise.resolve() }, []);
   await worker.exited;

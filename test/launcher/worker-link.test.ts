@@ -61,14 +61,14 @@ async function accept(): Promise<{ opening: Promise<WorkerLink>; own: Socket[]; 
   return { opening, own, worker };
 }
 
-/** A link whose worker has said what makes it one. */
+/** A link that the worker has agreed to. */
 async function open(): Promise<{ link: WorkerLink; own: Socket[]; worker: Worker }> {
   const { opening, own, worker } = await accept();
   worker.descriptors.write(READY);
   return { link: await opening, own, worker };
 }
 
-/** A connection to offer, of which this many bytes were read. */
+/** The descriptor of a connection to offer. */
 function connection(): number {
   const pair = socketPair() as [number, number];
   afterwards(() => pair.forEach((each) => void closeSync(each)));

@@ -1,19 +1,24 @@
 // A uid that becomes another account's: what the former one had goes, whether its server runs or not, and nothing else does.
 import {
+  chmodSync,
+  chownSync,
   existsSync,
   mkdirSync,
   readdirSync,
   readFileSync,
   renameSync,
   rmSync,
+  statSync,
   utimesSync,
   writeFileSync,
 } from 'node:fs';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { accountOf } from '../../etc/host/account.ts';
 import { databases } from '../../etc/host/passwd.ts';
 import { AccountMark } from '../../server/account-mark.ts';
 import { toSummedJSON } from '../../server/storage/summed-json.ts';
-import { memory, temporaryDirectory } from '../setup/cleanup.ts';
+import { eventually, memory, temporaryDirectory } from '../setup/cleanup.ts';
+import { describeWith } from '../setup/requirements.ts';
 
 /** The uid, and a home that is not there, so that the name alone tells one account from another. */
 const [uid, home] = [50_001, '/nonexistent'];
@@ -43,8 +48,8 @@ afterEach(() => {
 });
 
 /** Gives the uid an account of this name, or none, in a new file in the place of the former one, as useradd does. */
-function nameAccount(name: string | undefined): void {
-  const line = name === undefined ? '' : `${name}:x:${uid}:${uid}::${home}:/bin/sh\n`;
+function nameAccount(name: string | undefined, itsHome = home): void {
+  const line = name === undefined ? '' : `${name}:x:${uid}:${uid}::${itsHome}:/bin/sh\n`;
   writeFileSync(`${passwd}+`, `root:x:0:0::/root:/bin/sh\n${line}`);
   renameSync(`${passwd}+`, passwd);
 }
@@ -70,7 +75,7 @@ describe('when a server starts', () => {
 
   it.each<[string, () => void, string?]>([
     ['of the same account', () => writeMark('alice')],
-    ['of the same account, whose home is away', () => writeMark('alice', 'home 1 2')],
+    ['of the same account, with its home away', () => writeMark('alice', 'home 1 2')],
     ['without a mark', () => {}],
     ['with a mark that is damaged', () => writeFileSync(markPath(), '{"name":"bob","made":""}\t00000000\n')],
     [
@@ -110,6 +115,27 @@ describe('when a server starts', () => {
     nameAccount(undefined);
     open('carol').settle();
     expect(files()).toEqual(['other']);
+  });
+});
+
+describeWith(['root', 'Linux'], 'when a server starts after a home was made', () => {
+  it('what is there stays, of an account that had none before', async () => {
+    writeMark('alice');
+    const homes = temporaryDirectory(memory);
+    const made = `${homes}/home`;
+    mkdirSync(made);
+    chownSync(made, uid, uid);
+    // A birth counts where it is told apart from the last change.
+    await eventually(() => {
+      chmodSync(homes, 0o755);
+      const { birthtimeNs, ctimeNs } = statSync(homes, { bigint: true });
+      return birthtimeNs !== ctimeNs;
+    });
+    nameAccount('alice', made);
+    expect(accountOf(uid)?.made).toMatch(/^home /);
+    open().settle();
+    expect(files()).toEqual(expect.arrayContaining(all));
+    expect(said).toEqual([]);
   });
 });
 

@@ -1,4 +1,5 @@
-// With `sync` a change is on the medium before it is acknowledged, with the names that lead to it: a power cut costs nothing.
+// With `sync` a change is on the medium before it is acknowledged, with the names that lead to it. The header's offset is not:
+// libkrb5 alone reads it.
 import { lstatSync, readdirSync } from 'node:fs';
 import { expect, it, vi } from 'vitest';
 import type { CCache } from '../../../server/model/ccache.ts';
