@@ -257,7 +257,7 @@ describeWith(['root', 'Linux', 'iproute2'], 'the set-up of a machine', () => {
 
   it('has a launcher by hand on port 7789', async () => {
     const listen = `require('net').createServer().listen(7789, '127.0.0.1', () => console.log())`;
-    const lines = `${asAlice} ${process.execPath} -e "${listen}" > ${directory}/up 2>&1 & until [ -s ${directory}/up ]; do :; done`;
+    const lines = `mount -t tmpfs -o mode=755 tmpfs /run; ${asAlice} ${process.execPath} -e "${listen}" > ${directory}/up 2>&1 & until [ -s ${directory}/up ]; do :; done`;
     const more = { CCAPI_PORT: undefined, CCAPI_AUTOSTART: 'yes', KRB5_CONFIG: '/dev/null' };
     const { stdout } = await inspect(lines, { more });
     expect(stdout).toContain(`fine   launcher on port 789: none; that of uid ${alice.uid} on port 7789 is not asked\n`);
