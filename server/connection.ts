@@ -153,20 +153,27 @@ export class Connection implements InputHolder {
   }
 
   #answer(frame: Buffer): void {
-    let later = false;
-    this.#blocked = true;
     try {
-      this.#session.answer(frame, (reply) => {
-        this.#blocked = false;
-        this.#socket.write(reply, () => reply.fill(0));
-        // What waits behind it is another request, and may not happen in the middle of the one that brought this reply.
-        if (later) queueMicrotask(() => this.#answerWaiting());
-      });
+      const reply = this.#session.answer(frame);
+      if (reply instanceof Promise) this.#sendLater(reply);
+      else this.#send(reply);
     } catch {
+      this.#blocked = true;
       this.#socket.destroySoon();
     }
     frame.fill(0);
-    later = true;
+  }
+
+  async #sendLater(reply: Promise<Buffer>): Promise<void> {
+    this.#blocked = true;
+    const frame = await reply;
+    this.#blocked = false;
+    this.#send(frame);
+    this.#answerWaiting();
+  }
+
+  #send(reply: Buffer): void {
+    this.#socket.write(reply, () => reply.fill(0));
   }
 
   #isOver(): boolean {

@@ -64,7 +64,7 @@ export class Renewal implements Client {
   start(): void {
     if (this.#isOn) return;
     this.#isOn = true;
-    this.#waitForChange();
+    this.#lookAfterChanges();
     this.#lookIn(0);
   }
 
@@ -78,16 +78,16 @@ export class Renewal implements Client {
     this.#running?.abort();
   }
 
-  #waitForChange(): void {
-    if (!this.#isOn) return;
-    this.#collection.waiters.add(this, (outcome) => {
-      if ('error' in outcome) this.stop();
-      else {
-        this.#lookIn(SETTLED);
-        // Not at once: the collection is in the middle of telling who waits.
-        queueMicrotask(() => this.#waitForChange());
+  async #lookAfterChanges(): Promise<void> {
+    try {
+      while (this.#isOn) {
+        await this.#collection.waiters.add(this);
+        if (this.#isOn) this.#lookIn(SETTLED);
       }
-    });
+    } catch {
+      // The collection is gone.
+      this.stop();
+    }
   }
 
   /** Not later than it is looked anyway: changes that do not end must not put it off. */

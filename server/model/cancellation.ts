@@ -13,6 +13,3 @@ export interface Client {
 export function cancelAll({ cancellables }: Client): void {
   for (const cancellable of [...cancellables]) cancellable.cancel();
 }
-
-/** The reply of a request that may have to wait: with a result, or with an error. It is given once. */
-export type Answer<T> = (outcome: { result: T } | { error: Error }) => void;

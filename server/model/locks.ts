@@ -1,5 +1,5 @@
 import { CCAPIError, type ErrorName } from '../../proto/errors.ts';
-import type { Answer, Cancellable, Client } from './cancellation.ts';
+import type { Cancellable, Client } from './cancellation.ts';
 
 /** The lock types of the API. Once granted, an upgrade counts as a write lock and a downgrade as a read lock. */
 export const lockTypes = { read: 0, write: 1, upgrade: 2, downgrade: 3 } as const;
@@ -15,13 +15,14 @@ class Entry implements Cancellable {
   readonly state: LockState;
   readonly client: Client;
   readonly type: number;
-  readonly answer: Answer<void>;
+  /** Of one that waits: what tells the client that the lock is granted, or that it cannot be any more. */
+  resolve?: () => void;
+  reject?: (error: Error) => void;
 
-  constructor(state: LockState, client: Client, type: number, answer: Answer<void>) {
+  constructor(state: LockState, client: Client, type: number) {
     this.state = state;
     this.client = client;
     this.type = type;
-    this.answer = answer;
   }
 
   cancel(): void {
@@ -52,22 +53,23 @@ export class LockState {
     return { granted: this.#granted.size, pending: this.#pending.size };
   }
 
-  /** Answers at once, or, where `block` allows it, when the lock is granted or its object is gone. */
-  lock(client: Client, type: number, block: boolean, answer: Answer<void>): void {
-    for (const entry of this.#pending) if (entry.client === client) this.#refuse(entry, this.#errors.gone);
-    const entry = new Entry(this, client, type, answer);
+  /**
+   * Grants a lock at once, or, where `block` allows it, returns the wait for it. That rejects with `gone` when the object
+   * is gone or the client asks again, and never settles where the client is gone first. Throws 218 (`ccErrBadLockType`) for
+   * a type that makes no sense with what the client holds, and `locked` where it would have to wait and may not.
+   */
+  lock(client: Client, type: number, block: boolean): Promise<void> | undefined {
+    for (const entry of this.#pending) if (entry.client === client) this.#refuse(entry);
+    const entry = new Entry(this, client, type);
     const verdict = this.#verdict(entry);
-    if (verdict === 'senseless') {
-      answer({ error: new CCAPIError('ccErrBadLockType') });
-    } else if (verdict === 'grant') {
-      this.#grant(entry);
-      if (type === lockTypes.downgrade) this.#rescan();
-    } else if (block) {
-      this.#pending.add(entry);
-      client.cancellables.add(entry);
-    } else {
-      answer({ error: new CCAPIError(this.#errors.locked) });
+    if (verdict === 'senseless') throw new CCAPIError('ccErrBadLockType');
+    if (verdict === 'wait') {
+      if (!block) throw new CCAPIError(this.#errors.locked);
+      return this.#wait(entry);
     }
+    this.#grant(entry);
+    if (type === lockTypes.downgrade) this.#rescan();
+    return undefined;
   }
 
   /** Gives the client's lock back; clients that can have it now are answered first. Throws where there is none. */
@@ -81,7 +83,7 @@ export class LockState {
 
   /** The object is gone: who waits is told so, who holds the lock holds nothing any more. */
   discard(): void {
-    for (const entry of this.#pending) this.#refuse(entry, this.#errors.gone);
+    for (const entry of this.#pending) this.#refuse(entry);
     for (const entry of this.#granted.values()) entry.client.cancellables.delete(entry);
     this.#granted.clear();
   }
@@ -105,6 +107,15 @@ export class LockState {
     return 'senseless';
   }
 
+  #wait(entry: Entry): Promise<void> {
+    this.#pending.add(entry);
+    entry.client.cancellables.add(entry);
+    return new Promise((resolve, reject) => {
+      entry.resolve = resolve;
+      entry.reject = reject;
+    });
+  }
+
   #grant(entry: Entry): void {
     const { client } = entry;
     const old = this.#granted.get(client);
@@ -112,13 +123,13 @@ export class LockState {
     this.#granted.set(client, entry);
     this.#pending.delete(entry);
     client.cancellables.add(entry);
-    entry.answer({ result: undefined });
+    entry.resolve?.();
   }
 
-  #refuse(entry: Entry, name: ErrorName): void {
+  #refuse(entry: Entry): void {
     this.#pending.delete(entry);
     entry.client.cancellables.delete(entry);
-    entry.answer({ error: new CCAPIError(name) });
+    entry.reject?.(new CCAPIError(this.#errors.gone));
   }
 
   /** Goes over the waiting clients until one pass grants nothing. */

@@ -1,9 +1,10 @@
 import { CCAPIError, type ErrorName } from '../../proto/errors.ts';
-import type { Answer, Cancellable, Client } from './cancellation.ts';
+import type { Cancellable, Client } from './cancellation.ts';
 
 interface Waiter extends Cancellable {
   client: Client;
-  answer: Answer<number>;
+  resolve(changed: number): void;
+  reject(error: Error): void;
 }
 
 /** The clients that wait for a change of one object; the next change answers all of them (proto/CCAPI.md#waiting). */
@@ -14,28 +15,32 @@ export class Waiters {
     return this.#waiting.size;
   }
 
-  /** Answers when the object changes, with its change time, or when it is gone. */
-  add(client: Client, answer: Answer<number>): void {
-    const waiter: Waiter = { client, answer, cancel: () => this.#remove(waiter) };
-    this.#waiting.add(waiter);
-    client.cancellables.add(waiter);
+  /**
+   * Waits until the object changes, and returns its change time then. Rejects with the error of `discard` when it is gone.
+   * Never settles where the client is gone before that.
+   */
+  add(client: Client): Promise<number> {
+    return new Promise((resolve, reject) => {
+      const waiter: Waiter = { client, resolve, reject, cancel: () => this.#remove(waiter) };
+      this.#waiting.add(waiter);
+      client.cancellables.add(waiter);
+    });
   }
 
   /** The object changed. */
   wake(changed: number): void {
-    this.#answerAll({ result: changed });
+    for (const waiter of this.#removeAll()) waiter.resolve(changed);
   }
 
   /** The object is gone. */
   discard(name: ErrorName): void {
-    this.#answerAll({ error: new CCAPIError(name) });
+    for (const waiter of this.#removeAll()) waiter.reject(new CCAPIError(name));
   }
 
-  #answerAll(outcome: Parameters<Answer<number>>[0]): void {
-    for (const waiter of [...this.#waiting]) {
-      this.#remove(waiter);
-      waiter.answer(outcome);
-    }
+  #removeAll(): Waiter[] {
+    const all = [...this.#waiting];
+    for (const waiter of all) this.#remove(waiter);
+    return all;
   }
 
   #remove(waiter: Waiter): void {

@@ -1,7 +1,7 @@
 import type { MessageName, messages, Reply, Request } from '../../proto/ccapi.ts';
 import { requireV5 } from '../../proto/credential.ts';
 import { CCAPIError } from '../../proto/errors.ts';
-import type { Answer, Cancellable, Client } from '../model/cancellation.ts';
+import type { Cancellable, Client } from '../model/cancellation.ts';
 import type { CCache } from '../model/ccache.ts';
 import { type Collection, DEFAULT_NAME } from '../model/collection.ts';
 import type { CCacheIterator, CredentialsIterator, Iterators } from '../model/iterators.ts';
@@ -26,15 +26,6 @@ export interface HandlerContext {
   findElsewhere(name: string): CCache | undefined;
 }
 
-/** Returned by a handler that may have to wait: `begin` gets the function that answers, once, now or later. */
-export class Later<T> {
-  readonly begin: (answer: Answer<T>) => void;
-
-  constructor(begin: (answer: Answer<T>) => void) {
-    this.begin = begin;
-  }
-}
-
 /** The messages that may have to wait for their reply (proto/CCAPI.md#messages). */
 type BlockingMessage = 'contextWaitForChange' | 'contextLock' | 'ccacheLock' | 'ccacheWaitForChange';
 
@@ -43,7 +34,7 @@ type Handlers = {
     object: Objects[(typeof messages)[Name]['object']],
     request: Request<Name>,
     context: HandlerContext,
-  ) => Reply<Name> | (Name extends BlockingMessage ? Later<Reply<Name>> : never);
+  ) => Reply<Name> | (Name extends BlockingMessage ? Promise<Reply<Name>> : never);
 };
 
 /** What the server does for each message of the table (proto/CCAPI.md#messages). A handler throws its error. */
@@ -120,19 +111,13 @@ export const handlers: Handlers = {
 
 /** Any block word but 0 blocks (proto/CCAPI.md#locks). */
 function lock(object: Collection | CCache, { type, block }: Request<'contextLock'>, client: Client) {
-  return new Later<Reply<'contextLock'>>((answer) => {
-    object.lock.lock(client, type, block !== 0, (outcome) => answer('error' in outcome ? outcome : { result: {} }));
-  });
+  return object.lock.lock(client, type, block !== 0)?.then(noResult) ?? {};
 }
 
 /** What has changed since the caller looked is answered at once (proto/CCAPI.md#waiting). */
 function waitForChange(object: Collection | CCache, { last }: Request<'contextWaitForChange'>, client: Client) {
   if (last < object.changed) return { time: object.changed };
-  return new Later<Reply<'contextWaitForChange'>>((answer) => {
-    object.waiters.add(client, (outcome) =>
-      answer('error' in outcome ? outcome : { result: { time: outcome.result } }),
-    );
-  });
+  return object.waiters.add(client).then((time) => ({ time }));
 }
 
 function require<T>(

@@ -13,7 +13,7 @@ import { type Cancellable, cancelAll } from '../model/cancellation.ts';
 import type { CCache } from '../model/ccache.ts';
 import type { Collection } from '../model/collection.ts';
 import type { Iterators } from '../model/iterators.ts';
-import { type HandlerContext, handlers, Later, type Objects } from './ccapi-handlers.ts';
+import { type HandlerContext, handlers, type Objects } from './ccapi-handlers.ts';
 
 /**
  * The error for an identifier of another server, and the one for an object that is not there
@@ -58,25 +58,24 @@ export class CCAPISession implements HandlerContext {
   }
 
   /**
-   * Answers one request, once: whatever the request is, there is a reply, with its length word. It may come later, when
-   * the request has to wait for a lock or a change.
+   * Answers one request: whatever it is, there is a reply, with its length word; later where the request has to wait for a
+   * lock or a change.
    */
-  answer(frame: Buffer, reply: (frame: Buffer) => void): void {
-    let name: MessageName | undefined;
+  answer(frame: Buffer): Buffer | Promise<Buffer> {
     let header: RequestHeader | undefined;
     try {
       header = readRequestHeader(frame);
-      name = header.name;
-      this.#onRequest(name ?? UNKNOWN);
+      const name = header.name as MessageName;
+      this.#onRequest(header.name ?? UNKNOWN);
       const result = this.#handle(header);
-      if (!(result instanceof Later)) reply(replyFrame(name as MessageName, result));
-      else
-        result.begin((outcome) =>
-          reply('error' in outcome ? this.#refusal(outcome.error) : replyFrame(name as MessageName, outcome.result)),
-        );
+      if (!(result instanceof Promise)) return replyFrame(name, result);
+      return result.then(
+        (later) => replyFrame(name, later),
+        (error: unknown) => this.#refusal(error),
+      );
     } catch (error) {
       header?.arguments.wipeCopies();
-      reply(this.#refusal(error));
+      return this.#refusal(error);
     }
   }
 
@@ -95,7 +94,7 @@ export class CCAPISession implements HandlerContext {
     return errorFrame(errorCodes.ccErrBadInternalMessage.code);
   }
 
-  #handle({ name, object, arguments: reader }: RequestHeader): Reply<never> | Later<Reply<never>> {
+  #handle({ name, object, arguments: reader }: RequestHeader): Reply<never> | Promise<Reply<never>> {
     if (name === undefined) throw new CCAPIError('ccErrBadInternalMessage');
     const target = this.#target(messages[name].object, object);
     return this.#handler(name)(target, readArguments(name, reader), this);
@@ -107,7 +106,7 @@ export class CCAPISession implements HandlerContext {
       object: Objects[ObjectClass],
       request: Request<MessageName>,
       context: HandlerContext,
-    ) => Reply<never> | Later<Reply<never>>;
+    ) => Reply<never> | Promise<Reply<never>>;
   }
 
   #target(objectClass: ObjectClass, identifier: Identifier): Objects[ObjectClass] {

@@ -42,10 +42,10 @@ export class KCMSession implements Session {
   }
 
   /** Answers a request at once. Throws for another version: there is no telling then where anything stands. */
-  answer(frame: Buffer, reply: (frame: Buffer) => void): void {
+  answer(frame: Buffer): Buffer {
     const reader = new Reader(frame);
     if (frame.length < 4 || reader.u16() !== VERSION) throw new CCAPIError('malformed', 'no request of KCM 2.0');
-    reply(this.#handle(operationNumbered(reader.u16()), reader));
+    return this.#handle(operationNumbered(reader.u16()), reader);
   }
 
   close(): void {}

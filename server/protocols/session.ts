@@ -3,8 +3,11 @@ import { STATUS_REQUEST } from '../../proto/status.ts';
 
 /** What answers the frames of one connection. */
 export interface Session {
-  /** Gives the reply to a frame, with its length word, once: at once or later. Throws where the framing is lost. */
-  answer(frame: Buffer, reply: (frame: Buffer) => void): void;
+  /**
+   * Returns the reply to a frame, with its length word, or the wait for it, which never rejects and does not settle once
+   * the session is closed. Throws where the framing is lost.
+   */
+  answer(frame: Buffer): Buffer | Promise<Buffer>;
   close(): void;
 }
 
@@ -33,24 +36,21 @@ export class SessionDispatcher implements Session {
   }
 
   /** Throws where it is neither of them: no answer would be understood. */
-  answer(frame: Buffer, reply: (frame: Buffer) => void): void {
+  answer(frame: Buffer): Buffer | Promise<Buffer> {
     this.#session ??= this.#open(frame[0] ?? CCAPI);
-    let isLater = false;
-    this.#session.answer(frame, (answer) => {
-      const send = () => {
-        this.#beforeReply();
-        reply(answer);
-      };
-      // It may come in the middle of the change that it waited for.
-      if (isLater) queueMicrotask(send);
-      else send();
-    });
-    isLater = true;
+    const reply = this.#session.answer(frame);
+    if (reply instanceof Promise) return reply.then(this.#acknowledge);
+    return this.#acknowledge(reply);
   }
 
   close(): void {
     this.#session?.close();
   }
+
+  readonly #acknowledge = (reply: Buffer): Buffer => {
+    this.#beforeReply();
+    return reply;
+  };
 
   #open(first: number): Session {
     if (first === KCM) return this.#openers.kcm();

@@ -11,10 +11,10 @@ export class StatusSession implements Session {
     this.#status = status;
   }
 
-  answer(frame: Buffer, reply: (frame: Buffer) => void): void {
+  answer(frame: Buffer): Buffer {
     if (frame.toString('latin1') !== STATUS_REQUEST) throw new CCAPIError('malformed', 'neither CCAPI nor KCM');
     const text = Buffer.from(JSON.stringify(this.#status()));
-    reply(new Writer(4 + text.length).u32(text.length).bytes(text).finish());
+    return new Writer(4 + text.length).u32(text.length).bytes(text).finish();
   }
 
   close(): void {}

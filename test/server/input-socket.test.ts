@@ -53,18 +53,16 @@ let closed = 0;
 
 /** Answers each request with its own bytes, as they are when it is answered. */
 class Echo implements Session {
-  answer(frame: Buffer, reply: (frame: Buffer) => void): void {
+  answer(frame: Buffer): Buffer | Promise<Buffer> {
     const answer = Buffer.alloc(4 + frame.length);
     answer.writeUInt32BE(frame.length, 0);
     frame.copy(answer, 4);
     const kind = kinds[frame[0] as number];
-    if (kind === 'held') held.add(() => reply(answer));
-    else {
-      if (kind === 'releasing') releaseAll();
-      const until = performance.now() + SLOW;
-      while (kind === 'slow' && performance.now() < until);
-      reply(answer);
-    }
+    if (kind === 'held') return new Promise((resolve) => held.add(() => resolve(answer)));
+    if (kind === 'releasing') releaseAll();
+    const until = performance.now() + SLOW;
+    while (kind === 'slow' && performance.now() < until);
+    return answer;
   }
 
   close(): void {
