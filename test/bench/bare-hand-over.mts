@@ -1,10 +1,14 @@
 // The least that two Node processes can be of which the first accepts connections and the second answers them: no user is
-// looked up, nothing is checked, and nothing is held for a second that ends. Run by tsx: door PATH, or taker PATH.
+// looked up, nothing is checked, and nothing is held for a second that ends. Run by tsx: door PATH, or taker PATH [REPLIES], a file
+// of what is answered, in JSON: the replies of each connection, which are given in a circle.
+import { readFileSync } from 'node:fs';
 import { connect, createServer, Socket } from 'node:net';
 import { receiveDescriptor, sendDescriptor } from '../../etc/host/fd-passing.ts';
 import { descriptorOf, pauseHandle } from '../../etc/host/socket-handle.ts';
 
-const [, , role, path = ''] = process.argv;
+const [, , role, path = '', file] = process.argv;
+const replies = file === undefined ? undefined : (JSON.parse(readFileSync(file, 'utf8')) as string[][]);
+let connections = 0;
 if (role === 'door') await openDoor(path);
 else take(path);
 
@@ -22,7 +26,7 @@ async function openDoor(door: string): Promise<void> {
   }).listen(door);
 }
 
-/** Echoes on each connection that it is given. */
+/** Answers each connection that it is given. */
 function take(door: string): void {
   let descriptors: Socket | undefined;
   createServer((socket) => {
@@ -32,15 +36,29 @@ function take(door: string): void {
       return;
     }
     socket.on('data', (announced) => {
-      for (const _ of announced) echo(receiveDescriptor(descriptorOf(descriptors as Socket)));
+      for (const _ of announced) answer(receiveDescriptor(descriptorOf(descriptors as Socket)));
       socket.write(announced);
     });
   }).listen(`${door}.taker`);
 }
 
-function echo(fd: number | undefined): void {
-  const socket = new Socket({ fd, readable: true, writable: true });
-  socket.on('data', (data) => socket.write(data)).on('error', () => {});
+function answer(fd: number | undefined): void {
+  const socket = new Socket({ fd, readable: true, writable: true }).on('error', () => {});
+  if (replies) repeat(socket, replies[connections++ % replies.length] ?? []);
+  else socket.on('data', (data) => socket.write(data));
+}
+
+/** Gives one of the replies for each request, which begins with its length. */
+function repeat(socket: Socket, recorded: readonly string[]): void {
+  const left = [...recorded];
+  let received = Buffer.alloc(0);
+  socket.on('data', (data) => {
+    received = Buffer.concat([received, data]);
+    while (received.length >= 4 && received.length >= 4 + received.readUInt32BE()) {
+      received = received.subarray(4 + received.readUInt32BE());
+      socket.write(Buffer.from(left.shift() ?? '', 'hex'));
+    }
+  });
 }
 
 function open(path: string): Promise<Socket> {

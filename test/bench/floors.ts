@@ -42,8 +42,8 @@ const explanation = `- That is the floor of everything that is one request: read
 - A walk over ccaches is a new connection for each in libkrb5. Through the front door three programs take turns for it and not
   two, and two of them make a socket of Node's: the row of two bare Node processes, of which one accepts and the other answers,
   is its floor, and Heimdal's kcm, one program in C, is below that.
-- gss_init_sec_context makes eight connections with thirteen requests, and reads krb5.conf twice: its floor is eight times that
-  row and five echoes, beside what FILE takes.
+- gss_init_sec_context makes seven connections with sixteen requests, and kvno one connection for each service: their floors are
+  the rows of two bare Node processes that look at nothing and say again what ccapi has said to the same program.
 - MIT's client reads no reply above 10 MB: from some 9,000 credentials of this size on it lists them one by one. sssd-kcm is
   faster there because it has not come to hold as many.
 - A cold start is two starts of Node with what a server needs of it (net, child_process): the rows of a launcher and a worker

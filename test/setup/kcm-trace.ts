@@ -12,6 +12,8 @@ export interface Trace {
    * with the letter of its connection in the order in which they were made, and the error, if it is one.
    */
   taken(): Promise<string[]>;
+  /** All replies so far, each whole, on each connection in the order in which they were made. */
+  replies: Buffer[][];
 }
 
 const shortNames = new Map(
@@ -21,6 +23,7 @@ const shortNames = new Map(
 /** Begins to listen at a path, for a worker that listens at another. */
 export async function startTrace(path: string, worker: string): Promise<Trace> {
   let lines: string[] = [];
+  const replies: Buffer[][] = [];
   let connections = 0;
   let open = 0;
   const server = createServer((near) => {
@@ -36,11 +39,14 @@ export async function startTrace(path: string, worker: string): Promise<Trace> {
       one.on('close', () => other.destroy());
     }
     const asked: string[] = [];
+    const replied: Buffer[] = [];
+    replies.push(replied);
     relay(near, far, (frame) => asked.push(operationNumbered(frame.readUInt16BE(6)) ?? `${frame.readUInt16BE(6)}`), 4);
     relay(
       far,
       near,
       (frame) => {
+        replied.push(frame);
         const code = frame.readInt32BE(8);
         lines.push([letter, asked.shift(), ...(code === 0 ? [] : [shortNames.get(code) ?? code])].join(' '));
       },
@@ -56,7 +62,7 @@ export async function startTrace(path: string, worker: string): Promise<Trace> {
     [lines, connections] = [[], 0];
     return result;
   };
-  return { path, taken };
+  return { path, taken, replies };
 }
 
 /** Passes bytes on, and shows each whole frame before it goes; its length word counts from `counted` on. */
