@@ -1,4 +1,4 @@
-import { closeSync, fdatasyncSync, fstatSync, ftruncateSync, lstatSync, openSync, writeSync } from 'node:fs';
+import { closeSync, constants, fdatasyncSync, fstatSync, ftruncateSync, lstatSync, openSync, writeSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { KEPT_PREFIX } from '../../etc/config/paths.ts';
 import type { CredentialList, StoredCredential } from '../model/credential-list.ts';
@@ -165,7 +165,7 @@ export class CCacheLog {
   }
 
   #open(): number {
-    this.#descriptor ??= openSync(this.path, 'r+');
+    this.#descriptor ??= openSync(this.path, constants.O_RDWR | constants.O_NOFOLLOW);
     return this.#descriptor;
   }
 }

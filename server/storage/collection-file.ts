@@ -1,4 +1,4 @@
-import { closeSync, fsyncSync, openSync, readFileSync, statSync, writeSync } from 'node:fs';
+import { closeSync, fsyncSync, lstatSync, openSync, readFileSync, writeSync } from 'node:fs';
 import type { Clock } from '../model/change-time.ts';
 import type { Collection } from '../model/collection.ts';
 import { type Identifiers, MAX_CCACHES, MAX_LISTS, numberOfCCache } from '../model/identifiers.ts';
@@ -60,6 +60,7 @@ export class CollectionFile {
   #state: CollectionState | undefined;
   #identifiers!: Identifiers;
   #now!: Clock;
+  #collection!: Collection;
   #seconds = MIN_SECONDS;
   #raisedAt = 0;
   /** The lowest and the highest position that a ccache has. */
@@ -74,13 +75,13 @@ export class CollectionFile {
 
   /** Whether the file is there, as long as it was left. */
   get isIntact(): boolean {
-    return this.#size > 0 && statSync(this.#path, { throwIfNoEntry: false })?.size === this.#size;
+    return this.#size > 0 && lstatSync(this.#path, { throwIfNoEntry: false })?.size === this.#size;
   }
 
   /** Undefined where there is no such file. Throws `SyntaxError` for a damaged one, or the system's error. */
   read(): CollectionState | undefined {
     try {
-      if (statSync(this.#path).size > MAX_FILE) throw new SyntaxError('it is too long');
+      if (lstatSync(this.#path).size > MAX_FILE) throw new SyntaxError('it is too long');
       const text = readFileSync(this.#path, 'utf8');
       this.#state = fromSummedJSON(text.trimEnd(), emptyState, isState);
       this.#size = Buffer.byteLength(text);
@@ -103,28 +104,33 @@ export class CollectionFile {
     this.#end = positions.reduce((highest, position) => Math.max(highest, position), 0);
   }
 
+  /** What is written is of this collection from here on. */
+  attach(collection: Collection): void {
+    this.#collection = collection;
+  }
+
   /** The position of a ccache that goes before all others, or behind them. */
   newPosition(isFirst: boolean): number {
     return isFirst ? --this.#front : ++this.#end;
   }
 
   /** Makes sure that the next change stays below the ceilings. Throws the system's error. */
-  reserve(collection: Collection): void {
+  reserve(): void {
     const { ccaches, lists } = this.#identifiers.state;
     const state = this.#state;
     const isBelow =
       state !== undefined &&
       ccaches <= state.ccaches &&
       lists <= state.lists &&
-      collection.nextUnique <= state.unique &&
-      this.#latest(collection) <= state.changed;
-    if (!isBelow) this.raise(collection);
+      this.#collection.nextUnique <= state.unique &&
+      this.#latest <= state.changed;
+    if (!isBelow) this.raise();
   }
 
   /** Raises the ceilings. Throws the system's error. */
-  raise(collection: Collection, awaited = this.#state?.awaited ?? null): void {
+  raise(awaited = this.#state?.awaited ?? null): void {
     let changed = this.#state?.changed ?? 0;
-    const latest = this.#latest(collection);
+    const latest = this.#latest;
     if (latest > changed) {
       const now = this.#now();
       this.#seconds = now === this.#raisedAt ? Math.min(2 * this.#seconds, MAX_SECONDS) : MIN_SECONDS;
@@ -138,29 +144,27 @@ export class CollectionFile {
       ccaches: ccaches + BLOCK,
       lists: lists + BLOCK,
       // Users see these names, which therefore have no gaps.
-      unique: collection.nextUnique,
+      unique: this.#collection.nextUnique,
       changed,
     });
   }
 
   /** Has a default awaited, or with undefined none. Throws the system's error, and has changed nothing then. */
-  setAwaited(name: string | undefined, collection: Collection): void {
-    if (name !== this.#state?.awaited?.name) {
-      this.raise(collection, name === undefined ? null : { name, front: this.#front });
-    }
+  setAwaited(name: string | undefined): void {
+    if (name !== this.#state?.awaited?.name) this.raise(name === undefined ? null : { name, front: this.#front });
   }
 
   /** Writes what was given out in place of ceilings: the process gives out nothing more. */
-  writeExactly(collection: Collection): void {
-    const { changed, nextUnique: unique } = collection;
+  writeExactly(): void {
+    const { changed, nextUnique: unique } = this.#collection;
     const awaited = this.#state?.awaited ?? null;
     const times: CollectionState['times'] = [];
-    for (const ccache of collection) times.push([numberOfCCache(ccache.identifier), ccache.changed]);
+    for (const ccache of this.#collection) times.push([numberOfCCache(ccache.identifier), ccache.changed]);
     this.#write({ ...emptyState, ...this.#identifiers.state, unique, changed, awaited, times });
   }
 
-  #latest(collection: Collection): number {
-    return Math.max(collection.changed, this.#now()) + MAX_BUMPS;
+  get #latest(): number {
+    return Math.max(this.#collection.changed, this.#now()) + MAX_BUMPS;
   }
 
   /** Throws the system's error, and has changed nothing then. */

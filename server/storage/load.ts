@@ -1,24 +1,26 @@
-import { chmodSync, existsSync, lstatSync, readdirSync, readFileSync, renameSync } from 'node:fs';
+import { chmodSync, existsSync, lstatSync, mkdirSync, readdirSync, readFileSync, renameSync } from 'node:fs';
+import { dirname } from 'node:path';
 import type { Log } from '../../etc/host/log.ts';
+import { InsecurePathError } from '../../proto/errors.ts';
 import { CCache } from '../model/ccache.ts';
 import { bumped, type Clock } from '../model/change-time.ts';
 import type { StoredCollection } from '../model/collection.ts';
 import { CredentialList } from '../model/credential-list.ts';
 import { Identifiers, type ListIdentity } from '../model/identifiers.ts';
-import { shred, TEMPORARY, TRASH } from './atomic-file.ts';
+import { shred, syncDirectory, TEMPORARY, TRASH } from './atomic-file.ts';
 import { CCacheLog, ccacheOfFile, fileName, pathOfCCache } from './ccache-log.ts';
+import { CCacheLogs } from './ccache-logs.ts';
 import { COLLECTION_FILE, type CollectionFile, type CollectionState } from './collection-file.ts';
 import { FORMER_PREFIX } from './former-views.ts';
 import { contentsFor } from './heading.ts';
+import { PRIMARY_FILE, type PrimaryFile } from './primary-file.ts';
 import { type FoundCCache, readLog } from './read-log.ts';
 
-/** The name of the file in which libkrb5 looks for the name of the default ccache's file. */
-export const PRIMARY_FILE = 'primary';
-
 /** Where a collection is stored. */
-interface StorageDirectory {
+export interface StorageDirectory {
   directory: string;
   collectionFile: CollectionFile;
+  primaryFile: PrimaryFile;
   sync: boolean;
   log: Log;
 }
@@ -27,8 +29,8 @@ interface StorageDirectory {
 interface LoadedCollection {
   identifiers: Identifiers;
   kept: StoredCollection;
-  /** The file of each ccache, by the ccache's number. */
-  logs: Map<number, CCacheLog>;
+  /** The file of each ccache. */
+  logs: CCacheLogs;
 }
 
 /** The longest file that is read, in bytes. */
@@ -36,6 +38,19 @@ const MAX_FILE = 2 ** 30;
 
 /** A foreign file with a number above this is not made room for. */
 const MAX_RESERVED = 2 ** 40;
+
+/** Makes the directory where it is not there. Throws 224 where the path leads to none, or the system's error. */
+export function makeDirectory({ directory: path, sync }: StorageDirectory): void {
+  try {
+    mkdirSync(path, { mode: 0o700 });
+    if (sync) syncDirectory(dirname(path));
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
+  }
+  const found = lstatSync(path);
+  if (!found.isDirectory()) throw new InsecurePathError(`${path} is not a directory; it is not used`);
+  if ((found.mode & 0o777) !== 0o700 && found.uid === process.geteuid?.()) chmodSync(path, 0o700);
+}
 
 /** Reads a directory. What cannot be read is set aside and logged, and costs nothing else; no file that can be read goes. */
 export function loadCollection(place: StorageDirectory, now: Clock): LoadedCollection {
@@ -69,7 +84,7 @@ export function loadCollection(place: StorageDirectory, now: Clock): LoadedColle
     now,
     [...logs.values()].map(({ heading }) => heading),
   );
-  return { identifiers, kept, logs };
+  return { identifiers, kept, logs: new CCacheLogs(logs) };
 }
 
 /** Sets aside what is no file and has a name that one is needed under, and overwrites what a crash left over. */
@@ -130,11 +145,7 @@ function isShortage(error: unknown): boolean {
 }
 
 /** Keeps a file under another name: it may hold tickets. */
-export function setAside(
-  { directory, log }: Pick<StorageDirectory, 'directory' | 'log'>,
-  name: string,
-  why: string,
-): void {
+function setAside({ directory, log }: StorageDirectory, name: string, why: string): void {
   const aside = `set-aside.${name}.${Date.now()}`;
   try {
     renameSync(`${directory}/${name}`, `${directory}/${aside}`);
@@ -142,6 +153,12 @@ export function setAside(
   } catch (error) {
     log.error(`cannot use ${directory}/${name} (${why}): ${(error as Error).message}`);
   }
+}
+
+/** Keeps what another program has put where a new ccache gets its file. */
+export function makeWay(place: StorageDirectory, ccache: number): void {
+  const found = lstatSync(pathOfCCache(place.directory, ccache), { throwIfNoEntry: false });
+  if (found) setAside(place, fileName(ccache), 'a new ccache gets its name');
 }
 
 /** The numbers of which there are files, in their order. */
@@ -174,7 +191,7 @@ function identifiersFor(state: CollectionState | undefined, numbers: number[], f
 function settle(place: StorageDirectory, found: FoundCCache[], identifiers: Identifiers): FoundCCache[] {
   const names = new Set<string>();
   const lists = new Set<number>();
-  const primary = readPrimary(place.directory);
+  const primary = place.primaryFile.read();
   const settled = found
     .toSorted((a, b) => b.heading.list - a.heading.list)
     .map((each) => {
@@ -220,13 +237,4 @@ function awaitedDefault(state: CollectionState | undefined, logs: Map<number, CC
   if (name === undefined || front === undefined) return undefined;
   const isOver = [...logs.values()].some(({ heading }) => heading.name === name || heading.position < front);
   return isOver ? undefined : name;
-}
-
-/** The name of the file that libkrb5 takes for the default ccache's. */
-export function readPrimary(directory: string): string | undefined {
-  try {
-    return readFileSync(`${directory}/${PRIMARY_FILE}`, 'utf8').trimEnd();
-  } catch {
-    return undefined;
-  }
 }

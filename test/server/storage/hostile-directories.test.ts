@@ -4,6 +4,7 @@ import { execFileSync } from 'node:child_process';
 import {
   chmodSync,
   linkSync,
+  lstatSync,
   readdirSync,
   readFileSync,
   renameSync,
@@ -121,6 +122,19 @@ describe('while a worker runs', () => {
       storage.forsake();
       directory = `${root}/${directories++}`;
     }
+  });
+
+  it('nothing is written through a link that stands for a file, and the file is written anew', () => {
+    const { collection, a } = two();
+    // So many others are used that it is closed.
+    for (let i = 0; i < 40; i++) collection.create(`${i}`, 2, 'a@R');
+    renameSync(`${directory}/tkt1`, `${root}/moved`);
+    symlinkSync(`${root}/moved`, `${directory}/tkt1`);
+    const moved = readFileSync(`${root}/moved`);
+    collection.store(a, secret('later@R'));
+    expect(readFileSync(`${root}/moved`)).toEqual(moved);
+    expect(lstatSync(`${directory}/tkt1`).isFile()).toBe(true);
+    expect(tickets(open().collection)).toEqual(tickets(collection));
   });
 
   it('a file of another program is kept where a new ccache gets its name', () => {
