@@ -15,7 +15,7 @@ interface Stay {
 }
 
 /**
- * The order of the ccaches at every moment at which an iteration over them began (proto/CCAPI.md#iterators), in memory
+ * The order of the ccaches, now and at every moment at which an iteration over them began (proto/CCAPI.md#iterators), in memory
  * that depends on the number of changes and not on the number of iterations: a ccache that becomes the default leaves its
  * former place behind for as long as there is an iteration that has to find it there.
  */
@@ -37,6 +37,17 @@ export class CCacheOrder {
   /** How many places are kept, for tests. */
   get size(): number {
     return this.#current.size + this.#past.size;
+  }
+
+  get first(): CCache | undefined {
+    let place = this.#stays.after(this.#stays.start);
+    while (place && isPast(place.value)) place = this.#stays.after(place);
+    return place?.value.ccache;
+  }
+
+  /** The ccaches in the order of this moment. */
+  *[Symbol.iterator](): Iterator<CCache> {
+    for (const stay of this.#stays) if (!isPast(stay)) yield stay.ccache;
   }
 
   append(ccache: CCache): void {
@@ -127,6 +138,10 @@ class CCacheCursor implements Cursor<CCache> {
   close(): void {
     this.#order.close(this);
   }
+}
+
+function isPast({ until }: Stay): boolean {
+  return until !== Infinity;
 }
 
 /** What is born later is found where it was born, whatever became of it since. */

@@ -3,7 +3,7 @@ import { CCAPIError } from '../../proto/errors.ts';
 import type { Identifier } from '../../proto/identifier.ts';
 import { bumped } from './change-time.ts';
 import { CredentialList, type StoredCredential } from './credential-list.ts';
-import type { Place, Removable } from './cursor.ts';
+import type { Removable } from './cursor.ts';
 import type { ListIdentity } from './identifiers.ts';
 import { LockState } from './locks.ts';
 import { Waiters } from './waiters.ts';
@@ -39,8 +39,6 @@ export class CCache implements Removable {
     gone: 'ccErrInvalidCCache',
   });
   readonly waiters = new Waiters();
-  /** Where it stands in the collection's order. */
-  place: Place<CCache> | undefined;
 
   constructor(identifier: Identifier, name: string, contents: Contents, now: number, lastDefault: number) {
     this.identifier = identifier;

@@ -8,7 +8,6 @@ import { CCacheOrder } from './ccache-order.ts';
 import { bumped, type Clock } from './change-time.ts';
 import type { CredentialList, StoredCredential } from './credential-list.ts';
 import type { Cursor } from './cursor.ts';
-import { LinkedList } from './cursor.ts';
 import type { IdentifierSource } from './identifiers.ts';
 import { type Amounts, amountsOf, Limits, requireName, requirePrincipal, sizeOf } from './limits.ts';
 import { LockState } from './locks.ts';
@@ -42,8 +41,7 @@ export class Collection {
   readonly identifier: Identifier;
   readonly #identifiers: IdentifierSource;
   readonly #now: Clock;
-  readonly #order = new LinkedList<CCache>();
-  readonly #places = new CCacheOrder();
+  readonly #order = new CCacheOrder();
   readonly #byName = new Map<string, CCache>();
   readonly #byObject = new Map<string, CCache>();
   readonly lock = new LockState({
@@ -86,7 +84,7 @@ export class Collection {
   }
 
   get size(): number {
-    return this.#order.size;
+    return this.#byName.size;
   }
 
   [Symbol.iterator](): Iterator<CCache> {
@@ -112,7 +110,7 @@ export class Collection {
   }
 
   cursor(): Cursor<CCache> {
-    return this.#places.cursor();
+    return this.#order.cursor();
   }
 
   /** Contents without a credential, for a ccache of this collection. */
@@ -308,7 +306,7 @@ export class Collection {
     this.#makeRoom({ caches: 1, ...amountsOf(contents.credentials) });
     const now = this.#now();
     const awaited = name === this.#awaitedDefault;
-    const lastDefault = this.#order.size === 0 ? now : 0;
+    const lastDefault = this.size === 0 ? now : 0;
     const identifier = this.#identifiers.ccache();
     this.#storage.create({ identifier, name, contents, lastDefault: awaited ? now : lastDefault, first: awaited });
     const ccache = new CCache(identifier, name, contents, now, lastDefault);
@@ -319,8 +317,7 @@ export class Collection {
 
   #add(ccache: CCache): void {
     this.limits.add(ccache.contents.credentials, 1);
-    ccache.place = this.#order.append(ccache);
-    this.#places.append(ccache);
+    this.#order.append(ccache);
     this.#byName.set(ccache.name, ccache);
     this.#byObject.set(ccache.identifier.object, ccache);
   }
@@ -340,10 +337,8 @@ export class Collection {
   #makeDefault(ccache: CCache, at: number): void {
     this.#awaitedDefault = undefined;
     const old = this.default;
-    if (!ccache.place || !old || old === ccache) return;
-    this.#order.remove(ccache.place);
-    ccache.place = this.#order.prepend(ccache);
-    this.#places.moveToFront(ccache);
+    if (!old || old === ccache) return;
+    this.#order.moveToFront(ccache);
     this.#ccacheChanged(old);
     ccache.lastDefault = at;
     this.#ccacheChanged(ccache);
@@ -351,11 +346,9 @@ export class Collection {
   }
 
   #drop(ccache: CCache): void {
-    if (!ccache.place) return;
+    if (ccache.removed) return;
     this.limits.release(ccache.contents.credentials, 1);
-    this.#order.remove(ccache.place);
-    this.#places.remove(ccache);
-    ccache.place = undefined;
+    this.#order.remove(ccache);
     ccache.removed = true;
     ccache.contents.credentials.discard();
     ccache.lock.discard();

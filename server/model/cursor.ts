@@ -33,15 +33,6 @@ export class LinkedList<T> {
     return this.#sentinel;
   }
 
-  /** The place of the last value, or the start of an empty list. */
-  get last(): Place<T> {
-    return this.#sentinel.previous;
-  }
-
-  get first(): T | undefined {
-    return this.#size === 0 ? undefined : this.#sentinel.next.value;
-  }
-
   append(value: T): Place<T> {
     return this.#insertAfter(this.#sentinel.previous, value);
   }

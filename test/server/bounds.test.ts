@@ -201,7 +201,7 @@ describe('iterators over ccaches', () => {
     expect(order.size).toBe(10);
   });
 
-  it('return what a copy of the order would have returned, whatever happens meanwhile', () => {
+  it('return what a copy of the order would have returned, whatever happens meanwhile, as the order itself does', () => {
     const step = fc.record({
       what: fc.constantFrom('add', 'move', 'move', 'remove', 'walk', 'next', 'clone', 'close'),
       which: fc.nat(),
@@ -234,6 +234,7 @@ describe('iterators over ccaches', () => {
             one.walk.close();
             open = open.filter((other) => other !== one);
           }
+          expect([order.first, [...order]]).toEqual([now[0], now]);
         }
         for (const { walk, queue } of open)
           expect(rest(walk).map(({ name }) => name)).toEqual(queue.map(({ name }) => name));
