@@ -97,7 +97,8 @@ export class CCacheLog {
   showOffset(): void {
     const word = Buffer.alloc(4);
     word.writeUInt32BE(this.#heading.offset ?? 0);
-    writeSync(this.#open(), word, 0, 4, OFFSET_AT);
+    writeSync(this.#open(), word, 0, word.length, OFFSET_AT);
+    if (this.#sync) fdatasyncSync(this.#open());
   }
 
   /** Adds a credential in one step with the removal of those that it replaces; returns its offset. */

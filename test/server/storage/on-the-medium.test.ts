@@ -1,9 +1,7 @@
-// With `sync` a change is on the medium before it is acknowledged, with the names that lead to it. The header's offset is not:
-// libkrb5 alone reads it.
+// With `sync` a change is on the medium before it is acknowledged, with the names that lead to it.
 import { lstatSync, readdirSync } from 'node:fs';
 import { expect, it, vi } from 'vitest';
 import type { CCache } from '../../../server/model/ccache.ts';
-import { OFFSET_AT } from '../../../server/storage/heading.ts';
 import { temporaryDirectory } from '../../setup/cleanup.ts';
 import { changes, prepare } from './changes.ts';
 
@@ -15,8 +13,7 @@ vi.mock('node:fs', async (original) => {
   const fs = await original<typeof import('node:fs')>();
   const changed = <T extends (...args: never[]) => unknown>(call: T) =>
     ((...args: [descriptor: number, ...unknown[]]) => {
-      // The offset in the header is a copy, for libkrb5.
-      if (args[4] !== OFFSET_AT) missing.files.add(fs.fstatSync(args[0]).ino);
+      missing.files.add(fs.fstatSync(args[0]).ino);
       return call(...(args as unknown as Parameters<T>));
     }) as unknown as T;
   const synced = (call: (descriptor: number) => void) => (descriptor: number) => {
