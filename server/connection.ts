@@ -153,26 +153,31 @@ export class Connection implements InputHolder {
   }
 
   #answer(frame: Buffer): void {
+    // Nothing that happens meanwhile answers another.
+    this.#blocked = true;
     try {
       const reply = this.#session.answer(frame);
       if (reply instanceof Promise) this.#sendLater(reply);
       else this.#send(reply);
     } catch {
-      this.#blocked = true;
       this.#socket.destroySoon();
     }
     frame.fill(0);
   }
 
-  async #sendLater(reply: Promise<Buffer>): Promise<void> {
-    this.#blocked = true;
-    const frame = await reply;
-    this.#blocked = false;
-    this.#send(frame);
-    this.#answerWaiting();
+  async #sendLater(pending: Promise<Buffer>): Promise<void> {
+    try {
+      this.#send(await pending);
+    } catch {
+      this.#socket.destroySoon();
+      return;
+    }
+    // What waits behind it is another request: the other replies that the same change brought go first.
+    queueMicrotask(() => this.#answerWaiting());
   }
 
   #send(reply: Buffer): void {
+    this.#blocked = false;
     this.#socket.write(reply, () => reply.fill(0));
   }
 

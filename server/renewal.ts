@@ -64,7 +64,7 @@ export class Renewal implements Client {
   start(): void {
     if (this.#isOn) return;
     this.#isOn = true;
-    this.#lookAfterChanges();
+    this.#watchChanges();
     this.#lookIn(0);
   }
 
@@ -78,15 +78,16 @@ export class Renewal implements Client {
     this.#running?.abort();
   }
 
-  async #lookAfterChanges(): Promise<void> {
-    try {
-      while (this.#isOn) {
+  async #watchChanges(): Promise<void> {
+    while (this.#isOn) {
+      try {
         await this.#collection.waiters.add(this);
-        if (this.#isOn) this.#lookIn(SETTLED);
+      } catch {
+        // The collection is gone.
+        this.stop();
+        return;
       }
-    } catch {
-      // The collection is gone.
-      this.stop();
+      if (this.#isOn) this.#lookIn(SETTLED);
     }
   }
 

@@ -39,10 +39,13 @@ export class CCacheOrder {
     return this.#current.size + this.#past.size;
   }
 
+  /** The ccache at the beginning; undefined where there is none. */
   get first(): CCache | undefined {
-    let place = this.#stays.after(this.#stays.start);
-    while (place && isPast(place.value)) place = this.#stays.after(place);
-    return place?.value.ccache;
+    return this.#firstPlace?.value.ccache;
+  }
+
+  get #firstPlace(): Place<Stay> | undefined {
+    return this.#stays.after(this.#stays.start);
   }
 
   /** The ccaches in the order of this moment. */
@@ -67,6 +70,11 @@ export class CCacheOrder {
     const place = this.#current.get(ccache);
     if (place) this.#stays.remove(place);
     this.#current.delete(ccache);
+    // The current place of a ccache is before all its past ones: one of the past is the first only where its ccache is gone.
+    for (let first = this.#firstPlace; first && isPast(first.value); first = this.#firstPlace) {
+      this.#stays.remove(first);
+      this.#past.delete(first);
+    }
   }
 
   /** A cursor over the ccaches in the order of this moment, and then over those that are created later. */

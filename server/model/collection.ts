@@ -337,7 +337,7 @@ export class Collection {
   #makeDefault(ccache: CCache, at: number): void {
     this.#awaitedDefault = undefined;
     const old = this.default;
-    if (!old || old === ccache) return;
+    if (!old || old === ccache || ccache.removed) return;
     this.#order.moveToFront(ccache);
     this.#ccacheChanged(old);
     ccache.lastDefault = at;

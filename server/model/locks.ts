@@ -15,7 +15,7 @@ class Entry implements Cancellable {
   readonly state: LockState;
   readonly client: Client;
   readonly type: number;
-  /** Of one that waits: what tells the client that the lock is granted, or that it cannot be any more. */
+  /** These settle the wait for a lock that was not granted at once. */
   resolve?: () => void;
   reject?: (error: Error) => void;
 
@@ -35,7 +35,7 @@ class Entry implements Cancellable {
 }
 
 /**
- * The lock of the collection, or of one ccache: who holds it and who waits for it, first come, first looked at. It is
+ * The lock of the collection, or of one ccache: which clients hold it and which wait for it, first come, first looked at. It is
  * advisory, and not fair: a reader is let in while a writer waits. A client has at most one lock here. Source:
  * proto/CCAPI.md#locks.
  */
@@ -81,7 +81,7 @@ export class LockState {
     this.#rescan();
   }
 
-  /** The object is gone: who waits is told so, who holds the lock holds nothing any more. */
+  /** The object is gone: clients that wait are told so, and those that hold the lock hold nothing any more. */
   discard(): void {
     for (const entry of this.#pending) this.#refuse(entry);
     for (const entry of this.#granted.values()) entry.client.cancellables.delete(entry);

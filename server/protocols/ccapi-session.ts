@@ -69,10 +69,7 @@ export class CCAPISession implements HandlerContext {
       this.#onRequest(header.name ?? UNKNOWN);
       const result = this.#handle(header);
       if (!(result instanceof Promise)) return replyFrame(name, result);
-      return result.then(
-        (later) => replyFrame(name, later),
-        (error: unknown) => this.#refusal(error),
-      );
+      return result.then((later) => replyFrame(name, later)).catch((error: unknown) => this.#refusal(error));
     } catch (error) {
       header?.arguments.wipeCopies();
       return this.#refusal(error);

@@ -4,8 +4,8 @@ import { STATUS_REQUEST } from '../../proto/status.ts';
 /** What answers the frames of one connection. */
 export interface Session {
   /**
-   * Returns the reply to a frame, with its length word, or the wait for it, which never rejects and does not settle once
-   * the session is closed. Throws where the framing is lost.
+   * Returns the reply to a frame, with its length word, or the wait for it, which may never settle once the session is
+   * closed. Throws, or rejects, where there is no reply to give and the connection has to end, as where the framing is lost.
    */
   answer(frame: Buffer): Buffer | Promise<Buffer>;
   close(): void;
@@ -39,15 +39,15 @@ export class SessionDispatcher implements Session {
   answer(frame: Buffer): Buffer | Promise<Buffer> {
     this.#session ??= this.#open(frame[0] ?? CCAPI);
     const reply = this.#session.answer(frame);
-    if (reply instanceof Promise) return reply.then(this.#acknowledge);
-    return this.#acknowledge(reply);
+    if (reply instanceof Promise) return reply.then(this.#prepareReply);
+    return this.#prepareReply(reply);
   }
 
   close(): void {
     this.#session?.close();
   }
 
-  readonly #acknowledge = (reply: Buffer): Buffer => {
+  readonly #prepareReply = (reply: Buffer): Buffer => {
     this.#beforeReply();
     return reply;
   };

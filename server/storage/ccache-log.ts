@@ -43,7 +43,7 @@ export class CCacheLog {
   /** Whether the file is there, as long as it was left, and the one that is written to. Throws the system's error. */
   get isIntact(): boolean {
     const found = lstatSync(this.path, { throwIfNoEntry: false });
-    if (found?.size !== this.#length) return false;
+    if (!found?.isFile() || found.size !== this.#length) return false;
     return this.#descriptor === undefined || found.ino === fstatSync(this.#descriptor).ino;
   }
 

@@ -31,16 +31,16 @@ export class CCacheLogs {
     this.#logs.set(log.heading.ccache, this.#keepOpen(log));
   }
 
-  /** The file of a ccache is gone. */
-  remove(ccache: CCache): void {
+  /** Closes the file of a ccache that is gone, and knows it no more. */
+  forget(ccache: CCache): void {
     const log = this.use(ccache);
     log.close();
     this.#open.delete(log);
     this.#logs.delete(numberOfCCache(ccache.identifier));
   }
 
-  /** The file of one ccache has become that of another. */
-  rename(from: CCache): void {
+  /** Takes the file of a ccache for that of another, which its heading names by now. */
+  reassign(from: CCache): void {
     const log = this.use(from);
     this.#logs.delete(numberOfCCache(from.identifier));
     this.add(log);

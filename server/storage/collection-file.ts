@@ -1,4 +1,4 @@
-import { closeSync, fsyncSync, lstatSync, openSync, readFileSync, writeSync } from 'node:fs';
+import { closeSync, constants, fsyncSync, lstatSync, openSync, readFileSync, writeSync } from 'node:fs';
 import type { Clock } from '../model/change-time.ts';
 import type { Collection } from '../model/collection.ts';
 import { type Identifiers, MAX_CCACHES, MAX_LISTS, numberOfCCache } from '../model/identifiers.ts';
@@ -178,7 +178,7 @@ export class CollectionFile {
       const hasRoom = this.isIntact && this.#size === bytes.length;
       if (!['ENOSPC', 'EDQUOT'].includes((error as NodeJS.ErrnoException).code ?? '') || !hasRoom) throw error;
       // Without this nothing could be removed where there is no room: each change needs its time.
-      const descriptor = openSync(this.#path, 'r+');
+      const descriptor = openSync(this.#path, constants.O_RDWR | constants.O_NOFOLLOW);
       try {
         // It is not cut off where it fails, as what is appended: this would cost all identifiers.
         if (writeSync(descriptor, bytes, 0, bytes.length, 0) < bytes.length) throw error;

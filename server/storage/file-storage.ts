@@ -116,7 +116,7 @@ export class FileStorage implements Storage {
   destroy(ccache: CCache): void {
     const log = this.#logOf(ccache);
     this.#commit(() => log.destroy());
-    this.#logs.remove(ccache);
+    this.#logs.forget(ccache);
     const [first, second] = this.#collection ?? [];
     if (ccache === first) this.#writePrimary(second);
   }
@@ -132,8 +132,8 @@ export class FileStorage implements Storage {
       if (isNew) makeWay(this.#place, ccache);
       log.moveTo({ ...log.heading, ccache, name: destination.name, position, lastDefault });
     });
-    if (former) this.#logs.remove(destination);
-    this.#logs.rename(source);
+    if (former) this.#logs.forget(destination);
+    this.#logs.reassign(source);
     this.#countPosition(isFirst);
     const [first, second] = this.#collection ?? [];
     const next = first === source ? second : first;

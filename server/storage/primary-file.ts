@@ -5,8 +5,8 @@ import { replaceFile } from './atomic-file.ts';
 export const PRIMARY_FILE = 'primary';
 
 /**
- * The file in which libkrb5 looks for the name of the default ccache's file, a line. Ours goes by the positions of the ccaches,
- * and so loses nothing where this one is damaged. Source: the DIR ccache type of MIT's libkrb5.
+ * The file in which libkrb5 looks for the name of the default ccache's file, a line. A worker goes by the positions of the
+ * ccaches, and so loses nothing where this file is damaged. Source: the DIR ccache type of MIT's libkrb5.
  */
 export class PrimaryFile {
   readonly #path: string;
@@ -30,7 +30,7 @@ export class PrimaryFile {
     return this.#name;
   }
 
-  /** Throws the system's error. */
+  /** Has it say a name, where it does not yet. Throws the system's error. */
   write(name: string): void {
     if (name === this.#name) return;
     replaceFile(this.#path, Buffer.from(`${name}\n`), this.#sync);

@@ -201,6 +201,22 @@ describe('iterators over ccaches', () => {
     expect(order.size).toBe(10);
   });
 
+  it('leave nothing in the order of ccaches that are gone', () => {
+    const order = new CCacheOrder();
+    const [a, b, c] = Array.from({ length: 3 }, () => ({ removed: false }) as CCache) as [CCache, CCache, CCache];
+    for (const ccache of [a, b, c]) order.append(ccache);
+    const walks = Array.from({ length: 1000 }, (_, i) => {
+      order.moveToFront(i % 2 === 0 ? a : b);
+      return order.cursor();
+    });
+    for (const ccache of [a, b]) {
+      ccache.removed = true;
+      order.remove(ccache);
+    }
+    expect([order.size, [...order]]).toEqual([1, [c]]);
+    for (const walk of walks) expect(rest(walk)).toEqual([c]);
+  });
+
   it('return what a copy of the order would have returned, whatever happens meanwhile, as the order itself does', () => {
     const step = fc.record({
       what: fc.constantFrom('add', 'move', 'move', 'remove', 'walk', 'next', 'clone', 'close'),

@@ -1,4 +1,5 @@
 // Each error in the tables of proto/CCAPI.md and KCM.md is provoked on the server's own sessions.
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
 import { type MessageName, messages, type Request } from '../../../proto/ccapi.ts';
 import { readReply, requestFrame } from '../../../proto/ccapi-codec.ts';
@@ -61,10 +62,8 @@ const none = { server: '', object: '' };
 
 /** How each error of CCAPI.md comes about. */
 const provocations: Record<string, (server: Server) => Answer> = {
-  'contextWaitForChange late 204': (server) => {
-    const answer = server.ask('contextWaitForChange', uninitialised, { last: 0xffff_ffff });
-    return afterEnd(answer, server);
-  },
+  'contextWaitForChange late 204': (server) =>
+    late(server.ask('contextWaitForChange', uninitialised, { last: 0xffff_ffff }), () => server.collection.shutDown()),
   'contextOpenCCache 221': (server) => server.ask('contextOpenCCache', uninitialised, { name: 'play' }),
   'contextOpenDefaultCCache 221': (server) => {
     server.collection.destroy(server.work);
@@ -99,7 +98,7 @@ const provocations: Record<string, (server: Server) => Answer> = {
   'contextLock 218': (server) => server.ask('contextLock', uninitialised, { type: 2, block: 1 }),
   'contextLock late 204': (server) => {
     server.ask('contextLock', uninitialised, { type: 1, block: 0 }, server.other);
-    return afterEnd(server.ask('contextLock', uninitialised, { type: 0, block: 1 }), server);
+    return late(server.ask('contextLock', uninitialised, { type: 0, block: 1 }), () => server.collection.shutDown());
   },
   'contextUnlock 215': (server) => server.ask('contextUnlock', uninitialised, {}),
   'ccacheGetPrincipal 212': (server) => server.ask('ccacheGetPrincipal', server.work.identifier, { version: 3 }),
@@ -132,9 +131,9 @@ const provocations: Record<string, (server: Server) => Answer> = {
   'ccacheLock 218': (server) => server.ask('ccacheLock', server.work.identifier, { type: 3, block: 1 }),
   'ccacheLock late 205': (server) => {
     server.ask('ccacheLock', server.work.identifier, { type: 1, block: 0 }, server.other);
-    const answer = server.ask('ccacheLock', server.work.identifier, { type: 0, block: 1 });
-    server.ask('ccacheDestroy', server.work.identifier, {}, server.other);
-    return answer;
+    return late(server.ask('ccacheLock', server.work.identifier, { type: 0, block: 1 }), () =>
+      server.ask('ccacheDestroy', server.work.identifier, {}, server.other),
+    );
   },
   'ccacheUnlock 217': (server) => server.ask('ccacheUnlock', server.work.identifier, {}),
   'ccacheGetLastDefaultTime 219': (server) => {
@@ -142,7 +141,9 @@ const provocations: Record<string, (server: Server) => Answer> = {
     return server.ask('ccacheGetLastDefaultTime', identifier, {});
   },
   'ccacheWaitForChange late 205': (server) =>
-    afterEnd(server.ask('ccacheWaitForChange', server.work.identifier, { last: 0xffff_ffff }), server),
+    late(server.ask('ccacheWaitForChange', server.work.identifier, { last: 0xffff_ffff }), () =>
+      server.collection.shutDown(),
+    ),
   'ccacheGetKDCTimeOffset 212': (server) => withVersion1(server, 'ccacheGetKDCTimeOffset'),
   'ccacheGetKDCTimeOffset 226': (server) =>
     server.ask('ccacheGetKDCTimeOffset', server.work.identifier, { version: 2 }),
@@ -182,9 +183,10 @@ function withVersion1(server: Server, name: MessageName): Answer {
   return server.send(frame.fill(0, 4, 8).fill(messages[name].number, 7, 8).subarray(4));
 }
 
-/** What a request that waits is answered when the server leaves in order. */
-function afterEnd(answer: Answer, { collection }: Server): Answer {
-  collection.shutDown();
+/** What a request that waits until then is answered when something happens. */
+async function late(answer: Answer, act: () => unknown): Promise<Buffer> {
+  expect(await Promise.race([answer, nextTurn('it waits')])).toBe('it waits');
+  act();
   return answer;
 }
 
