@@ -80,14 +80,11 @@ export class WaitingWorker {
     // One that waits for its line leaves at the end of it.
     input.end();
     if (pid === undefined || this.#hasExited) return;
-    // As its user first, who can end no other's; as root where it has not become the user's.
-    for (const uid of [this.#uid ?? 0, 0]) {
-      try {
-        asUser({ uid }, () => process.kill(pid, 'SIGKILL'));
-        return;
-      } catch {
-        // It has ended by itself, or is another uid's.
-      }
+    try {
+      // The real uid stays root's: so this ends what is still root's too, and no other user's process (kill(2)).
+      asUser({ uid: this.#uid ?? 0 }, () => process.kill(pid, 'SIGKILL'));
+    } catch {
+      // It has ended by itself; another user's process may have its id.
     }
   }
 

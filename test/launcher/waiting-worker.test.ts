@@ -2,6 +2,7 @@
 import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { PassThrough } from 'node:stream';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { afterEach, expect, it, vi } from 'vitest';
 import { WaitingWorker } from '../../launcher/waiting-worker.ts';
 import { MAX_ANSWER } from '../../proto/assignment.ts';
@@ -107,6 +108,20 @@ it('may answer as much as the limit, but for its process id', async () => {
   await expect(worker.assign(user, 60_000)).rejects.toThrow(/: {511}x$/);
 });
 
+it('may say no more than that before it is told its user either', async () => {
+  const output = new PassThrough();
+  const worker = new WaitingWorker(
+    { input: new PassThrough(), output, pid: undefined, exited: once(output, 'close').then(() => {}) },
+    [],
+  );
+  for (const piece of ['x'.repeat(MAX_ANSWER), '\n']) {
+    output.write(piece);
+    await nextTurn();
+  }
+  await expect(worker.assign(user, 60_000)).rejects.toThrow(`its answer is longer than ${MAX_ANSWER} bytes`);
+  output.destroy();
+});
+
 it('leaves by the end of its input while it waits, and by the process id that it has told', async () => {
   const waiting = start('cat', { tellsPid: true });
   waiting.worker.end();
@@ -135,5 +150,14 @@ describeWith(['root'], 'the worker of another user', () => {
     worker.end();
     await worker.exited;
     expect(child.signalCode).toBe('SIGKILL');
+  });
+
+  it('is not ended where a third user’s process has its id by now', async () => {
+    const other = startProgram('/bin/sh', ['-c', STAY], { uid: 50_002, gid: 50_002 });
+    const { worker } = start(`echo "pid ${other.pid}"; read -r line; echo ok; ${STAY}`, { tellsPid: true });
+    await worker.assign({ ...user, uid: 50_001 }, 60_000);
+    worker.end();
+    other.kill('SIGTERM');
+    expect(await once(other, 'exit')).toEqual([null, 'SIGTERM']);
   });
 });

@@ -1,10 +1,10 @@
 // What becomes of a connection that is offered over a link, whatever the worker says or leaves unsaid.
 import { once } from 'node:events';
-import { closeSync } from 'node:fs';
+import { closeSync, writeSync } from 'node:fs';
 import { connect, createServer, type Socket } from 'node:net';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { afterEach, expect, it, vi } from 'vitest';
-import { isHungUp, markSocket, receiveDescriptor, socketPair } from '../../etc/host/fd-passing.ts';
+import { isHungUp, markSocket, receiveBytes, receiveDescriptor, socketPair } from '../../etc/host/fd-passing.ts';
 import { descriptorOf, pauseHandle } from '../../etc/host/socket-handle.ts';
 import { LinkRefused, WorkerLink } from '../../launcher/worker-link.ts';
 import { READY } from '../../proto/link.ts';
@@ -198,6 +198,22 @@ describeWith(['Linux'], 'what is offered over a link', () => {
     expect(link.isOpen).toBe(true);
   });
 
+  it('waits while the kernel takes no more, and is sent once the worker has taken what came before', async () => {
+    const { link, own, worker } = await open();
+    const first = link.offer(connection(), nothing);
+    const carrier = descriptorOf(own[0] as Socket);
+    expect(() => {
+      for (;;) writeSync(carrier, Buffer.alloc(4096));
+    }).toThrow('EAGAIN');
+    const second = link.offer(connection(), nothing);
+    while (receiveBytes(descriptorOf(worker.descriptors)).length > 0);
+    worker.descriptors.write('+');
+    expect(await first).toBe('taken');
+    await eventually(() => announced(worker) === 2);
+    worker.descriptors.write('+');
+    expect(await second).toBe('taken');
+  });
+
   it.each([1, WINDOW + 1])(
     'is silent where no acknowledgement comes in time, sent or not (%i of them)',
     async (count) => {
@@ -246,6 +262,18 @@ describeWith(['Linux'], 'what is offered over a link', () => {
     worker.descriptors.write('+');
     link.close();
     expect(await link.offer(connection(), nothing)).toBe('unsent');
+  });
+
+  it('is all that the launcher reads of: what a worker says on a link that is over stays unread', async () => {
+    const { link, own, worker } = await open();
+    worker.descriptors.write('x');
+    await eventually(() => !link.isOpen);
+    const read = own[0]?.bytesRead;
+    worker.descriptors.write('+'.repeat(1000));
+    // Node reads in each turn of the event loop.
+    for (let turn = 0; turn < 3; turn++) await nextTurn();
+    expect(own[0]?.bytesRead).toBe(read);
+    expect(link.isHeld).toBe(true);
   });
 });
 
