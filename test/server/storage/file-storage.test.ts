@@ -339,6 +339,9 @@ function fileOf(ccache: string, at = directory): string {
   return found[0] as string;
 }
 
+/** What names the credentials of a ccache. */
+const objectsOf = ({ contents }: CCache) => [...contents.credentials].map(({ identifier }) => identifier.object);
+
 describe('what cannot be read', () => {
   it('a file is set aside, and costs no other', () => {
     const { collection } = open();
@@ -404,6 +407,20 @@ describe('what cannot be read', () => {
   });
 });
 
+it('a heading that is lost costs the identifiers of its tickets, which become those of no former ticket', () => {
+  const { collection } = open();
+  const given = ['a', 'a', 'a', 'b'].flatMap((name) => {
+    const ccache = collection.create(name, 2, 'a@R');
+    collection.store(ccache, credentialFor('s@R'));
+    return objectsOf(ccache);
+  });
+  const path = join(directory, fileOf('b'));
+  writeFileSync(path, readFileSync(path).toString('latin1').replace('"name":"b"', '"name":"c"'), 'latin1');
+  const { collection: found } = open();
+  expect(given).not.toContain(objectsOf(found.findByName('tkt2') as CCache)[0]);
+  expect(seen(open().collection)).toEqual(seen(found));
+});
+
 describe('what is not ours', () => {
   it('stays where it is: copies, files of stock programs, and others', () => {
     const { collection } = open();
@@ -448,8 +465,7 @@ describe('what is not ours', () => {
     writeFileSync(join(directory, 'tkt1'), copy);
     const { collection: found } = open();
     expect([...found].map(({ name }) => name).sort()).toEqual(['a', 'a (1)', 'b']);
-    const identifiers = [...found].flatMap((ccache) => [...ccache.contents.credentials].map((one) => one.identifier));
-    expect(new Set(identifiers.map(({ object }) => object)).size).toBe(2);
+    expect(new Set([...found].flatMap(objectsOf)).size).toBe(2);
     expect(seen(open().collection)).toEqual(seen(found));
   });
 });
@@ -715,6 +731,12 @@ describeWith(['root', 'Linux'], 'a full file system', () => {
       const found = open().collection;
       expect(seen(found)).toEqual(seen(collection));
       expect(found.changed).toBeGreaterThanOrEqual(collection.changed);
+      // So does the next worker.
+      fill();
+      const next = open().collection;
+      clock.now += 100_000;
+      for (const ccache of [...next]) next.destroy(ccache);
+      expect(open().collection.size).toBe(0);
     } finally {
       execFileSync('/bin/umount', ['--lazy', small]);
     }

@@ -75,6 +75,16 @@ it('is another default ccache within that moment too', () => {
   live.close();
 });
 
+it('is the next default ccache at once, also where that last changed in the same second', () => {
+  const { collection, a, b, open, shown } = start();
+  const live = open();
+  expect(a.changed).toBe(b.changed);
+  collection.destroy(a);
+  acknowledge(live);
+  expect(shown()).toEqual(['b@R']);
+  live.close();
+});
+
 it('is left as it is by a next worker and by a change of another ccache, and shows at the end of a turn what no reply tells', async () => {
   const { view, collection, a, b, open, shown } = start();
   open().close();
