@@ -53,6 +53,7 @@ export async function enterFrontDoor(socket: Socket, peer: Peer, context: Launch
     if (uid === undefined) throw new Error('the kernel does not name the peer');
     await giveToWorker(socket, read, { uid, session: context.isPerSession ? peer.session() : undefined }, context);
   } catch (error) {
+    socket.destroy();
     context.refusals.add(
       refusalKey(peer, context.isKnown),
       () => `${peer.describe()}: KCM: ${(error as Error).message}`,
@@ -69,22 +70,17 @@ export async function enterFrontDoor(socket: Socket, peer: Peer, context: Launch
 async function giveToWorker(socket: Socket, read: Buffer, key: WorkerKey, context: LauncherContext): Promise<void> {
   const deadline = monotonic() + PATIENCE;
   let wasSent = false;
-  try {
-    for (let attempt = 1; ; attempt++) {
-      const outcome = await offer(socket, read, key, context, wasSent);
-      if (outcome === 'joined') return;
-      if (outcome === 'taken') break;
-      if (outcome === 'refused') throw new Error('the worker refused the connection');
-      if (outcome === 'silent') throw new Error('the worker took no connection within 5 s');
-      wasSent ||= outcome === 'lost';
-      if (attempt === ATTEMPTS) throw new Error(`the worker ended before it took the connection, ${ATTEMPTS} times`);
-      if (monotonic() > deadline) throw new Error(`no worker took the connection within ${PATIENCE / 1000} s`);
-      // One that is killed seems to be there until the kernel is done with it.
-      await delay(attempt * PAUSE);
-    }
-  } catch (error) {
-    socket.destroy();
-    throw error;
+  for (let attempt = 1; ; attempt++) {
+    const outcome = await offer(socket, read, key, context, wasSent);
+    if (outcome === 'joined') return;
+    if (outcome === 'taken') break;
+    if (outcome === 'refused') throw new Error('the worker refused the connection');
+    if (outcome === 'silent') throw new Error('the worker took no connection within 5 s');
+    wasSent ||= outcome === 'lost';
+    if (attempt === ATTEMPTS) throw new Error(`the worker ended before it took the connection, ${ATTEMPTS} times`);
+    if (monotonic() > deadline) throw new Error(`no worker took the connection within ${PATIENCE / 1000} s`);
+    // One that is killed seems to be there until the kernel is done with it.
+    await delay(attempt * PAUSE);
   }
   socket.destroy();
 }

@@ -6,7 +6,7 @@ import { beforeAll, expect, inject, it } from 'vitest';
 import { descriptorOf } from '../../etc/host/socket-handle.ts';
 import { WorkerLink } from '../../launcher/worker-link.ts';
 import { eventually, processesOf, workersBelow } from '../setup/cleanup.ts';
-import { type FrontDoor, frontDoorRequirements, startFrontDoor } from '../setup/front-door.ts';
+import { askWithoutMaker, type FrontDoor, frontDoorRequirements, startFrontDoor } from '../setup/front-door.ts';
 import { ccapi, run, sendBytes } from '../setup/programs.ts';
 import { describeWith } from '../setup/requirements.ts';
 import type { TestUser } from '../setup/test-users.ts';
@@ -144,6 +144,10 @@ describeWith([...frontDoorRequirements, 'netcat-openbsd'], 'the front door', () 
     await new Promise((resolve) => far.once('close', resolve));
     expect(answered).toBe('');
     link.close();
+  });
+
+  it('serves a program on a connection of another that has ended', async () => {
+    expect(await askWithoutMaker(door, alice)).toBe('000000040000000000000000');
   });
 
   it('takes a rendezvous that comes in pieces, and notices where none comes', async () => {

@@ -2,7 +2,7 @@
 import { existsSync, readdirSync, statSync } from 'node:fs';
 import { beforeAll, describe, expect, inject, it } from 'vitest';
 import { eventually, memory, processesOf, temporaryDirectory, workersBelow } from '../setup/cleanup.ts';
-import { type FrontDoor, frontDoorRequirements, startFrontDoor } from '../setup/front-door.ts';
+import { askWithoutMaker, type FrontDoor, frontDoorRequirements, startFrontDoor } from '../setup/front-door.ts';
 import { ccapi, type Outcome, programs, run, sendBytes } from '../setup/programs.ts';
 import { describeWith } from '../setup/requirements.ts';
 import type { TestUser } from '../setup/test-users.ts';
@@ -62,6 +62,16 @@ describeWith(frontDoorRequirements, 'two login sessions of a user', () => {
     expect(text.stdout).toMatch(new RegExp(`^Session ${session}\n {2}KCM:\\S+ {2}alice@TEST.EXAMPLE$`, 'm'));
     // That it looked at them has made none of its own.
     expect(existsSync(`${own}/s.${text.session}`)).toBe(false);
+  });
+
+  it('are told from each other by the kernel, where a program names its uid alone at the front door', async () => {
+    const ask = `require('node:net').connect('${machine.door}').on('data', (line) => process.stdout.write(line)).write('${alice.uid}\\n')`;
+    const { stdout, session } = await login(`${process.execPath} -e "${ask}"`);
+    expect(stdout).toBe(`${own}/s.${session}/S.ccapi\n`);
+  });
+
+  it('are not guessed: a connection of a process that has ended is closed without an answer', async () => {
+    expect(await askWithoutMaker(machine.door, alice)).toBe('');
   });
 
   it('end: their tickets go, their server leaves, and nothing of them stays', async () => {

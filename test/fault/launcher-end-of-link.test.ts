@@ -181,6 +181,13 @@ describeWith(['Linux'], 'the launcher’s end of a link', () => {
     await eventually(() => stderr().includes(`${JOINED} connections are carried to it`));
   });
 
+  it('gives up a worker that has no place for links after ten attempts, and carries nothing to it', async () => {
+    servers.at(-1)?.close();
+    expect(await ask()).toBe('');
+    await eventually(() => stderr().includes('the worker ended before it took the connection, 10 times'));
+    expect(stderr()).not.toContain('proxying');
+  });
+
   it('gives up a worker that never says that it is ready', async () => {
     begin = () => {};
     expect(await ask()).toBe('');

@@ -1,5 +1,8 @@
+import type { ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { temporaryDirectory } from './cleanup.ts';
+import type { Readable, Writable } from 'node:stream';
+import { end, start, temporaryDirectory } from './cleanup.ts';
 import { startInetd } from './inetd.ts';
 import { type Kdc, startKdc } from './kdc.ts';
 import { freePort, type Outcome, run } from './programs.ts';
@@ -87,4 +90,25 @@ export async function startFrontDoor(
     as: (user, program, ...args) =>
       run(`/usr/bin/${program}`, args, { uid: user?.uid, gid: user?.gid, env, input: `${kdc.password}\n` }),
   };
+}
+
+/** What a program of a user's is answered by KCM, in hex, on a connection of another program, which has ended. */
+export async function askWithoutMaker(door: string, { uid, gid }: TestUser): Promise<string> {
+  const ask = `const socket = new (require('node:net').Socket)({ fd: 3, readable: true, writable: true });
+    process.stdin.resume().once('end', () => socket.write(Buffer.from('0000000402000000', 'hex')));
+    socket.on('data', (data) => process.stdout.write(data.toString('hex'))).on('close', () => process.exit());
+    socket.once('data', () => socket.destroy());
+    process.stdout.write('begun ');`;
+  const connectAndWait = `const socket = require('node:net').connect('${door}', () => {
+    require('node:child_process').spawn(process.execPath, ['-e', \`${ask}\`], { stdio: [0, 1, 2, socket] });
+  });`;
+  const maker = start(process.execPath, ['-e', connectAndWait], { uid, gid, stdio: ['pipe', 'pipe', 'inherit'] });
+  const { stdin, stdout } = maker as ChildProcess & { stdin: Writable; stdout: Readable };
+  let said = '';
+  stdout.on('data', (chunk) => (said += chunk));
+  await once(stdout, 'data');
+  await end(maker, 'SIGKILL');
+  stdin.destroy();
+  await once(stdout, 'end');
+  return said.slice('begun '.length);
 }
