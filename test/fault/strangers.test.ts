@@ -1,5 +1,7 @@
 // What another user of the machine tries, and what a user tries with root's help: nothing works, and each is logged once.
+import { once } from 'node:events';
 import {
+  chmodSync,
   chownSync,
   mkdirSync,
   mkdtempSync,
@@ -9,10 +11,12 @@ import {
   symlinkSync,
   unlinkSync,
 } from 'node:fs';
+import { createServer, type Socket } from 'node:net';
+import type { Readable } from 'node:stream';
 import { beforeAll, describe, expect, inject, it } from 'vitest';
-import { eventually, hasEnded, temporaryDirectory, workersBelow } from '../setup/cleanup.ts';
+import { eventually, hasEnded, start, temporaryDirectory, workersBelow } from '../setup/cleanup.ts';
 import { startInetd } from '../setup/inetd.ts';
-import { ccapi, freePort, type Outcome, run, sendBytes } from '../setup/programs.ts';
+import { ccapi, cleanEnvironment, freePort, type Outcome, programs, run, sendBytes } from '../setup/programs.ts';
 import { describeWith } from '../setup/requirements.ts';
 import { type SystemLog, startSystemLog } from '../setup/system-log.ts';
 import type { TestUser } from '../setup/test-users.ts';
@@ -78,6 +82,24 @@ describeWith(['root', 'Linux', 'openbsd-inetd', 'socat', 'netcat-openbsd'], 'a s
     const { stdout } = await sh(bob, `echo CCAPI/1 uid=${alice.uid} | nc.openbsd ${address}`);
     expect(stdout).toContain(`error code=not-yours message=uid ${bob.uid} may not ask for uid ${alice.uid}`);
     await eventually(() => log.text().split('may not ask').length === before + 1);
+  });
+
+  it('claims to be another user, in vain: to a launcher that root starts for the connection', async () => {
+    const path = `${temporaryDirectory()}/socket`;
+    const server = createServer({ pauseOnConnect: true }).listen(path);
+    await once(server, 'listening');
+    chmodSync(path, 0o666);
+    const asking = sh(bob, `echo CCAPI/1 uid=${alice.uid} | nc.openbsd -N -U ${path}`);
+    const [connection] = (await once(server, 'connection')) as [Socket];
+    const launcher = start(process.execPath, [programs.launcher, '--inetd', `--directory=${base}`], {
+      env: cleanEnvironment(),
+      stdio: [connection, 'pipe', 'inherit'],
+    });
+    connection.destroy();
+    server.close();
+    const [answer] = await once(launcher.stdout as Readable, 'data');
+    expect(`${answer}`).toContain(`uid ${bob.uid} may not ask for uid ${alice.uid}`);
+    await asking;
   });
 
   it('has been at the base directory first, in vain', async () => {

@@ -72,4 +72,6 @@ it('the counts are written before the process ends', () => {
   for (let i = 0; i < 12; i++) refusals.add('uid 1000', () => 'line');
   refusals.flush();
   expect(lines.at(-1)).toBe('uid 1000: 2 more refusals within 60 s');
+  vi.advanceTimersByTime(60_000);
+  expect(lines).toHaveLength(11);
 });
