@@ -1,10 +1,12 @@
 // A launcher that a person starts: what it says, and what it says of mistakes.
-import { existsSync, statSync } from 'node:fs';
-import { createServer } from 'node:net';
+import { once } from 'node:events';
+import { existsSync, statSync, writeFileSync } from 'node:fs';
+import { connect, createServer, type Socket } from 'node:net';
+import type { Readable } from 'node:stream';
 import { describe, expect, inject, it } from 'vitest';
-import { afterwards, end, eventually, temporaryDirectory, workersBelow } from '../setup/cleanup.ts';
+import { afterwards, end, eventually, start, temporaryDirectory, workersBelow } from '../setup/cleanup.ts';
 import { installed, startPrivateMachine } from '../setup/private-machine.ts';
-import { freePort, programs, run, sendBytes, startLauncher } from '../setup/programs.ts';
+import { cleanEnvironment, freePort, programs, run, sendBytes, startLauncher } from '../setup/programs.ts';
 import { describeWith } from '../setup/requirements.ts';
 import type { TestUser } from '../setup/test-users.ts';
 
@@ -110,6 +112,40 @@ describeWith(['root', 'Linux', 'netcat-openbsd'], 'the settings of a launcher', 
     expect(await sendBytes({ host: '127.0.0.1', port }, '3999999999\n')).toBe(`${base}/3999999999/S.ccapi\n`);
     const { stdout } = await run('/bin/cat', [`/proc/${workersBelow(base)[0]}/status`]);
     expect(stdout).toMatch(/^Uid:\s+3999999999\s+3999999999\s+3999999999\s+3999999999\nGid:\s+65534\s/m);
+  });
+});
+
+it('names in allow and deny that no database has are told at the start, and with each change', async () => {
+  const directory = temporaryDirectory();
+  const conf = `${directory}/krb5.conf`;
+  writeFileSync(conf, '[ccapi]\n deny = no-such-user\n');
+  const { launcher, stderr } = await startLauncher([`--directory=${directory}/run`], { env: { KRB5_CONFIG: conf } });
+  const told = (name: string) => `allow or deny: ${name}: no database has this name; correct it in krb5.conf`;
+  await eventually(() => stderr().includes(told('no-such-user')));
+  writeFileSync(conf, '[ccapi]\n deny = no-such-user-either\n');
+  launcher.kill('SIGHUP');
+  await eventually(() => stderr().includes(told('no-such-user-either')));
+});
+
+describeWith(['Linux'], 'a launcher with few descriptors', () => {
+  it('has a uid’s silent connections make room early', async () => {
+    const port = await freePort();
+    const args = [programs.launcher, '--listen', String(port), `--directory=${temporaryDirectory()}/run`];
+    const few = start('/bin/sh', ['-c', 'ulimit -n 128; exec "$@"', 'sh', process.execPath, ...args], {
+      env: cleanEnvironment(),
+      stdio: ['ignore', 'pipe', 'ignore'],
+    });
+    await once(few.stdout as Readable, 'data');
+    // A quarter of what is left beside 64, where each connection may need a second one.
+    const silent = Array.from({ length: 8 }, () => connect(port, '127.0.0.1').resume());
+    const [first] = silent as [Socket];
+    const closed = once(first, 'close');
+    for (const socket of silent) await once(socket, 'connect');
+    silent.push(connect(port, '127.0.0.1'));
+    await closed;
+    // Else it would have been told that its line does not come.
+    expect(first.bytesRead).toBe(0);
+    for (const socket of silent) socket.destroy();
   });
 });
 
