@@ -4,6 +4,7 @@ import { chmodSync, chownSync, existsSync, mkdirSync, readdirSync, readFileSync,
 import { beforeAll, expect, inject, it } from 'vitest';
 import { afterwards, endWorkersBelow, eventually, start, temporaryDirectory } from '../setup/cleanup.ts';
 import { cleanEnvironment, freePort, run, succeed } from '../setup/programs.ts';
+import { describeWith } from '../setup/requirements.ts';
 
 const [user] = inject('users');
 const identity = user ? { uid: user.uid, gid: user.gid } : {};
@@ -82,6 +83,14 @@ it('says once what is missed without koffi', async () => {
   });
   await eventually(() => said.includes('Now, in another terminal'));
   expect(warned.match(/koffi/g)).toHaveLength(1);
+});
+
+describeWith(['root'], 'without koffi a launcher of root’s', () => {
+  it('serves no user, and says so', async () => {
+    const args = ['--listen', String(await freePort()), `--directory=${temporaryDirectory()}/run`];
+    const { code, stderr } = await run(`${prefix}/bin/ccapi-launcher`, args);
+    expect([code, stderr]).toEqual([2, expect.stringContaining('koffi is missing, or this is not Linux')]);
+  });
 });
 
 it.each([
