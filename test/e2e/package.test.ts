@@ -1,5 +1,6 @@
 // The package that npm makes, installed where there is nothing but Node: no koffi, no development tools, no network.
 import { execFileSync } from 'node:child_process';
+import { once } from 'node:events';
 import { chmodSync, chownSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { beforeAll, expect, inject, it } from 'vitest';
 import { afterwards, endWorkersBelow, eventually, start, temporaryDirectory } from '../setup/cleanup.ts';
@@ -88,7 +89,12 @@ it('says once what is missed without koffi', async () => {
 describeWith(['root'], 'without koffi a launcher of root’s', () => {
   it('serves no user, and says so', async () => {
     const args = ['--listen', String(await freePort()), `--directory=${temporaryDirectory()}/run`];
-    const { code, stderr } = await run(`${prefix}/bin/ccapi-launcher`, args);
+    const launcher = start(`${prefix}/bin/ccapi-launcher`, args, { env: cleanEnvironment() });
+    let stderr = '';
+    launcher.stderr?.on('data', (chunk: Buffer) => {
+      stderr += chunk;
+    });
+    const [code] = await once(launcher, 'close');
     expect([code, stderr]).toEqual([2, expect.stringContaining('koffi is missing, or this is not Linux')]);
   });
 });

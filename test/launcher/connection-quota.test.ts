@@ -1,6 +1,13 @@
 // Which connections a launcher keeps when more come than it takes.
-import { beforeEach, expect, it } from 'vitest';
+import { once } from 'node:events';
+import { connect } from 'node:net';
+import { text } from 'node:stream/consumers';
+import { beforeEach, expect, inject, it } from 'vitest';
 import { ConnectionQuota } from '../../launcher/connection-quota.ts';
+import { afterwards, memory, temporaryDirectory } from '../setup/cleanup.ts';
+import { run, startLauncher } from '../setup/programs.ts';
+import { describeWith } from '../setup/requirements.ts';
+import type { TestUser } from '../setup/test-users.ts';
 
 let quota: ConnectionQuota;
 beforeEach(() => {
@@ -82,4 +89,24 @@ it('what is released twice, or was evicted, counts once', () => {
   quota.acquire(connection(), 1000);
   for (let time = 0; time < 2; time++) for (const one of own) quota.release(one);
   for (let i = 0; i < 3; i++) expect(quota.acquire(connection(), 1000)).toBe(true);
+});
+
+describeWith(['root', 'Linux'], 'a launcher', () => {
+  const [alice] = inject('users') as [TestUser, TestUser];
+
+  it('makes room for one uid at the cost of no other that is at its limit', async () => {
+    const args = [`--directory=${temporaryDirectory(memory)}/run`, '--max-launcher-connections-per-uid=4'];
+    const { port } = await startLauncher(args);
+    const own = Array.from({ length: 4 }, () => connect({ host: '127.0.0.1', port, allowHalfOpen: true }));
+    for (const socket of own) afterwards(() => void socket.destroy());
+    await Promise.all(own.map((socket) => once(socket, 'connect')));
+    const script = `const s = require('net').connect(${port}, '127.0.0.1'); s.write('${alice.uid}\\n'); s.pipe(process.stdout)`;
+    const { stdout } = await run(process.execPath, ['-e', script], { uid: alice.uid, gid: alice.gid });
+    expect(stdout).toContain(`/${alice.uid}/`);
+    const answers = own.map((socket) => {
+      socket.end('0\n');
+      return text(socket);
+    });
+    for (const answer of await Promise.all(answers)) expect(answer).toContain('/0/');
+  });
 });

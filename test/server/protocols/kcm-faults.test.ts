@@ -32,10 +32,7 @@ beforeEach(() => {
 
 /** The answer to a request: its code, and its length as its length word counts. */
 function send(opcode: number, args: Buffer): { code: number; length: number } {
-  let answer: Buffer = Buffer.alloc(0);
-  session.answer(new Writer().u16(VERSION).u16(opcode).bytes(args).finish(), (reply) => {
-    answer = reply;
-  });
+  const answer = session.answer(new Writer().u16(VERSION).u16(opcode).bytes(args).finish());
   return { code: answer.readInt32BE(8), length: answer.length - 8 };
 }
 
