@@ -72,7 +72,7 @@ async function giveToWorker(socket: Socket, read: Buffer, key: WorkerKey, contex
   let wasSent = false;
   for (let attempt = 1; ; attempt++) {
     const outcome = await offer(socket, read, key, context, wasSent);
-    if (outcome === 'joined') return;
+    if (outcome === 'joined' || outcome === 'abandoned') return;
     if (outcome === 'taken') break;
     if (outcome === 'refused') throw new Error('the worker refused the connection');
     if (outcome === 'silent') throw new Error('the worker took no connection within 5 s');
@@ -80,7 +80,7 @@ async function giveToWorker(socket: Socket, read: Buffer, key: WorkerKey, contex
     if (attempt === ATTEMPTS) throw new Error(`the worker ended before it took the connection, ${ATTEMPTS} times`);
     if (monotonic() > deadline) throw new Error(`no worker took the connection within ${PATIENCE / 1000} s`);
     // One that is killed seems to be there until the kernel is done with it.
-    await delay(attempt * PAUSE);
+    await context.links.waiting.during(socket, delay(attempt * PAUSE));
   }
   socket.destroy();
 }
@@ -91,10 +91,11 @@ async function offer(
   key: WorkerKey,
   context: LauncherContext,
   wasSent: boolean,
-): Promise<Outcome | 'joined'> {
+): Promise<Outcome | 'joined' | 'abandoned'> {
   const { links } = context;
   try {
-    const link = links.find(key) ?? (await links.make(key));
+    const link = links.find(key) ?? (await links.waiting.during(socket, links.make(key)));
+    if (socket.destroyed) return 'abandoned';
     if (link) return await link.offer(descriptorOf(socket), read);
     if (wasSent) throw new Error('the worker makes no link any more');
     const worker = await links.join(key);

@@ -4,6 +4,7 @@ import { canSendDescriptors } from '../etc/host/fd-passing.ts';
 import { peerCredentials } from '../etc/host/peer-credentials.ts';
 import { descriptorOf } from '../etc/host/socket-handle.ts';
 import type { WorkerKey } from '../proto/rendezvous.ts';
+import { WaitingConnections } from './waiting-connections.ts';
 import { LinkRefused, WorkerLink } from './worker-link.ts';
 
 /** How often the same worker has to refuse a link until it makes none: one that is being killed refuses it too. */
@@ -28,6 +29,8 @@ interface LinkOptions {
 
 /** The links to the workers of all users: each is made once, checked once, and used until it ends. */
 export class WorkerLinks {
+  /** The connections that wait for one. */
+  readonly waiting = new WaitingConnections();
   readonly #options: LinkOptions;
   readonly #links = new Map<string, WorkerLink>();
   readonly #opening = new Map<string, Promise<WorkerLink | undefined>>();
