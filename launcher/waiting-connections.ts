@@ -29,7 +29,9 @@ export class WaitingConnections {
   }
 
   #endAbandoned(): void {
-    for (const connection of [...this.#waiting].slice(0, LOOKS)) {
+    for (let looks = 0; looks < LOOKS; looks++) {
+      const [connection] = this.#waiting;
+      if (!connection) return;
       this.#waiting.delete(connection);
       if (isHungUp(descriptorOf(connection))) connection.destroy();
       else this.#waiting.add(connection);
