@@ -7,12 +7,14 @@ const LOOKS = 2;
 
 /**
  * Connections of which nothing is read while they wait for their worker. No event tells that the client of one has gone, and a
- * client that goes and comes would leave one behind each time: so each newcomer has some of the others looked at.
+ * client that goes and comes would leave one behind each time: so each newcomer has some of the others looked at. What such a
+ * client has asked for is not done: it was never acknowledged.
  */
 export class WaitingConnections {
   /** Those that were not looked at for longest come first. */
   readonly #waiting = new Set<Socket>();
 
+  /** How many wait, for tests. */
   get size(): number {
     return this.#waiting.size;
   }

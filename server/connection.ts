@@ -153,7 +153,7 @@ export class Connection implements InputHolder {
   }
 
   #answer(frame: Buffer): void {
-    // Nothing that happens meanwhile answers another.
+    // The others wait, whatever this one brings about.
     this.#blocked = true;
     try {
       const reply = this.#session.answer(frame);

@@ -39,7 +39,7 @@ export class SessionDispatcher implements Session {
   answer(frame: Buffer): Buffer | Promise<Buffer> {
     this.#session ??= this.#open(frame[0] ?? CCAPI);
     const reply = this.#session.answer(frame);
-    if (reply instanceof Promise) return reply.then(this.#prepareReply);
+    if (reply instanceof Promise) return reply.then((late) => this.#prepareReply(late));
     return this.#prepareReply(reply);
   }
 
@@ -47,10 +47,10 @@ export class SessionDispatcher implements Session {
     this.#session?.close();
   }
 
-  readonly #prepareReply = (reply: Buffer): Buffer => {
+  #prepareReply(reply: Buffer): Buffer {
     this.#beforeReply();
     return reply;
-  };
+  }
 
   #open(first: number): Session {
     if (first === KCM) return this.#openers.kcm();

@@ -4,7 +4,7 @@ import { existsSync, writeFileSync } from 'node:fs';
 import { eventually, start, temporaryDirectory } from '../setup/cleanup.ts';
 import { startTrace } from '../setup/kcm-trace.ts';
 import { cleanEnvironment } from '../setup/programs.ts';
-import type { Peer } from './peers.ts';
+import { ledTo, type Peer } from './peers.ts';
 
 /** The names in tables: of one that echoes, and of one that repeats. */
 export const bareDoor = 'two bare Node processes, one of which accepts';
@@ -35,11 +35,4 @@ export async function recordReplies(peer: Peer, act: (recorded: Peer) => Promise
   await act(ledTo(peer, trace.path));
   await trace.taken();
   return trace.replies;
-}
-
-/** A peer as another door stands for it. */
-export function ledTo(peer: Peer, socket: string): Peer {
-  const krb5Conf = `${temporaryDirectory()}/krb5.conf`;
-  writeFileSync(krb5Conf, `[libdefaults]\n kcm_socket = ${socket}\n`);
-  return { ...peer, env: { ...peer.env, KRB5_CONFIG: krb5Conf }, socket, pids: [] };
 }

@@ -4,11 +4,11 @@ import { temporaryDirectory } from '../setup/cleanup.ts';
 import { isInstalled } from '../setup/debian-packages.ts';
 import { startKdc } from '../setup/kdc.ts';
 import { cleanEnvironment, run } from '../setup/programs.ts';
-import { bareDoor, ledTo, recordReplies, repeatingDoor, startBareDoor } from './bare-door.ts';
+import { bareDoor, recordReplies, repeatingDoor, startBareDoor } from './bare-door.ts';
 import { compiled } from './compiled.ts';
 import { startEcho } from './echo.ts';
 import { asTable, type Figures } from './figures.ts';
-import type { Peer } from './peers.ts';
+import { ledTo, type Peer } from './peers.ts';
 import { pinAll } from './pin.ts';
 
 /** The command that has another run on the first core alone. */
@@ -56,7 +56,7 @@ async function loginContexts(peers: Peer[], rounds: number, seconds: number): Pr
   const keytab = await kdc.keytab('alice', ['alice']);
   const get = `kinit -k -t ${keytab} alice && kvno -q host/a.test`;
   const timed = `taskset -c 0 ${program} host@a.test ${seconds}`;
-  const median = async ({ ccache, env, wrapper }: Peer, script: string) => {
+  const measure = async ({ ccache, env, wrapper }: Peer, script: string) => {
     const [shell = '', ...args] = [...wrapper, '/bin/sh'];
     const config = [env.KRB5_CONFIG, kdc.krb5Conf].filter(Boolean).join(':');
     const { stdout } = await run(shell, args, {
@@ -68,14 +68,14 @@ async function loginContexts(peers: Peer[], rounds: number, seconds: number): Pr
   };
   const shared = peers.filter(({ name }) => name !== 'MEMORY');
   const ours = shared.find(({ name }) => name === 'ccapi') as Peer;
-  await median(ours, get);
-  const replies = await recordReplies(ours, (recorded) => median(recorded, timed));
+  await measure(ours, get);
+  const replies = await recordReplies(ours, (recorded) => measure(recorded, timed));
   const floor = { ...ledTo(ours, await startBareDoor(onOneCore, replies)), name: repeatingDoor };
   const of = new Map([...shared, floor].map(({ name }) => [name, [] as number[]]));
   pinAll(peers, true);
   for (let round = 0; round < rounds; round++) {
-    for (const peer of shared) of.get(peer.name)?.push(...(await median(peer, `${get} && ${timed}; kdestroy -q`)));
-    of.get(floor.name)?.push(...(await median(floor, timed)));
+    for (const peer of shared) of.get(peer.name)?.push(...(await measure(peer, `${get} && ${timed}; kdestroy -q`)));
+    of.get(floor.name)?.push(...(await measure(floor, timed)));
   }
   pinAll(peers, false);
   return { what: 'gss_init_sec_context with the ticket there', unit: 'µs', of };

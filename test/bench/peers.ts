@@ -34,10 +34,20 @@ export interface Peer {
 const uid = process.getuid?.() as number;
 
 function kcm(name: string, socket: string, pids: number[]): Peer {
+  const names = { ccache: `KCM:${uid}:bench`, collection: 'KCM:', pattern: `KCM:${uid}:w%d` };
+  return { name, ...names, env: environmentFor(socket), wrapper: [], pids, socket };
+}
+
+/** What leads libkrb5 to a KCM socket. */
+function environmentFor(socket: string): NodeJS.ProcessEnv {
   const krb5Conf = `${temporaryDirectory()}/krb5.conf`;
   writeFileSync(krb5Conf, `[libdefaults]\n kcm_socket = ${socket}\n`);
-  const names = { ccache: `KCM:${uid}:bench`, collection: 'KCM:', pattern: `KCM:${uid}:w%d` };
-  return { name, ...names, env: { KRB5_CONFIG: krb5Conf }, wrapper: [], pids, socket };
+  return { KRB5_CONFIG: krb5Conf };
+}
+
+/** The same peer behind another socket, of which the daemon is none to pin. */
+export function ledTo(peer: Peer, socket: string): Peer {
+  return { ...peer, env: environmentFor(socket), socket, pids: [] };
 }
 
 /** Ours as it is installed: under the real inetd where that is there, else as a launcher started by hand. */

@@ -4,8 +4,8 @@ import { temporaryDirectory } from '../setup/cleanup.ts';
 import { isInstalled } from '../setup/debian-packages.ts';
 import { startKdc } from '../setup/kdc.ts';
 import { cleanEnvironment, run } from '../setup/programs.ts';
-import { ledTo, recordReplies, repeatingDoor, startBareDoor } from './bare-door.ts';
-import type { Peer } from './peers.ts';
+import { recordReplies, repeatingDoor, startBareDoor } from './bare-door.ts';
+import { ledTo, type Peer } from './peers.ts';
 import { median } from './table.ts';
 
 /** The commands that are timed, each with what has to be there before, and how many tickets that are; and what ends it. */
