@@ -188,6 +188,22 @@ describeWith(['Linux'], 'the launcher’s end of a link', () => {
     expect(stderr()).not.toContain('proxying');
   });
 
+  it('sends no connection that its client has left before the link was there', async () => {
+    begin = () => {};
+    const left = connect(door, () => left.write(NOOP));
+    const { descriptors } = (await eventually(() => links[0])) as Link;
+    left.destroy();
+    const asked = [ask(), ask()];
+    // Connections are accepted in their order: the others wait by then.
+    expect(await sendBytes({ path: door }, `${process.getuid?.()}\n`)).toContain('S.ccapi');
+    descriptors.write(READY);
+    const link = await nth(0, 2);
+    for (let i = 0; i < 2; i++) serve(link);
+    expect(await Promise.all(asked)).toEqual([reply, reply]);
+    expect(link.count).toBe(2);
+    expect(stderr()).not.toContain('KCM:');
+  });
+
   it('gives up a worker that never says that it is ready', async () => {
     begin = () => {};
     expect(await ask()).toBe('');
