@@ -21,8 +21,8 @@ import type { WaitingWorker } from './waiting-worker.ts';
 /** How long a worker may take until it listens, in milliseconds. */
 const START_DEADLINE = 20_000;
 
-/** How often it is looked whether another launcher's worker has come up, in milliseconds. */
-const LOOK_AGAIN = 25;
+/** How soon it is looked first whether another launcher's worker has come up, in milliseconds. */
+const FIRST_LOOK = 25;
 
 /** What a registry needs of the launcher. */
 interface RegistryOptions {
@@ -151,7 +151,7 @@ export class WorkerRegistry {
     const owner = await askNames(() => this.#identity(uid));
     if (settings.pathTemplate === undefined) prepareBaseDirectory(base, launcherUid);
     const userPlace = await this.#userPlace(uid);
-    const deadline = monotonic() + START_DEADLINE;
+    const began = monotonic();
     for (;;) {
       const unlock = await this.#lock(userPlace);
       if (unlock) {
@@ -165,8 +165,10 @@ export class WorkerRegistry {
         }
       }
       if (await isServing(place)) return;
-      if (monotonic() > deadline) throw new RendezvousError('timeout', `no worker came up for uid ${uid}`);
-      await delay(LOOK_AGAIN);
+      const waited = monotonic() - began;
+      if (waited > START_DEADLINE) throw new RendezvousError('timeout', `no worker came up for uid ${uid}`);
+      // Less and less often: launchers that look take the processors from the one that starts.
+      await delay(Math.max(FIRST_LOOK, waited / 4));
     }
   }
 
