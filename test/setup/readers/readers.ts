@@ -28,11 +28,10 @@ const builds: Record<Library, (directory: string) => Promise<Command>> = {
   MIT: (directory) => compileC(directory, ['-lkrb5']),
   Heimdal: (directory) => {
     const { libraries } = unpackedPrograms('heimdal');
-    return compileC(directory, [...heimdalHeaders(), `${libraries}/libkrb5.so.26`, `-Wl,-rpath,${libraries}`]);
+    return compileC(directory, [...heimdalHeaders(), `${libraries}/libkrb5.so.26`, ...foundIn(libraries)]);
   },
   // Debian has no headers of Samba's own Heimdal; what is used of those of 7.8 is the same there.
-  Samba: (directory) =>
-    compileC(directory, [...heimdalHeaders(), `${SAMBA}/libkrb5-samba4.so.0`, `-Wl,-rpath,${SAMBA}`]),
+  Samba: (directory) => compileC(directory, [...heimdalHeaders(), `${SAMBA}/libkrb5-samba4.so.0`, ...foundIn(SAMBA)]),
   Java: async (directory) => {
     const source = `${import.meta.dirname}/Reader.java`;
     await succeed(`${JAVA}/javac`, ['-nowarn', ...JAVA_EXPORTS, '-d', directory, source]);
@@ -83,4 +82,9 @@ async function compileC(directory: string, how: string[]): Promise<Command> {
 function heimdalHeaders(): string[] {
   const { directory, libraries } = unpackedPrograms('heimdal');
   return [`-I${directory}/usr/include/heimdal`, `-I${directory}/usr/include`, `-Wl,-rpath-link,${libraries}`];
+}
+
+/** Has the program's libraries, and theirs, be those of a directory. Source: DT_RPATH in ld.so(8); DT_RUNPATH is not for theirs. */
+function foundIn(libraries: string): string[] {
+  return [`-Wl,-rpath,${libraries}`, '-Wl,--disable-new-dtags'];
 }
