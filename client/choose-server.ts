@@ -1,6 +1,6 @@
 import { matchesRedirect } from '../etc/config/redirect.ts';
 import type { ServerURI } from '../etc/config/server-uri.ts';
-import type { Settings } from '../etc/config/settings.ts';
+import type { Settings } from '../etc/config/settings-table.ts';
 import { nameService } from '../etc/host/passwd.ts';
 
 /** The client that goes somewhere. */

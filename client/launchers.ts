@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs';
-import type { Settings } from '../etc/config/settings.ts';
+import type { Settings } from '../etc/config/settings-table.ts';
 import { listenerUids } from '../etc/host/listener-owner.ts';
 import type { WorkerKey } from '../proto/rendezvous.ts';
 import { askChild, askPort } from './launcher-client.ts';

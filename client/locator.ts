@@ -10,7 +10,8 @@ import {
   sessionDirectory,
 } from '../etc/config/paths.ts';
 import type { ServerURI } from '../etc/config/server-uri.ts';
-import { loadSettings, type Settings } from '../etc/config/settings.ts';
+import { loadSettings } from '../etc/config/settings.ts';
+import type { Settings } from '../etc/config/settings-table.ts';
 import { ownSession } from '../etc/host/login-session.ts';
 import { namesIn } from '../etc/host/read-or-nothing.ts';
 import { OVERFLOW_UID, uidOutside } from '../etc/host/user-namespace.ts';

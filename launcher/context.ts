@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { CurrentSettings } from '../etc/config/current-settings.ts';
-import type { Settings, SettingTexts } from '../etc/config/settings.ts';
+import type { SettingTexts } from '../etc/config/settings.ts';
+import type { Settings } from '../etc/config/settings-table.ts';
 import type { Log } from '../etc/host/log.ts';
 import { monotonic } from '../etc/host/monotonic.ts';
 import { NameService } from '../etc/host/name-service.ts';

@@ -15,7 +15,7 @@ import {
 } from 'node:fs';
 import { basename, dirname } from 'node:path';
 import { baseDirectory } from '../etc/config/paths.ts';
-import type { Settings } from '../etc/config/settings.ts';
+import type { Settings } from '../etc/config/settings-table.ts';
 import { useBeneath } from '../etc/host/beneath.ts';
 import type { Identity } from '../etc/host/identity.ts';
 import type { Log } from '../etc/host/log.ts';

@@ -1,5 +1,5 @@
 import { totalmem } from 'node:os';
-import type { Settings } from '../etc/config/settings.ts';
+import type { Settings } from '../etc/config/settings-table.ts';
 import type { Identity } from '../etc/host/identity.ts';
 import { libc, systemError } from '../etc/host/libc.ts';
 

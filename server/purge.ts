@@ -1,4 +1,4 @@
-import type { Settings } from '../etc/config/settings.ts';
+import type { Settings } from '../etc/config/settings-table.ts';
 import type { Log } from '../etc/host/log.ts';
 import { hostClock } from './model/change-time.ts';
 import type { Collection } from './model/collection.ts';

@@ -1,5 +1,5 @@
 import { keptDirectoryIn, SOCKET_NAME } from '../etc/config/paths.ts';
-import type { Settings } from '../etc/config/settings.ts';
+import type { Settings } from '../etc/config/settings-table.ts';
 import type { Log } from '../etc/host/log.ts';
 import { monotonic } from '../etc/host/monotonic.ts';
 import { privateMemory } from '../etc/host/private-memory.ts';

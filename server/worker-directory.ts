@@ -2,7 +2,7 @@ import { statfsSync } from 'node:fs';
 import type { Server } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import { SOCKET_NAME } from '../etc/config/paths.ts';
-import type { Settings } from '../etc/config/settings.ts';
+import type { Settings } from '../etc/config/settings-table.ts';
 import { isListening } from '../etc/host/is-listening.ts';
 import type { Log } from '../etc/host/log.ts';
 import { monotonic } from '../etc/host/monotonic.ts';

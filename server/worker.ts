@@ -1,6 +1,6 @@
 import { createServer, type Server } from 'node:net';
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import type { Settings } from '../etc/config/settings.ts';
+import type { Settings } from '../etc/config/settings-table.ts';
 import { Company } from '../etc/host/company.ts';
 import { disableTracing } from '../etc/host/identity.ts';
 import type { Log } from '../etc/host/log.ts';

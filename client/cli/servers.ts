@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { baseDirectory, SOCKET_NAME, sessionDirectory, userDirectory } from '../../etc/config/paths.ts';
-import { loadSettings, type Settings } from '../../etc/config/settings.ts';
+import { loadSettings } from '../../etc/config/settings.ts';
+import type { Settings } from '../../etc/config/settings-table.ts';
 import { commandLineOf, isServerCommand, processIds } from '../../etc/host/processes.ts';
 import type { WorkerStatus } from '../../proto/status.ts';
 import { openSocket } from '../connect-to-path.ts';

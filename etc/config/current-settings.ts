@@ -1,6 +1,7 @@
 import { type BigIntStats, statSync } from 'node:fs';
 import type { SettingsReport } from '../../proto/status.ts';
-import { type Settings, type SettingTexts, settingsInForce, settingsOf, settingsReport } from './settings.ts';
+import { type SettingTexts, settingsInForce, settingsOf, settingsReport } from './settings.ts';
+import type { Settings } from './settings-table.ts';
 
 /** How old a file has to be for a further change to show in its time of change: the kernel's clock for it is coarse. */
 const YOUNG = 50;

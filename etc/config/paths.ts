@@ -2,7 +2,7 @@ import { lstatSync } from 'node:fs';
 import { isSessionName } from '../../proto/rendezvous.ts';
 import { checkUnreplaceable } from '../host/private-directory.ts';
 import { expandPathTemplate } from './path-template.ts';
-import type { Settings } from './settings.ts';
+import type { Settings } from './settings-table.ts';
 
 /** The name of a worker's socket in its user's directory. */
 export const SOCKET_NAME = 'S.ccapi';

@@ -2,7 +2,7 @@
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { beforeAll, describe, expect, inject, it } from 'vitest';
 import { Context } from '../../client/index.ts';
-import { settingNameInFile, settingsTable } from '../../etc/config/settings.ts';
+import { settingNameInFile, settingNames } from '../../etc/config/settings-table.ts';
 import { credentialFor } from '../server/model/model.ts';
 import { eventually, memory, start, temporaryDirectory, workersBelow } from '../setup/cleanup.ts';
 import { ccapi, cleanEnvironment, programs, type RunOptions, sendBytes, startLauncher } from '../setup/programs.ts';
@@ -164,8 +164,7 @@ it('config shows every setting and where it was set', async () => {
     value: string;
     where: string;
   }[];
-  const names = Object.keys(settingsTable) as (keyof typeof settingsTable)[];
-  expect(listed.map(({ key }) => key)).toEqual(names.map(settingNameInFile));
+  expect(listed.map(({ key }) => key)).toEqual(settingNames.map(settingNameInFile));
   const said = (key: string) => {
     const { running: _, ...setting } = listed.find((one) => one.key === key) as Record<string, unknown>;
     return setting;

@@ -1,5 +1,5 @@
 import { krb5ConfPaths, readSection } from '../../../etc/config/krb5-conf.ts';
-import type { Settings } from '../../../etc/config/settings.ts';
+import type { Settings } from '../../../etc/config/settings-table.ts';
 import type { RendezvousError } from '../../../proto/rendezvous.ts';
 import type { WorkerStatus } from '../../../proto/status.ts';
 

@@ -2,7 +2,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import type { Kind } from '../../../etc/config/setting-types.ts';
-import { type SettingName, settingNameInFile, settingsTable } from '../../../etc/config/settings.ts';
+import { settingNameInFile, settingNames, settingsTable } from '../../../etc/config/settings-table.ts';
 import { cleanEnvironment, programs, run, succeed } from '../../setup/programs.ts';
 import { describeWith } from '../../setup/requirements.ts';
 
@@ -18,13 +18,12 @@ function entries(text: string, name: RegExp): Map<string, string> {
 
 describe('ccapi.conf(5)', () => {
   const described = entries(page('conf'), /^Cm (\w+) No =/);
-  const names = Object.keys(settingsTable) as SettingName[];
 
   it('has every setting, in the order of the code, and no other', () => {
-    expect([...described.keys()]).toEqual(names.map(settingNameInFile));
+    expect([...described.keys()]).toEqual(settingNames.map(settingNameInFile));
   });
 
-  it.each(names)('has the default of %s', (name) => {
+  it.each(settingNames)('has the default of %s', (name) => {
     const text = described.get(settingNameInFile(name)) as string;
     const { parse, default: initial } = settingsTable[name] as Kind<unknown> & { default: unknown };
     const said = /\.Sq (\S+) \.\n(?=\.It|\.El|$)/.exec(text.slice(text.indexOf('The default is\n')))?.[1];
@@ -67,9 +66,7 @@ describe('ccapi(1)', async () => {
 describe.each(['launcher', 'server'] as const)('the page of ccapi-%s', (name) => {
   it('has every option that is no setting, and no other', async () => {
     const usage = await succeed(process.execPath, [programs[name], '--help'], { env: cleanEnvironment() });
-    const settings = (Object.keys(settingsTable) as SettingName[]).map(
-      (key) => `--${settingNameInFile(key).replaceAll('_', '-')}`,
-    );
+    const settings = settingNames.map((key) => `--${settingNameInFile(key).replaceAll('_', '-')}`);
     const said = optionsOf(page(name)).filter((option) => option !== '--print-' && !settings.includes(option));
     const has = optionsIn(usage.replace(/\$XDG\S*/g, '')).filter((option) => !settings.includes(option));
     expect(said.sort()).toEqual([...new Set([...has, '--help'])].sort());
