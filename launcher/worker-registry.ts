@@ -1,23 +1,24 @@
 import type { Socket } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import { decideAccess } from '../etc/config/access-rules.ts';
-import { MAX_SOCKET_PATH, SOCKET_NAME, sessionDirectory } from '../etc/config/paths.ts';
+import { MAX_SOCKET_PATH, SOCKET_NAME } from '../etc/config/paths.ts';
 import { type SettingTexts, settingArguments } from '../etc/config/settings.ts';
 import type { Settings } from '../etc/config/settings-table.ts';
 import { MAX_NAME } from '../etc/host/account.ts';
 import { type Identity, NO_GROUP } from '../etc/host/identity.ts';
 import type { Log } from '../etc/host/log.ts';
-import { NO_SESSION } from '../etc/host/login-session.ts';
 import { monotonic } from '../etc/host/monotonic.ts';
 import { type NameService, NameServiceError } from '../etc/host/name-service.ts';
 import type { User } from '../etc/host/passwd.ts';
 import { CCAPIError } from '../proto/errors.ts';
 import { RendezvousError, type WorkerKey } from '../proto/rendezvous.ts';
 import { isMade, isRootsPlace, prepareBaseDirectory, prepareUserDirectory } from './directories.ts';
+import { NewWorkers } from './new-workers.ts';
 import { requestSpace, UNIT_BASE } from './request-space.ts';
-import { locateUserDirectory, type UserDirectory } from './user-directory.ts';
+import type { UserDirectory } from './user-directory.ts';
 import { type SpaceBounds, spaceBounds } from './user-space.ts';
 import type { WaitingWorker } from './waiting-worker.ts';
+import { WorkerPlaces } from './worker-places.ts';
 
 /** How long a worker may take until it listens, in milliseconds. */
 const START_DEADLINE = 20_000;
@@ -48,29 +49,31 @@ interface RegistryOptions {
 /** The workers of all users: finds one, or starts it. */
 export class WorkerRegistry {
   #options: RegistryOptions;
-  #arguments: string[] = [];
   readonly #starting = new Map<string, Promise<void>>();
-  readonly #places = new Map<number, UserDirectory>();
+  readonly #places: WorkerPlaces;
   /** How many workers that this launcher has started a uid has; with `scope = session` one for each session. */
   readonly #sessions = new Map<number, number>();
   /** The bounds of a new user's file system, where users have their own and one can be mounted. */
   #bounds: SpaceBounds | undefined;
   #running = 0;
-  #spare: WaitingWorker | undefined;
+  readonly #newWorkers: NewWorkers;
 
   constructor(options: RegistryOptions) {
     this.#options = options;
-    if (options.spare) this.#keep(options.spare);
+    this.#places = new WorkerPlaces(options.names);
+    this.#newWorkers = new NewWorkers(options.startWorker, options.spare);
     this.configure(options);
   }
 
   /** Goes by other settings from here on. Workers that run are found where they are, if their directories are the same. */
   configure({ base, settings }: Pick<RegistryOptions, 'base' | 'settings'>): void {
     this.#options = { ...this.#options, base, settings };
-    this.#places.clear();
+    this.#places.configure(base, settings);
     this.#bounds = spaceBounds(settings.userSpace);
-    this.#arguments = settingArguments({ ...this.#options.given, directory: base });
-    this.#checkSpare();
+    this.#newWorkers.configure(
+      settingArguments({ ...this.#options.given, directory: base }),
+      settings.scope === 'user',
+    );
   }
 
   /** The path of the socket of the worker, which listens. Throws a {@link RendezvousError}. */
@@ -85,7 +88,7 @@ export class WorkerRegistry {
     }
     const place = await askNames(async () => {
       await this.#checkAccess(uid);
-      return this.#placeOf(key);
+      return this.#places.ofWorker(key);
     });
     const path = `${place.path}/${SOCKET_NAME}`;
     if (Buffer.byteLength(path) > MAX_SOCKET_PATH) {
@@ -102,38 +105,11 @@ export class WorkerRegistry {
   }
 
   /** Connects to a socket of the worker. Rejects with the system's error where none listens. */
-  connectTo = async (key: WorkerKey, name: string): Promise<Socket> => (await this.#placeOf(key)).connect(name);
+  connectTo = async (key: WorkerKey, name: string): Promise<Socket> => (await this.#places.ofWorker(key)).connect(name);
 
   /** How many workers that this launcher has started are there, but for one that waits for its user. */
   get running(): number {
     return this.#running;
-  }
-
-  async #placeOf({ uid, session }: WorkerKey): Promise<UserDirectory> {
-    const place = await this.#userPlace(uid);
-    const own = this.#sessionFor(session);
-    return own === undefined ? place : place.within(sessionDirectory('', own).slice(1));
-  }
-
-  async #userPlace(uid: number): Promise<UserDirectory> {
-    const { base, settings, names } = this.#options;
-    const { pathTemplate } = settings;
-    if (pathTemplate === undefined) return locateUserDirectory(base, undefined, uid, undefined);
-    const known = this.#places.get(uid);
-    if (known) return known;
-    const user = await names.user(uid);
-    try {
-      const place = locateUserDirectory(base, pathTemplate, uid, user);
-      this.#places.set(uid, place);
-      return place;
-    } catch (error) {
-      throw new RendezvousError('config', (error as Error).message, { cause: error });
-    }
-  }
-
-  /** Where all sessions of a user share their ccaches, it does not matter which one it is. */
-  #sessionFor(session: string | undefined): string | undefined {
-    return this.#options.settings.scope === 'session' ? (session ?? NO_SESSION) : undefined;
   }
 
   /** Before anything is made for a uid. */
@@ -151,7 +127,7 @@ export class WorkerRegistry {
     const { base, settings, launcherUid } = this.#options;
     const owner = await askNames(() => this.#identity(uid));
     if (settings.pathTemplate === undefined) prepareBaseDirectory(base, launcherUid);
-    const userPlace = await this.#userPlace(uid);
+    const userPlace = await this.#places.ofUser(uid);
     const began = monotonic();
     for (;;) {
       const unlock = await this.#lock(userPlace);
@@ -159,7 +135,7 @@ export class WorkerRegistry {
         try {
           if (await isServing(place)) return;
           await this.#prepareDirectory(userPlace, owner);
-          return await this.#spawn(owner, this.#sessionFor(session));
+          return await this.#spawn(owner, this.#places.sessionFor(session));
         } finally {
           // Behind the answer.
           setImmediate(() => this.#giveBack(unlock));
@@ -217,7 +193,8 @@ export class WorkerRegistry {
     this.#sessions.set(uid, count + 1);
     let worker: WaitingWorker;
     try {
-      worker = session === undefined ? await this.#takeSpare() : await this.#newWorker([`--session=${session}`]);
+      worker =
+        session === undefined ? await this.#newWorkers.take() : await this.#newWorkers.start(`--session=${session}`);
     } catch (error) {
       this.#forget(uid);
       throw error;
@@ -225,7 +202,7 @@ export class WorkerRegistry {
     worker.exited.then(() => this.#forget(uid));
     await worker.assign({ uid, gid, name: name?.slice(0, MAX_NAME) }, START_DEADLINE);
     // Behind the answer: this user does not wait for the next one's worker, and does not fail with it.
-    if (this.#options.keepsSpare && this.#options.settings.scope === 'user') setImmediate(() => this.#prepareSpare());
+    if (this.#options.keepsSpare) setImmediate(() => this.#newWorkers.prepareSpare());
   }
 
   #forget(uid: number): void {
@@ -233,38 +210,6 @@ export class WorkerRegistry {
     const left = (this.#sessions.get(uid) ?? 1) - 1;
     if (left > 0) this.#sessions.set(uid, left);
     else this.#sessions.delete(uid);
-  }
-
-  async #takeSpare(): Promise<WaitingWorker> {
-    const spare = this.#spare;
-    this.#spare = undefined;
-    return spare ?? (await this.#newWorker());
-  }
-
-  /** A worker for the next user, started ahead: that user then does not wait for a program to start. */
-  async #prepareSpare(): Promise<void> {
-    if (this.#spare) return;
-    const spare = await this.#newWorker().catch(() => undefined);
-    if (spare) this.#keep(spare);
-  }
-
-  /** Ends a spare that the next user's worker would not be like. It reads krb5.conf only once it knows its user. */
-  #checkSpare(): void {
-    const isAlike = String(this.#spare?.args) === String(this.#arguments);
-    if (isAlike && this.#options.settings.scope === 'user') return;
-    this.#spare?.end();
-    this.#spare = undefined;
-  }
-
-  #keep(spare: WaitingWorker): void {
-    this.#spare = spare;
-    spare.exited.then(() => {
-      if (this.#spare === spare) this.#spare = undefined;
-    });
-  }
-
-  #newWorker(args: string[] = []): Promise<WaitingWorker> {
-    return this.#options.startWorker([...this.#arguments, ...args]);
   }
 
   /**
