@@ -18,10 +18,11 @@ import { OVERFLOW_UID, uidOutside } from '../etc/host/user-namespace.ts';
 import { CCAPIError } from '../proto/errors.ts';
 import { isSessionName, RendezvousError, type WorkerKey } from '../proto/rendezvous.ts';
 import { chooseServer } from './choose-server.ts';
-import { connectToDoor, connectToPath } from './connect-to-path.ts';
-import { askAddress, UntrustedPort } from './launcher-client.ts';
+import { connectToDoor } from './connect-to-path.ts';
+import { connectToURIs, type URIContext } from './connect-to-uris.ts';
+import { UntrustedPort } from './launcher-client.ts';
 import { type Launcher, launchers, Machine } from './launchers.ts';
-import { askForWorker, connectToWorker, summarize, type WorkerConnection } from './worker-connection.ts';
+import { askForWorker, connectToWorker, summarize, type WorkerConnection, whyNone } from './worker-connection.ts';
 
 /** Where a client looks for its worker, and how far it may go. */
 export interface LocateOptions {
@@ -180,9 +181,14 @@ export class Locator {
     return { uid: this.#uid, session: this.session };
   }
 
+  get #context(): URIContext {
+    const { settings } = this;
+    return { uid: this.#uid, env: this.#env, settings, key: () => this.#key, explain: this.#explain };
+  }
+
   /** A connection to a worker, through a launcher, which starts it where none runs. */
   async #launch(): Promise<WorkerConnection> {
-    if (this.#uris) return this.#byURIs(this.#uris);
+    if (this.#uris) return connectToURIs(this.#uris, this.#context);
     const failures = [...this.#passedOver];
     const machine = this.#machine;
     for (const launcher of launchers(this.settings, this.#key, this.#launcher, this.#env)) {
@@ -211,8 +217,7 @@ export class Locator {
         this.#explain(`${name}: answers ${path}`);
         return found;
       }
-      const why = path === undefined ? 'nothing listens there' : `no server listens at ${path}`;
-      const failure = new CCAPIError('ccErrServerUnavailable', `${name}: ${why}`);
+      const failure = new CCAPIError('ccErrServerUnavailable', `${name}: ${whyNone(path)}`);
       return { failure, isFinal: decides && path !== undefined };
     } catch (error) {
       if (!(error instanceof RendezvousError) && !(error instanceof CCAPIError)) throw error;
@@ -232,35 +237,6 @@ export class Locator {
     const client = { uid: this.#uid, service: this.#service };
     this.#chosen ??= { uris: chooseServer(this.settings, client, this.#explain) };
     return this.#chosen.uris;
-  }
-
-  /** The first of them that leads to a server. */
-  async #byURIs(uris: readonly ServerURI[]): Promise<WorkerConnection> {
-    const tried: string[] = [];
-    for (const uri of uris) {
-      try {
-        const found = await this.#byURI(uri);
-        this.#explain(`${uri.text}: a server answers`);
-        return found;
-      } catch (error) {
-        this.#explain(`${uri.text}: ${(error as Error).message}`);
-        if (uris.length === 1 || !(error instanceof Error)) throw error;
-        tried.push(error.message);
-      }
-    }
-    throw new CCAPIError('ccErrServerUnavailable', `no credential-cache server: ${tried.join('; ')}`);
-  }
-
-  async #byURI(uri: ServerURI): Promise<WorkerConnection> {
-    if (uri.scheme === 'unix') return connectToPath(uri.path, this.#uid);
-    const { openCommand, openSSH } = await import('./transports.ts');
-    if (uri.scheme === 'exec') return { socket: await openCommand(uri, this.#env), path: uri.text };
-    if (uri.scheme === 'ssh') return { socket: await openSSH(uri, this.settings.rsh, this.#env), path: uri.text };
-    const { host, port = this.settings.port ?? 789 } = uri;
-    const { path, found } = await askForWorker(() => askAddress(host, port, this.#key), this.#uid);
-    if (found) return found;
-    const why = path === undefined ? 'nothing listens there' : `no server listens at ${path}`;
-    throw new CCAPIError('ccErrServerUnavailable', `${uri.text}: ${why}`);
   }
 
   get settings(): Settings {

@@ -57,3 +57,8 @@ export function summarize(failures: readonly CCAPIError[]): CCAPIError {
     `no credential-cache server: ${why}`,
   );
 }
+
+/** Why a launcher has led to no worker; `path` is what it has answered, if it has. */
+export function whyNone(path: string | undefined): string {
+  return path === undefined ? 'nothing listens there' : `no server listens at ${path}`;
+}
