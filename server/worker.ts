@@ -1,14 +1,12 @@
 import { createServer, type Server } from 'node:net';
-import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { Settings } from '../etc/config/settings-table.ts';
 import { Company } from '../etc/host/company.ts';
 import { disableTracing } from '../etc/host/identity.ts';
 import type { Log } from '../etc/host/log.ts';
 import { version } from '../proto/status.ts';
 import { AccountMark } from './account-mark.ts';
-import { Connection } from './connection.ts';
+import { type ConnectionSettings, Connections, nextTurns } from './connections.ts';
 import { IdleExit, type IdleTimeouts } from './idle.ts';
-import { InputBudget } from './input-budget.ts';
 import { InputSocket } from './input-socket.ts';
 import { PeerCheck } from './peer-check.ts';
 import { Service, type ServiceSettings } from './service.ts';
@@ -23,12 +21,10 @@ const LAST_REPLIES = 5000;
 /** How long after its start a worker has been asked for the first time, in milliseconds. */
 const FIRST_ASKED = 100;
 
-/** How many of the longest frames all connections together may have half sent, or sent and not answered. */
-const FRAMES_HELD = 4;
-
 /** What a worker reads of the settings. */
 type WorkerSettings = ServiceSettings &
-  Pick<Settings, 'idleTimeout' | 'aloneTimeout' | 'rootAccess' | 'maxConnections' | 'maxFrame' | 'maxOutput'>;
+  ConnectionSettings &
+  Pick<Settings, 'idleTimeout' | 'aloneTimeout' | 'rootAccess'>;
 
 /**
  * `withdrawn`: its names are gone and it still serves, to be published again or to stop. `stopping`: it answers what has
@@ -56,15 +52,13 @@ export class Worker {
   #settings: WorkerSettings;
   readonly #log: Log;
   readonly #peerCheck: PeerCheck;
-  readonly #connections = new Map<InputSocket, Connection>();
+  readonly #connections: Connections;
   readonly #idle: IdleExit;
-  readonly #budget: InputBudget;
   #directory: WorkerDirectory | undefined;
   #removesDirectory = false;
   #company = new Company(process.getuid?.() as number);
   #isLogin = false;
   #phase: Phase = 'starting';
-  #isFull = false;
   #service: Service | undefined;
   #account: AccountMark | undefined;
 
@@ -72,7 +66,7 @@ export class Worker {
     this.#settings = settings;
     this.#log = log;
     this.#peerCheck = new PeerCheck(settings.rootAccess, log);
-    this.#budget = new InputBudget(FRAMES_HELD * settings.maxFrame, log);
+    this.#connections = new Connections(settings, log);
     this.#idle = new IdleExit(timeoutsOf(settings), {
       mustStayAlive: () => this.#mustStayAlive,
       shouldStay: () => this.#service?.isHoldingLogin ?? false,
@@ -116,7 +110,7 @@ export class Worker {
   configure(settings: WorkerSettings): void {
     this.#settings = settings;
     this.#peerCheck.rootAccess = settings.rootAccess;
-    this.#budget.most = FRAMES_HELD * settings.maxFrame;
+    this.#connections.configure(settings);
     this.#idle.timeouts = timeoutsOf(settings);
     this.#service?.configure(settings);
   }
@@ -159,7 +153,7 @@ export class Worker {
     this.#directory?.withdraw();
     this.#directory?.closeLinks();
     this.#service?.shutDown();
-    for (const connection of this.#connections.values()) finishSoon(connection);
+    this.#connections.finishSoon();
     setTimeout(() => this.#exit(), LAST_REPLIES);
     this.#exitWhenEmpty();
   }
@@ -182,7 +176,7 @@ export class Worker {
   /** `read` is what has been read of the connection before. */
   #serve(socket: InputSocket, read?: Buffer): void {
     // Until the election is won, only other candidates connect, to look whether this one listens.
-    if (!this.#service || !this.#hasRoom()) {
+    if (!this.#service || !this.#connections.hasRoom()) {
       socket.destroy();
       return;
     }
@@ -190,25 +184,12 @@ export class Worker {
       socket.destroy();
       return;
     }
-    const connection = new Connection(socket, this.#service.openSession(), this.#settings, this.#budget);
-    this.#connections.set(socket, connection);
     this.#idle.addConnection();
-    if (read) connection.receive(read);
-    if (this.#phase === 'stopping') finishSoon(connection);
-    socket.on('close', () => {
-      this.#connections.delete(socket);
+    this.#connections.open(socket, this.#service.openSession(), read, () => {
       this.#idle.removeConnection();
       this.#exitWhenEmpty();
     });
-  }
-
-  #hasRoom(): boolean {
-    const { maxConnections } = this.#settings;
-    const full = this.#connections.size >= maxConnections;
-    if (full && !this.#isFull)
-      this.#log.warning(`max_connections = ${maxConnections} is reached; further ones are closed`);
-    this.#isFull = full;
-    return !full;
+    if (this.#phase === 'stopping') this.#connections.finishSoon();
   }
 
   /** Withdraws the names first. A client that had found them is served, and then the worker publishes them again. */
@@ -250,7 +231,7 @@ export class Worker {
 
   /** Has nothing left of the account that the uid was, and no connection of it; false where that fails. */
   #beginAnew(account: AccountMark): boolean {
-    for (const socket of this.#connections.keys()) socket.destroy();
+    this.#connections.destroyAll();
     try {
       account.change(() => this.#service?.clear());
       return true;
@@ -269,7 +250,7 @@ export class Worker {
   async #exitWhenEmpty(): Promise<void> {
     if (this.#phase !== 'stopping' || this.#connections.size > 0) return;
     // A client may have been on its way when the names went.
-    await turns();
+    await nextTurns();
     if (this.#connections.size === 0) this.#exit();
   }
 
@@ -285,14 +266,4 @@ export class Worker {
 /** The timeouts in milliseconds. */
 function timeoutsOf({ idleTimeout, aloneTimeout }: WorkerSettings): IdleTimeouts {
   return { idle: idleTimeout * 1000, alone: aloneTimeout * 1000 };
-}
-
-/** Ends a connection once the requests that the kernel has of it are answered; they arrive in the next turns. */
-async function finishSoon(connection: Connection): Promise<void> {
-  await turns();
-  connection.finish();
-}
-
-async function turns(): Promise<void> {
-  for (let turn = 0; turn < 3; turn++) await nextTurn();
 }
