@@ -19,6 +19,8 @@ export interface Patient {
   uid: number;
   settings: Settings;
   server?: WorkerStatus;
+  /** The server takes connections and does not answer: nothing more is asked of it. */
+  isSilent?: boolean;
   /** Why the launcher serves no server to this user. */
   refusal?: RendezvousError;
 }

@@ -39,6 +39,7 @@ export async function checkServer(patient: Patient): Promise<Finding[]> {
     const says = `${path} is version ${status.version}, and this is ${version}`;
     return [{ what, fine: false, says, todo: 'ccapi stop' }];
   } catch (error) {
+    patient.isSilent = true;
     return [unanswered(path, pid, error as Error)];
   }
 }
@@ -76,7 +77,8 @@ function isStopped(pid: number): boolean {
 }
 
 /** What a program that runs has from files otherwise than they are now. Options and variables are meant to differ. */
-export async function checkInForce({ env, settings }: Patient): Promise<Finding[]> {
+export async function checkInForce({ env, settings, isSilent }: Patient): Promise<Finding[]> {
+  if (isSilent) return [];
   const isOfFiles = ({ where }: { where: string }) => where === 'default' || where.startsWith('/');
   const here = settingsReport(settingsInForce({ env }));
   const found = differences(await readRunningSettings(settings.port ?? ROOT_PORT, env), here);
