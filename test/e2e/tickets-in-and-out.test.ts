@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { beforeAll, expect, inject, it } from 'vitest';
 import { temporaryDirectory } from '../setup/cleanup.ts';
 import { type Kdc, startKdc } from '../setup/kdc.ts';
-import { ccapi, programs, succeed } from '../setup/programs.ts';
+import { ccapi, freePort, programs, succeed } from '../setup/programs.ts';
 import { describeWith } from '../setup/requirements.ts';
 
 const services = Array.from({ length: 500 }, (_, i) => `host/server-${i}.test.example`);
@@ -16,13 +16,16 @@ describeWith(['krb5-kdc', 'krb5-admin-server', 'krb5-user'], 'tickets of a real 
   const uid = user?.uid ?? process.getuid?.();
   let kdc: Kdc;
   let home: string;
-  const env = () => ({ KRB5_CONFIG: kdc.krb5Conf, XDG_RUNTIME_DIR: home });
+  let port: string;
+  // A server that runs there for the user's own tickets is not found.
+  const env = () => ({ KRB5_CONFIG: kdc.krb5Conf, XDG_RUNTIME_DIR: home, CCAPI_PORT: port });
   const asUser = (program: string, args: string[], input = '') =>
     succeed(program, args, { ...identity, env: env(), input });
   const ours = (...args: string[]) => asUser(process.execPath, [programs.ccapi, ...args]);
 
   beforeAll(async () => {
     kdc = await startKdc(['alice', ...services]);
+    port = String(await freePort());
     home = join(temporaryDirectory(), 'home');
     mkdirSync(home, { mode: 0o700 });
     if (user) chownSync(home, user.uid, user.gid);
