@@ -10,7 +10,6 @@ import { type Launched, WaitingWorker } from './waiting-worker.ts';
  */
 export function requestWorker(args: readonly string[]): WaitingWorker {
   const socket = connect({ path: WORKER_SOCKET, allowHalfOpen: true });
-  socket.unref();
   const launched: Launched = {
     input: socket,
     output: socket,

@@ -1,8 +1,8 @@
 import { spawn } from 'node:child_process';
 import { openSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { Readable, Writable } from 'node:stream';
-import { type Launched, WaitingWorker } from './waiting-worker.ts';
+import { RendezvousError } from '../proto/rendezvous.ts';
+import { WaitingWorker } from './waiting-worker.ts';
 
 /**
  * What Node is told beside the program: one thread for what the engine does aside, and not four, of which each keeps memory
@@ -25,22 +25,17 @@ export function spawnWorker(args: readonly string[]): WaitingWorker {
     env: { ...workerEnvironment, ...passedOn(process.env) },
     stdio: ['pipe', 'pipe', 'ignore', ...nullDescriptors()],
   });
-  const { stdin: input, stdout: output } = child as { stdin: Writable; stdout: Readable };
-  child.unref();
-  for (const stream of [input, output]) (stream as unknown as { unref?(): void }).unref?.();
-  const launched: Launched = {
-    input,
-    output,
-    pid: child.pid,
-    exited: new Promise((resolve) => {
-      child.once('exit', () => resolve());
-      child.once('error', (error) => {
-        output.destroy(error);
-        resolve();
-      });
-    }),
-  };
-  return new WaitingWorker(launched, args);
+  const { stdin: input, stdout: output, pid } = child;
+  const exited = new Promise<void>((resolve) => {
+    child.once('exit', () => resolve());
+    child.once('error', (error) => {
+      output?.destroy(error);
+      resolve();
+    });
+  });
+  // Node makes none where a descriptor is wanting, and tells that by the event alone.
+  if (!input || !output) throw new RendezvousError('worker', 'no worker can be started: no descriptor is left');
+  return new WaitingWorker({ input, output, pid, exited }, args);
 }
 
 /** What open(2) marks in the octal flags of proc_pid_fdinfo(5). */

@@ -1,12 +1,12 @@
 // A launcher that a person starts: what it says, and what it says of mistakes.
 import { once } from 'node:events';
-import { existsSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, statSync, writeFileSync } from 'node:fs';
 import { connect, createServer, type Socket } from 'node:net';
 import type { Readable } from 'node:stream';
 import { describe, expect, inject, it } from 'vitest';
 import { afterwards, end, eventually, start, temporaryDirectory, workersBelow } from '../setup/cleanup.ts';
 import { installed, startPrivateMachine } from '../setup/private-machine.ts';
-import { cleanEnvironment, freePort, programs, run, sendBytes, startLauncher } from '../setup/programs.ts';
+import { cleanEnvironment, freePort, programs, run, sendBytes, startLauncher, succeed } from '../setup/programs.ts';
 import { describeWith } from '../setup/requirements.ts';
 import type { TestUser } from '../setup/test-users.ts';
 
@@ -146,6 +146,19 @@ describeWith(['Linux'], 'a launcher with few descriptors', () => {
     // Else it would have been told that its line does not come.
     expect(first.bytesRead).toBe(0);
     for (const socket of silent) socket.destroy();
+  });
+
+  it('answers that it can start no worker where none is left, and starts one once there are some again', async () => {
+    const { launcher, port, stderr } = await startLauncher([`--directory=${temporaryDirectory()}/run`]);
+    const ask = () => sendBytes({ host: '127.0.0.1', port }, `CCAPI/1 uid=${process.getuid?.()}\n`);
+    const limit = (...args: string[]) => succeed('/usr/bin/prlimit', [`--pid=${launcher.pid}`, ...args]);
+    const most = (await limit('--nofile', '--output=SOFT', '--noheadings')).trim();
+    // Enough for a connection, and for no child's pipes beside it.
+    await limit(`--nofile=${readdirSync(`/proc/${launcher.pid}/fd`).length + 6}:`);
+    expect(await ask()).toBe('CCAPI/1 error code=worker message=no worker can be started: no descriptor is left\n');
+    await limit(`--nofile=${most}:`);
+    expect(await ask()).toContain('CCAPI/1 ok path=');
+    expect(stderr()).not.toContain('internal error');
   });
 });
 
