@@ -1,6 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import type { Socket } from 'node:net';
 import { Duplex } from 'node:stream';
+import { CCAPIError } from '../proto/errors.ts';
 
 /** A stream of bytes in both directions that need not keep its program alive. */
 export type ByteStream = Duplex & { ref(): unknown; unref(): unknown };
@@ -26,15 +27,17 @@ export class ChildStream extends Duplex {
   constructor([program, ...args]: readonly [string, ...string[]], env: NodeJS.ProcessEnv) {
     super({ allowHalfOpen: true });
     const child = spawn(program, args, { env, stdio: ['pipe', 'pipe', 'pipe'] });
-    this.#child = child;
-    [this.#input, this.#output] = [child.stdin as Socket, child.stdout as Socket];
     let said = '';
-    child.stderr.setEncoding('utf8').on('data', (text: string) => {
-      said = (said + text).slice(-MOST_SAID);
-    });
     this.ended = new Promise((resolve) => {
       child.once('error', (error) => resolve({ code: undefined, said: error.message }));
       child.once('close', (code) => resolve({ code: code ?? undefined, said: said.trim() }));
+    });
+    // Node makes no pipes where a descriptor is wanting, and tells that by the event alone.
+    if (!child.stdin) throw new CCAPIError('ccErrServerUnavailable', `${program}: no descriptor is left for its pipes`);
+    this.#child = child;
+    [this.#input, this.#output] = [child.stdin as Socket, child.stdout as Socket];
+    child.stderr.setEncoding('utf8').on('data', (text: string) => {
+      said = (said + text).slice(-MOST_SAID);
     });
     this.#output.on('data', (chunk) => {
       if (!this.push(chunk)) this.#output.pause();

@@ -67,6 +67,8 @@ export async function askChild(
   const failed = new Promise<never>((_, reject) => {
     child.once('error', (error) => reject(new RendezvousError(NO_LAUNCHER, `${program}: ${error.message}`)));
   });
+  // Node makes no pipes where a descriptor is wanting, and tells that by the event alone.
+  if (!child.stdin) return failed;
   try {
     return await Promise.race([exchange(child.stdout, child.stdin, forPath(key), ANSWER_DEADLINE), failed]);
   } finally {

@@ -5,7 +5,8 @@ import { beforeEach, describe, expect, it } from 'vitest';
 import { openSocket } from '../../client/connect-to-path.ts';
 import { Context } from '../../client/index.ts';
 import { afterwards, eventually, start, temporaryDirectory, workersBelow } from '../setup/cleanup.ts';
-import { cleanEnvironment, freePort, programs, startLauncher } from '../setup/programs.ts';
+import { cleanEnvironment, freePort, programs, run, startLauncher } from '../setup/programs.ts';
+import { describeWith } from '../setup/requirements.ts';
 
 const uid = process.getuid?.() as number;
 const code = (name: string, message = '') =>
@@ -206,4 +207,29 @@ it('where too many are on their way to a socket, one more waits for its turn', a
   );
   expect(tried).toContain('EAGAIN');
   (await openSocket(path)).destroy();
+});
+
+describeWith(['Linux'], 'a program that has no descriptor left', () => {
+  it.each([
+    ['a private launcher', {}, 'EMFILE'],
+    ['a program as its server', { CCAPI_SERVER: 'exec:/bin/cat' }, '/bin/cat: no descriptor is left for its pipes'],
+  ])('is told so where it needs %s, and goes on', async (_, settings, message) => {
+    const lines = `
+      const { closeSync, openSync } = require('node:fs');
+      const { Context } = require(${JSON.stringify(programs.library)});
+      const held = [];
+      try {
+        for (;;) held.push(openSync('/dev/null'));
+      } catch {}
+      // Enough for a file, and for no child's pipes.
+      for (const descriptor of held.splice(0, 3)) closeSync(descriptor);
+      const context = new Context({ launcher: ${JSON.stringify([process.execPath, programs.launcher])} });
+      context.getServerPath().catch((error) => setImmediate(() => console.log(error.name, error.message)));`;
+    const few = ['-c', 'ulimit -n 64; exec "$@"', 'sh', process.execPath, '-e', lines];
+    const env = { CCAPI_DIRECTORY: base, CCAPI_PORT: '1', ...settings };
+    const { code, stdout, stderr } = await run('/bin/sh', few, { env });
+    expect([code, stderr]).toEqual([0, '']);
+    expect(stdout).toMatch(/^ccErrServerUnavailable /);
+    expect(stdout).toContain(message);
+  });
 });
