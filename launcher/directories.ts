@@ -31,14 +31,14 @@ import { mountUserSpace, type SpaceBounds } from './user-space.ts';
  */
 export function prepareBaseDirectory(base: string, launcherUid: number): void {
   refuseAsInsecure(base, () => {
-    const made = makeDirectory(base, launcherUid === 0 ? 0o755 : 0o700);
-    const findDirectory = lstatSync(base);
-    if (!made && (findDirectory.uid !== launcherUid || (findDirectory.mode & 0o022) !== 0)) {
+    makeDirectory(base, launcherUid === 0 ? 0o755 : 0o700);
+    const stats = lstatSync(base);
+    if (stats.uid !== launcherUid || (stats.mode & 0o022) !== 0) {
       throw new InsecurePathError(
-        `${base} must belong to uid ${launcherUid} and be closed to other writers; it has uid ${findDirectory.uid}, mode ${octal(findDirectory)}`,
+        `${base} must belong to uid ${launcherUid} and be closed to other writers; it has uid ${stats.uid}, mode ${octal(stats)}`,
       );
     }
-    checkUnreplaceable(made || findDirectory.isDirectory() ? base : dirname(base), launcherUid);
+    checkUnreplaceable(base, launcherUid);
   });
 }
 
@@ -159,14 +159,12 @@ function checkOwn(path: string, stats: Stats | undefined, uid: number): void {
   );
 }
 
-/** Makes a directory; false if something of that name is there. */
-function makeDirectory(path: string, mode: number): boolean {
+/** Makes a directory, unless something of that name is there. */
+function makeDirectory(path: string, mode: number): void {
   try {
     mkdirSync(path, { mode });
-    return true;
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false;
-    throw error;
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
   }
 }
 
