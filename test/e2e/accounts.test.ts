@@ -156,18 +156,52 @@ describeWith(['root', 'Linux', 'iproute2', 'krb5-user'], 'an account', () => {
     expect(await asRoot('ls /run/ccapi')).toBe('');
   });
 
-  it('that is missing is not swept away where uids need none', async () => {
-    await asRoot('mkdir -m 700 /run/ccapi/50009; chown 50009 /run/ccapi/50009; touch /run/ccapi/50009/file');
-    const sweep = `${installed.node} ${installed.launcher} --sweep`;
-    expect((await machine.sh(undefined, sweep, { ...env, CCAPI_UNKNOWN_UIDS: 'allow' })).code).toBe(2);
-    expect(await asRoot('ls /run/ccapi/50009')).toBe('file\n');
-    // Nor where accounts come from a service that may be away.
+  const sweep = `${installed.node} ${installed.launcher} --sweep`;
+  const swept = { code: 0, stdout: '', stderr: '' };
+  const refused = (why: string) => ({ code: 2, stdout: '', stderr: expect.stringContaining(why) });
+  /** The directory of a uid without an account, with something in it. */
+  const leave = (of: number) => asRoot(`install -d -m 700 -o ${of} /run/ccapi/${of}; echo > /run/ccapi/${of}/file`);
+  const expectKept = async () => expect(await asRoot('ls /run/ccapi/50009')).toBe('file\n');
+
+  it('that is missing is not swept away where uids need none, where directories are elsewhere, and by none but root', async () => {
+    await leave(50_009);
+    const allow = { ...env, CCAPI_UNKNOWN_UIDS: 'allow' };
+    expect(await machine.sh(undefined, sweep, allow)).toEqual(
+      refused('with unknown_uids = allow a uid needs no account'),
+    );
+    expect(await machine.sh(undefined, sweep, { ...env, CCAPI_PATH_TEMPLATE: '/srv/%u' })).toEqual(swept);
+    expect(await machine.sh(owner, sweep, env)).toEqual(refused('only root can remove'));
+    await expectKept();
+  });
+
+  it('that is missing is not swept away while a process of its uid runs', async () => {
+    const missing = { name: 'missing', uid: 50_009, gid: uid };
+    const company = await machine.startNode(missing, ['-e', 'console.log("there"); setInterval(() => {}, 1000)']);
+    expect(await machine.sh(undefined, sweep, env)).toEqual(swept);
+    await expectKept();
+    await company.end();
+  });
+
+  it('that is missing is not swept away where accounts come from a service that may be away, unless it was a local one', async () => {
     const passwdFrom = (services: string) => asRoot(`sed -i 's/^passwd:.*/passwd: ${services}/' /etc/nsswitch.conf`);
     await passwdFrom('files sss [NOTFOUND=return] ldap');
-    expect(await machine.sh(undefined, sweep, env)).toEqual({ code: 0, stdout: '', stderr: '' });
-    expect(await asRoot('ls /run/ccapi/50009')).toBe('file\n');
-    await passwdFrom('files systemd # of this machine');
-    expect(await machine.sh(undefined, sweep, env)).toEqual({ code: 0, stdout: '', stderr: '' });
+    expect(await machine.sh(undefined, sweep, env)).toEqual(swept);
+    await expectKept();
+    await asRoot("cp /etc/passwd- /run/passwd-; echo 'missing:x:50009:1::/:/bin/sh' >> /etc/passwd-");
+    expect(await machine.sh(undefined, sweep, env)).toEqual(swept);
     expect(await asRoot('ls /run/ccapi')).toBe('');
+    await leave(50_009);
+    await asRoot('cp /run/passwd- /etc/passwd-');
+    await passwdFrom('files systemd # of this machine');
+    expect(await machine.sh(undefined, sweep, env)).toEqual(swept);
+    expect(await asRoot('ls /run/ccapi')).toBe('');
+  });
+
+  it('that is missing takes a file system of its own along, and is not kept by one that cannot be swept away', async () => {
+    await asRoot('install -d -m 700 /run/ccapi/50009');
+    await asRoot('mount -t tmpfs -o mode=700,uid=50009 tmpfs /run/ccapi/50009; echo > /run/ccapi/50009/file');
+    await asRoot('install -d -m 700 -o 50007 /run/ccapi/50008');
+    expect(await machine.sh(undefined, sweep, env)).toEqual(refused('the worker of uid 50008 could not be started'));
+    expect(await asRoot('ls /run/ccapi')).toBe('50008\n');
   });
 });
