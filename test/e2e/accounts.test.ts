@@ -201,6 +201,8 @@ describeWith(['root', 'Linux', 'iproute2', 'krb5-user'], 'an account', () => {
     await asRoot('install -d -m 700 /run/ccapi/50009');
     await asRoot('mount -t tmpfs -o mode=700,uid=50009 tmpfs /run/ccapi/50009; echo > /run/ccapi/50009/file');
     await asRoot('install -d -m 700 -o 50007 /run/ccapi/50008');
+    // Without a line for accounts, /etc/passwd is all there is.
+    await asRoot("sed -i '/^passwd:/d' /etc/nsswitch.conf");
     expect(await machine.sh(undefined, sweep, env)).toEqual(refused('the worker of uid 50008 could not be started'));
     expect(await asRoot('ls /run/ccapi')).toBe('50008\n');
   });

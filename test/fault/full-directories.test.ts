@@ -52,6 +52,15 @@ describeWith(['root', 'Linux', 'iproute2'], 'the space of users’ directories',
     expect(await root(`umount ${alices}; stat -c '%u %a' ${alices}`)).toBe('0 700');
   });
 
+  it('is that of the base alone, and not of where path_template leads', async () => {
+    await root('install -d -m 755 /run/elsewhere');
+    const launcher = await startLauncher('--user-space=auto', '--path-template=/run/elsewhere/%u');
+    expect(await start(alice)).toBe(0);
+    expect(await owner(`/run/elsewhere/${alice.uid}`)).toBe(`${alice.uid} 700`);
+    expect(await root("grep ' - tmpfs ccapi' /proc/self/mountinfo || :")).toBe('');
+    await launcher.end();
+  });
+
   it('leaves a directory of root’s alone that holds something', async () => {
     const launcher = await startLauncher('--user-space=auto');
     const alices = `/run/ccapi/${alice.uid}`;
