@@ -29,9 +29,10 @@ export async function connectToURIs(uris: readonly ServerURI[], context: URICont
       context.explain(`${uri.text}: a server answers`);
       return found;
     } catch (error) {
-      context.explain(`${uri.text}: ${(error as Error).message}`);
-      if (uris.length === 1 || !(error instanceof Error)) throw error;
-      tried.push(error.message);
+      const { message } = error as Error;
+      context.explain(`${uri.text}: ${message}`);
+      if (uris.length === 1) throw error;
+      tried.push(message);
     }
   }
   throw new CCAPIError('ccErrServerUnavailable', `no credential-cache server: ${tried.join('; ')}`);
