@@ -1,5 +1,6 @@
 // A user who fills a directory of their own, with bytes and with files: neither /run nor another user has less room.
 import { afterEach, beforeEach, expect, inject, it } from 'vitest';
+import { eventually } from '../setup/cleanup.ts';
 import { installed, type PrivateMachine, startPrivateMachine } from '../setup/private-machine.ts';
 import { describeWith } from '../setup/requirements.ts';
 import type { TestUser } from '../setup/test-users.ts';
@@ -83,6 +84,23 @@ describeWith(['root', 'Linux', 'iproute2'], 'the space of users’ directories',
     expect(
       launcher.stdout().match(/user_space: EPERM: mount '.*'; uid \d+ shares the space of \/run\/ccapi/g),
     ).toHaveLength(1);
+    await root('pkill -f [c]capi-launcher.js');
+    await launcher.ended;
+  });
+
+  it('is asked of systemd alone where that starts the servers, for each user anew', async () => {
+    // There is no systemd: what is asked for fails, and so do the servers.
+    const launcher = await machine.startNode(undefined, [
+      '-e',
+      `require('node:child_process').spawn(process.execPath,
+        ['${installed.launcher}', '--listen', '789', '--user-space=auto', '--by-units'], { stdio: ['ignore', 1, 1] })`,
+    ]);
+    for (const user of [alice, bob]) {
+      expect(await start(user)).not.toBe(0);
+      const told = `user_space: ccapi-space@${user.uid}.service could not be started`;
+      await eventually(() => launcher.stdout().includes(told));
+    }
+    expect(await root("grep ' - tmpfs ccapi' /proc/self/mountinfo || :")).toBe('');
     await root('pkill -f [c]capi-launcher.js');
     await launcher.ended;
   });
