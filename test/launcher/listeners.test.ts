@@ -1,6 +1,6 @@
 // A launcher that a person starts: what it says, and what it says of mistakes.
 import { once } from 'node:events';
-import { existsSync, readdirSync, statSync, writeFileSync } from 'node:fs';
+import { chownSync, existsSync, readdirSync, statSync, writeFileSync } from 'node:fs';
 import { connect, createServer, type Socket } from 'node:net';
 import type { Readable } from 'node:stream';
 import { describe, expect, inject, it } from 'vitest';
@@ -159,6 +159,25 @@ describeWith(['Linux'], 'a launcher with few descriptors', () => {
     await limit(`--nofile=${most}:`);
     expect(await ask()).toContain('CCAPI/1 ok path=');
     expect(stderr()).not.toContain('internal error');
+  });
+});
+
+describeWith(['root', 'Linux'], 'a launcher that may have no further process', () => {
+  const [alice] = inject('users') as [TestUser, TestUser];
+
+  it('answers why the worker could not be started, and does not count it', async () => {
+    const base = temporaryDirectory();
+    chownSync(base, alice.uid, alice.gid);
+    const args = [`--directory=${base}`, '--scope=session', '--max-sessions=1'];
+    const { launcher, port } = await startLauncher(args, { uid: alice.uid, gid: alice.gid });
+    const ask = (name: string) => sendBytes({ host: '127.0.0.1', port }, `CCAPI/1 uid=${alice.uid} session=${name}\n`);
+    const limit = (...words: string[]) => succeed('/usr/bin/prlimit', [`--pid=${launcher.pid}`, ...words], alice);
+    const most = (await limit('--nproc', '--output=SOFT', '--noheadings')).trim();
+    await limit('--nproc=1:');
+    const why = `the worker of uid ${alice.uid} could not be started: spawn ${process.execPath} EAGAIN`;
+    expect(await ask('a')).toBe(`CCAPI/1 error code=worker message=${why}\n`);
+    await limit(`--nproc=${most}:`);
+    expect(await ask('b')).toContain('CCAPI/1 ok path=');
   });
 });
 
