@@ -159,8 +159,9 @@ describeWith(['root', 'Linux'], 'a worker that a root shell’s launcher starts'
     const base = `${directory}/run`;
     const port = await freePort();
     writeFileSync(`${directory}/secret`, 'secret', { mode: 0o600 });
-    // As a shell that holds a lock by "exec 200>file" has it.
-    const shell = `exec 200<>${directory}/secret; ulimit -c unlimited; exec "$@"`;
+    // As a shell that holds a lock by "exec 200>file" has it; above what this process was itself left with.
+    const secret = `${directory}/secret`;
+    const shell = `exec 900<>${secret} 901<${secret} 902>${secret}; ulimit -c unlimited; exec "$@"`;
     const launcher = [process.execPath, programs.launcher, '--listen', String(port), `--directory=${base}`];
     start('/usr/bin/setpriv', ['--groups=0,4,42', '/bin/bash', '-c', shell, 'bash', ...launcher], {
       env: cleanEnvironment(),

@@ -1,5 +1,6 @@
 // Where a worker is goes by the settings in force, also where these change while a name is being looked up.
 import { describe, expect, it } from 'vitest';
+import { NO_SESSION } from '../../etc/host/login-session.ts';
 import type { NameService } from '../../etc/host/name-service.ts';
 import type { User } from '../../etc/host/passwd.ts';
 import { WorkerPlaces } from '../../launcher/worker-places.ts';
@@ -32,6 +33,8 @@ describe('the place of a worker', () => {
     const places = new WorkerPlaces(slowNames().names);
     places.configure('/run/ccapi', { pathTemplate: undefined, scope: 'session' });
     expect((await places.ofWorker({ uid: 1000, session: 'a' })).path).toBe('/run/ccapi/1000/s.a');
+    // Also for a client of which no session is known.
+    expect((await places.ofWorker({ uid: 1000, session: undefined })).path).toBe(`/run/ccapi/1000/s.${NO_SESSION}`);
   });
 
   it('is not kept where the template has changed before the name was known', async () => {

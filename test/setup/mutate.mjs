@@ -132,7 +132,7 @@ chmodSync(copy, 0o755);
 process.on('exit', () => rmSync(copy, { recursive: true, force: true }));
 for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => process.exit(1));
 for (const file of filesOf()) cpSync(join(root, file), join(copy, file));
-// What the programs load by themselves is there itself: a machine of a test's own sees nothing that is outside of the repository.
+// What the programs load is copied: a private machine of a test's sees nothing that is outside of the copy.
 const loaded = ['koffi', '@koromix'];
 mkdirSync(join(copy, 'node_modules'));
 for (const name of readdirSync(join(root, 'node_modules'))) {
@@ -154,7 +154,7 @@ const startsPrograms = (test) =>
 function failing(tests, ...more) {
   if (tests.length === 0) return undefined;
   const args = [join(root, 'node_modules/vitest/vitest.mjs'), 'run', '--bail=1', '--reporter=json', ...more, ...tests];
-  // It ends the whole group: a process of vitest's that runs in a circle does not notice that vitest has ended.
+  // It ends the whole group: a process of vitest's in an endless loop does not notice that vitest has ended.
   const bounded = ['--kill-after=5', String(TIMEOUT), process.execPath, ...args];
   const { status, stdout } = spawnSync('timeout', bounded, { cwd: copy, maxBuffer: 1 << 28 });
   if (status === 0) return undefined;
