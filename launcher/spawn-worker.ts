@@ -48,9 +48,7 @@ let covers: number[] | undefined;
  * Node marks what it opens itself. It needs no call of the C library, so that the first child need not wait for that.
  */
 function nullDescriptors(): number[] {
-  if (covers) return covers;
-  const count = greatestInherited() - 2;
-  covers = count > 0 ? Array(count).fill(openSync('/dev/null', 'r')) : [];
+  covers ??= Array<number>(greatestInherited() - 2).fill(openSync('/dev/null', 'r'));
   return covers;
 }
 
