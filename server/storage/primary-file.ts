@@ -24,10 +24,10 @@ export class PrimaryFile {
   read(): string | undefined {
     try {
       this.#name = readFileSync(this.#path, 'utf8').trimEnd();
+      return this.#name;
     } catch {
-      this.#name = undefined;
+      return undefined;
     }
-    return this.#name;
   }
 
   /** Has it say a name, where it does not yet. Throws the system's error. */
