@@ -43,6 +43,8 @@ it.each([
   const { code, stdout, stderr } = await list(server);
   expect([code, stdout]).toEqual([1, '']);
   expect(stderr).toContain(message);
+  // The error of the only one is told as it is.
+  expect(stderr.includes('no credential-cache server')).toBe(server.includes(','));
 });
 
 it("does not use another user's socket", async () => {
