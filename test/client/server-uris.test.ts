@@ -29,7 +29,9 @@ it.each([
 
 it('leads there: a launcher by its address', async () => {
   const { port } = await startLauncher([`--directory=${base}/run`]);
-  expect(await list(`inetd://127.0.0.1:${port}`)).toEqual({ code: 0, stdout: '[]\n', stderr: '' });
+  const found = { code: 0, stdout: '[]\n', stderr: '' };
+  expect(await list(`inetd://127.0.0.1:${port}`)).toEqual(found);
+  expect(await list('inetd://127.0.0.1', { CCAPI_PORT: String(port) })).toEqual(found);
 });
 
 it.each([

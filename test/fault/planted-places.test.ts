@@ -216,7 +216,9 @@ describeWith(['root', 'Linux', 'iproute2'], 'the server of a user', () => {
       const launcher = await startRootLauncher();
       const { stdout } = await machine.ccapi(alice, ['list', '--json'], withRuntime);
       expect(JSON.parse(stdout)).toMatchObject([]);
-      expect(await path(withRuntime)).toBe(`/run/ccapi/${alice.uid}/S.ccapi\n`);
+      for (const env of [withRuntime, { CCAPI_SERVER: 'inetd://127.0.0.1' }]) {
+        expect(await path(env)).toBe(`/run/ccapi/${alice.uid}/S.ccapi\n`);
+      }
       await launcher.end();
       expect(await path(withRuntime)).toBe(`/run/ccapi/${alice.uid}/S.ccapi\n`);
     });
