@@ -26,12 +26,11 @@ export class CCacheOrder {
   readonly #cursors = new Set<CCacheCursor>();
   readonly #few: number;
   #moment = 0;
-  #enough: number;
+  #enough = 0;
 
   /** So many places of the past are kept before it is looked whether any of them is of use. */
   constructor(few = 64) {
     this.#few = few;
-    this.#enough = few;
   }
 
   /** How many places are kept, for tests. */
@@ -166,5 +165,5 @@ function isAnyBetween(numbers: readonly number[], from: number, until: number): 
     if ((numbers[middle] as number) < from) low = middle + 1;
     else high = middle;
   }
-  return low < numbers.length && (numbers[low] as number) < until;
+  return (numbers[low] ?? Infinity) < until;
 }
