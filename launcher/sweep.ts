@@ -59,7 +59,7 @@ function mayBeAway(): boolean {
 /** The uids that /etc/passwd had before its last change, of which no other source knows. Source: passwd(5). */
 function formerUids(): Set<number> {
   const lines = textOf('/etc/passwd-').split('\n');
-  return new Set(lines.map((line) => Number(line.split(':')[2])));
+  return new Set(lines.flatMap((line) => (/^[^:]+:[^:]*:\d+:/.test(line) ? Number(line.split(':')[2]) : [])));
 }
 
 function uidsIn(base: string): number[] {
