@@ -2,11 +2,15 @@
 import { lstatSync, readdirSync } from 'node:fs';
 import { expect, it, vi } from 'vitest';
 import type { CCache } from '../../../server/model/ccache.ts';
+import { TEMPORARY } from '../../../server/storage/atomic-file.ts';
 import { temporaryDirectory } from '../../setup/cleanup.ts';
 import { changes, prepare } from './changes.ts';
 
 /** What is not on the medium: files by their inodes, and names; and files that got a name before they were there themselves. */
 const missing = vi.hoisted(() => ({ files: new Set<number>(), names: new Set<string>(), named: [] as string[] }));
+
+/** How many files can be opened yet before one cannot. */
+const left = vi.hoisted(() => ({ opens: Number.POSITIVE_INFINITY }));
 
 /** The real calls, with what each leaves to be brought to the medium. */
 vi.mock('node:fs', async (original) => {
@@ -24,6 +28,10 @@ vi.mock('node:fs', async (original) => {
   };
   return {
     ...fs,
+    openSync(...args: Parameters<typeof fs.openSync>) {
+      if (left.opens-- === 0) throw Object.assign(new Error('too many'), { code: 'EMFILE' });
+      return fs.openSync(...args);
+    },
     writeSync: changed(fs.writeSync as (...args: never[]) => unknown),
     ftruncateSync: changed(fs.ftruncateSync),
     fsyncSync: synced(fs.fsyncSync),
@@ -36,11 +44,38 @@ vi.mock('node:fs', async (original) => {
   };
 });
 
-it.each(Object.entries(changes))('%s', (_, change) => {
+type Change = (typeof changes)[string];
+
+/** Makes a change in a directory of its own, where so many files can be opened; whether it was made, and what is missing. */
+function make(change: Change, opens: number) {
+  for (const each of [missing.files, missing.names]) each.clear();
+  missing.named.length = 0;
   const directory = `${temporaryDirectory()}/caches`;
   const collection = prepare(directory, true);
   const [a, b] = collection as unknown as [CCache, CCache];
-  change(collection, a, b);
-  const left = readdirSync(directory).filter((name) => missing.files.has(lstatSync(`${directory}/${name}`).ino));
-  expect({ left, names: [...missing.names], named: missing.named }).toEqual({ left: [], names: [], named: [] });
+  left.opens = opens;
+  let isDone = true;
+  try {
+    change(collection, a, b);
+  } catch {
+    isDone = false;
+  }
+  const hasFailed = left.opens < 0;
+  left.opens = Number.POSITIVE_INFINITY;
+  const files = readdirSync(directory).filter((name) => missing.files.has(lstatSync(`${directory}/${name}`).ino));
+  return { isDone, hasFailed, missing: [...files, ...missing.names, ...missing.named] };
+}
+
+it.each(Object.entries(changes))('%s', (_, change) => {
+  expect(make(change, Number.POSITIVE_INFINITY)).toEqual({ isDone: true, hasFailed: false, missing: [] });
+});
+
+it.each(Object.entries(changes))('%s, or is refused, where a file cannot be opened', (_, change) => {
+  for (let opens = 0; ; opens++) {
+    const made = make(change, opens);
+    // A file that did not get its name is of no use.
+    const missed = made.missing.filter((name) => name !== TEMPORARY);
+    if (made.isDone) expect(missed, `${opens} files`).toEqual([]);
+    if (!made.hasFailed) return;
+  }
 });

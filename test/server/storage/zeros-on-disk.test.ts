@@ -18,6 +18,9 @@ import { credentialFor } from '../model/model.ts';
 
 const calls = vi.hoisted(() => [] as [name: string, ...rest: unknown[]][]);
 
+/** Whether the next write is done in half, and the one after it fails; whether there are no hard links. */
+const faults = vi.hoisted(() => ({ writes: 0, isWithoutLinks: false }));
+
 /** The real calls, and a list of those that overwrite, reach the medium or take a name or blocks away. */
 vi.mock('node:fs', async (original) => {
   const fs = await original<typeof import('node:fs')>();
@@ -31,9 +34,18 @@ vi.mock('node:fs', async (original) => {
       calls.push([name, of(...args)]);
       return call(...args);
     }) as unknown as T;
+  const writeSync = (fd: number, bytes: Buffer, from: number, length: number, at: number) => {
+    if (faults.writes === 0) return fs.writeSync(fd, bytes, from, length, at);
+    if (--faults.writes === 0) throw Object.assign(new Error('no room'), { code: 'ENOSPC' });
+    return fs.writeSync(fd, bytes, from, length >> 1, at);
+  };
   return {
     ...fs,
-    writeSync: noting('write', fs.writeSync as (...args: never[]) => number, (fd, bytes) => [fd, zeros(bytes)]),
+    writeSync: noting('write', writeSync as (...args: never[]) => number, (fd, bytes) => [fd, zeros(bytes)]),
+    linkSync(from: string, to: string) {
+      if (faults.isWithoutLinks) throw Object.assign(new Error('no links'), { code: 'EPERM' });
+      fs.linkSync(from, to);
+    },
     fdatasyncSync: noting('sync', fs.fdatasyncSync),
     unlinkSync: noting('unlink', fs.unlinkSync, () => undefined),
     rmSync: noting('unlink', fs.rmSync, () => undefined),
@@ -63,6 +75,7 @@ function sinceZeros(): string[] {
 }
 
 beforeEach(() => {
+  Object.assign(faults, { writes: 0, isWithoutLinks: false });
   directory = `${temporaryDirectory()}/caches`;
 });
 
@@ -103,6 +116,26 @@ function nameOf(ticket: string): string {
   const has = (name: string) => readFileSync(`${directory}/${name}`).includes(ticket);
   return readdirSync(directory).find((name) => name.startsWith('tkt') && has(name)) as string;
 }
+
+it('where there are no hard links, after the file got its name', () => {
+  const collection = open();
+  const ccache = withTicket(collection);
+  const descriptor = openSync(`${directory}/${nameOf('the ticket')}`, 'r');
+  faults.isWithoutLinks = true;
+  collection.setPrincipal(ccache, 2, 'b@R');
+  expect(sinceZeros()).toEqual(['sync']);
+  const left = Buffer.alloc(10_000);
+  expect(left.toString('latin1', 0, readSync(descriptor, left))).toMatch(/^\0+$/);
+  closeSync(descriptor);
+});
+
+it('before what was written of a credential is cut off, where there is no room for the rest', () => {
+  const collection = open();
+  const ccache = withTicket(collection);
+  faults.writes = 2;
+  expect(() => collection.store(ccache, credentialFor('t@R'))).toThrow('no room');
+  expect(sinceZeros()).toEqual(['sync', 'truncate']);
+});
 
 it('when a credential is removed, before the answer', () => {
   const collection = open();
