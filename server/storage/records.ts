@@ -69,34 +69,26 @@ export function headingRecord(heading: Heading): Buffer {
 
 /** A credential as libkrb5 writes it where that form can hold it, else an entry of ours with the CCAPI's form. */
 export function credentialRecord(stored: NewCredential): Buffer {
-  const record = plainRecord(stored);
-  if (record) return record;
+  const plain = plainForm(stored);
+  if (plain) return Buffer.isBuffer(plain) ? plain : marshal(plain);
   const payload = inCCAPIForm(stored.value);
   const entry = ourEntry('cred', payload);
   payload.fill(0);
   return entry;
 }
 
-/** The same where libkrb5's form can hold it; it may be the bytes that it came as. */
-function plainRecord({ value, marshalled }: NewCredential): Buffer | undefined {
-  if (marshalled && !isAmbiguous(value)) return marshalled;
-  const credential = asKrb5(value);
-  return credential && marshal(credential);
-}
-
 /** Writes a credential as libkrb5 does, and nothing where that form cannot hold it. */
-export function writePlainRecord(writer: Writer, { value, marshalled }: NewCredential): void {
-  if (marshalled && !isAmbiguous(value)) writer.bytes(marshalled);
-  else {
-    const credential = asKrb5(value);
-    if (credential) writeKrb5Credential(writer, credential);
-  }
+export function writePlainRecord(writer: Writer, stored: NewCredential): void {
+  const plain = plainForm(stored);
+  if (Buffer.isBuffer(plain)) writer.bytes(plain);
+  else if (plain) writeKrb5Credential(writer, plain);
 }
 
 /** What is written over the record of a credential that is removed: as long as that, and without its secrets. */
-export function erasedRecord({ value, marshalled }: NewCredential): Buffer {
-  const credential = marshalled && !isAmbiguous(value) ? unmarshalled(marshalled) : asKrb5(value);
-  if (!credential) return ourEntry('void', Buffer.alloc(inCCAPIForm(value).length));
+export function erasedRecord(stored: NewCredential): Buffer {
+  const plain = plainForm(stored);
+  if (!plain) return ourEntry('void', Buffer.alloc(inCCAPIForm(stored.value).length));
+  const credential = Buffer.isBuffer(plain) ? unmarshalled(plain) : plain;
   return marshal({ ...blanked(credential), authtime: REMOVED, endtime: 0 });
 }
 
@@ -200,9 +192,11 @@ function isAmbiguous(value: CredentialV5): boolean {
   return isRemoved(value) || client === OUR_CLIENT || server.startsWith(OUR_SERVERS) || server.endsWith(FORMER_SERVERS);
 }
 
-/** The form of libkrb5 if nothing is lost by it. */
-function asKrb5(value: CredentialV5): Krb5Credential | undefined {
-  if (value.isSkey > 0xff || isAmbiguous(value) || !fitsTypes(value)) return undefined;
+/** The form of libkrb5 if nothing is lost by it; the bytes that a credential came as, where there are any. */
+function plainForm({ value, marshalled }: NewCredential): Buffer | Krb5Credential | undefined {
+  if (isAmbiguous(value)) return undefined;
+  if (marshalled) return marshalled;
+  if (value.isSkey > 0xff || !fitsTypes(value)) return undefined;
   try {
     const credential = fromCredentialV5(value);
     const same =
