@@ -45,8 +45,8 @@ const MAX_BUMPS = 16;
 /** How many numbers are reserved at a time. */
 const BLOCK = 64;
 
-/** How many seconds of change times are reserved at a time: twice as many each time that they end within a second. */
-const [MIN_SECONDS, MAX_SECONDS] = [32, 65_536];
+/** How many seconds of change times are reserved at a time. After a crash they are ahead of the clock by no more. */
+const SECONDS = 2048;
 
 /**
  * The file of a collection: a line of JSON with a sum, which is replaced as a whole. It reserves what the collection gives
@@ -61,8 +61,6 @@ export class CollectionFile {
   #identifiers!: Identifiers;
   #now!: Clock;
   #collection!: Collection;
-  #seconds = MIN_SECONDS;
-  #raisedAt = 0;
   /** The lowest and the highest position that a ccache has. */
   #front = 0;
   #end = 0;
@@ -129,14 +127,7 @@ export class CollectionFile {
 
   /** Raises the ceilings. Throws the system's error. */
   raise(awaited = this.#state?.awaited ?? null): void {
-    let changed = this.#state?.changed ?? 0;
-    const latest = this.#latest;
-    if (latest > changed) {
-      const now = this.#now();
-      this.#seconds = now === this.#raisedAt ? Math.min(2 * this.#seconds, MAX_SECONDS) : MIN_SECONDS;
-      this.#raisedAt = now;
-      changed = Math.min(latest + this.#seconds, 0xffff_ffff);
-    }
+    const { changed = 0 } = this.#state ?? {};
     const { server, seed, ccaches, lists } = this.#identifiers.state;
     this.#write({
       ...emptyState,
@@ -145,7 +136,7 @@ export class CollectionFile {
       lists: lists + BLOCK,
       // Users see these names, which therefore have no gaps.
       unique: this.#collection.nextUnique,
-      changed,
+      changed: this.#latest > changed ? Math.min(this.#latest + SECONDS, 0xffff_ffff) : changed,
     });
   }
 
