@@ -183,7 +183,6 @@ export class FileStorage implements Storage {
     makeDirectory(this.#place);
     for (const ccache of this.#collection ?? []) this.#rewrite(ccache);
     this.#place.collectionFile.raise();
-    this.#place.primaryFile.forget();
     this.#writePrimary(this.#collection?.default);
   }
 

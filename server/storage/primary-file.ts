@@ -1,8 +1,11 @@
-import { readFileSync } from 'node:fs';
-import { replaceFile } from './atomic-file.ts';
+import { readRegularFile } from '../../etc/host/read-file.ts';
+import { attempt, replaceFile } from './atomic-file.ts';
 
 /** The name of the file. */
 export const PRIMARY_FILE = 'primary';
+
+/** The longest file that is read, in bytes. */
+const MAX_FILE = 2 ** 20;
 
 /**
  * The file in which libkrb5 looks for the name of the default ccache's file, a line. A worker goes by the positions of the
@@ -11,8 +14,6 @@ export const PRIMARY_FILE = 'primary';
 export class PrimaryFile {
   readonly #path: string;
   readonly #sync: boolean;
-  /** What it says by now, as far as that is known. */
-  #name: string | undefined;
 
   /** `sync` has a name on the medium before `write` returns. */
   constructor(directory: string, sync: boolean) {
@@ -22,23 +23,11 @@ export class PrimaryFile {
 
   /** The name that it says; undefined where it cannot be read. */
   read(): string | undefined {
-    try {
-      this.#name = readFileSync(this.#path, 'utf8').trimEnd();
-      return this.#name;
-    } catch {
-      return undefined;
-    }
+    return attempt(() => readRegularFile(this.#path, MAX_FILE).toString().trimEnd());
   }
 
   /** Has it say a name, where it does not yet. Throws the system's error. */
   write(name: string): void {
-    if (name === this.#name) return;
-    replaceFile(this.#path, Buffer.from(`${name}\n`), this.#sync);
-    this.#name = name;
-  }
-
-  /** Has it written anew the next time: it may be gone. */
-  forget(): void {
-    this.#name = undefined;
+    if (name !== this.read()) replaceFile(this.#path, Buffer.from(`${name}\n`), this.#sync);
   }
 }
