@@ -51,10 +51,15 @@ interface WrittenFile {
 }
 
 /**
- * Writes pieces to a new file, which is then renamed to the path that it is for. On an error it is left empty, and the
- * system's error is thrown.
+ * Writes pieces to a new file, and has `giveName` rename it to the path that it is for. On an error it is left empty, and
+ * the error is thrown.
  */
-export function writeTemporary(path: string, pieces: Iterable<Buffer>, sync: boolean): WrittenFile {
+export function writeAndRename(
+  path: string,
+  pieces: Iterable<Buffer>,
+  sync: boolean,
+  giveName: () => void,
+): WrittenFile {
   const descriptor = openNew(path);
   try {
     let size = 0;
@@ -63,18 +68,14 @@ export function writeTemporary(path: string, pieces: Iterable<Buffer>, sync: boo
       size += bytes.length;
     }
     if (sync) fsyncSync(descriptor);
+    giveName();
     return { descriptor, size };
   } catch (error) {
-    discard(descriptor);
+    attempt(() => overwrite(descriptor));
+    attempt(() => ftruncateSync(descriptor, 0));
+    closeSync(descriptor);
     throw error;
   }
-}
-
-/** Empties a file that is not needed, and closes it. */
-export function discard(descriptor: number): void {
-  attempt(() => overwrite(descriptor));
-  attempt(() => ftruncateSync(descriptor, 0));
-  closeSync(descriptor);
 }
 
 /**
@@ -102,8 +103,7 @@ export function renameInto(from: string, to: string, sync: boolean): void {
 /** Replaces a file that holds nothing secret by one of these bytes, in one step. */
 export function replaceFile(path: string, bytes: Buffer, sync: boolean): void {
   const temporary = `${dirname(path)}/${TEMPORARY}`;
-  closeSync(writeTemporary(temporary, [bytes], sync).descriptor);
-  rename(temporary, path, sync);
+  closeSync(writeAndRename(temporary, [bytes], sync, () => rename(temporary, path, sync)).descriptor);
 }
 
 /** Removes a file in one step, and then overwrites it. Only the first step throws. */

@@ -3,7 +3,7 @@ import { dirname } from 'node:path';
 import { KEPT_PREFIX } from '../../etc/config/paths.ts';
 import type { CredentialList, StoredCredential } from '../model/credential-list.ts';
 import type { NewCredential } from '../model/storage.ts';
-import { destroyFile, discard, overwrite, renameInto, TEMPORARY, writeFully, writeTemporary } from './atomic-file.ts';
+import { destroyFile, overwrite, renameInto, TEMPORARY, writeAndRename, writeFully } from './atomic-file.ts';
 import { fileHeader, type Heading, OFFSET_AT } from './heading.ts';
 import { credentialRecord, erasedRecord, headingRecord, removalRecord, skippedRecord } from './records.ts';
 
@@ -65,13 +65,9 @@ export class CCacheLog {
   write(heading: Heading, list: CredentialList): void {
     const temporary = `${dirname(this.path)}/${TEMPORARY}`;
     const offsets: [StoredCredential, number][] = [];
-    const { descriptor, size } = writeTemporary(temporary, pieces(heading, list, offsets), this.#sync);
-    try {
-      renameInto(temporary, this.path, this.#sync);
-    } catch (error) {
-      discard(descriptor);
-      throw error;
-    }
+    const { descriptor, size } = writeAndRename(temporary, pieces(heading, list, offsets), this.#sync, () =>
+      renameInto(temporary, this.path, this.#sync),
+    );
     for (const [credential, offset] of offsets) credential.fileOffset = offset;
     this.close();
     this.#descriptor = descriptor;

@@ -7,7 +7,7 @@ import { unlinkIfThere } from '../../etc/host/unlink-if-there.ts';
 import { isStaging } from '../../proto/staging.ts';
 import type { CCache } from '../model/ccache.ts';
 import type { Collection } from '../model/collection.ts';
-import { discard, TEMPORARY, writeTemporary } from './atomic-file.ts';
+import { TEMPORARY, writeAndRename } from './atomic-file.ts';
 import { FormerViews } from './former-views.ts';
 import { consistsOf, viewOf } from './view-contents.ts';
 
@@ -158,13 +158,7 @@ export class LiveView {
       this.#remove();
       return;
     }
-    const { descriptor, size } = writeTemporary(this.#temporary, viewOf(ccache), this.#sync);
-    try {
-      this.#replace();
-    } catch (error) {
-      discard(descriptor);
-      throw error;
-    }
+    const { descriptor, size } = writeAndRename(this.#temporary, viewOf(ccache), this.#sync, () => this.#replace());
     [this.#descriptor, this.#size] = [descriptor, size];
     this.#show(ccache);
   }
