@@ -648,6 +648,21 @@ it('the header shows libkrb5 the KDC offset and the principal, and has no tag of
   }
   collection.setPrincipal(ccache, 2, 'b@R');
   expect(header()).toEqual([0, 0, ['b'], 'R']);
+  for (const nameType of [10, 1]) {
+    collection.replace('a', { ...collection.emptyContents('b@R'), nameType });
+    expect(readCCacheFile(readFileSync(join(directory, 'tkt1'))).principal?.nameType).toBe(nameType);
+  }
+});
+
+it('a principal that libkrb5 could not parse is the same where only the header tells of it', () => {
+  const texts = ['no realm', 'back\\slash', 'a@b@c', ''];
+  const { collection } = open();
+  for (const text of texts) collection.create(`of ${text}`, 2, text);
+  for (const text of texts) {
+    const path = join(directory, fileOf(JSON.stringify(`of ${text}`).slice(1, -1)));
+    writeFileSync(path, readFileSync(path).toString('latin1').replace('ccapi_ccache', 'ccapi_ccachf'), 'latin1');
+  }
+  expect([...open().collection].map(({ contents }) => contents.principal)).toEqual(texts);
 });
 
 it('what a crash left over is overwritten, but not the file that it is another name of', () => {

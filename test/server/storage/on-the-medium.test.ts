@@ -1,10 +1,11 @@
 // With `sync` a change is on the medium before it is acknowledged, with the names that lead to it.
 import { lstatSync, readdirSync } from 'node:fs';
+import { dirname } from 'node:path';
 import { expect, it, vi } from 'vitest';
 import type { CCache } from '../../../server/model/ccache.ts';
 import { TEMPORARY } from '../../../server/storage/atomic-file.ts';
 import { temporaryDirectory } from '../../setup/cleanup.ts';
-import { changes, prepare } from './changes.ts';
+import { changes, open, prepare } from './changes.ts';
 
 /** What is not on the medium: files by their inodes, and names; and files that got a name before they were there themselves. */
 const missing = vi.hoisted(() => ({ files: new Set<number>(), names: new Set<string>(), named: [] as string[] }));
@@ -23,8 +24,8 @@ vi.mock('node:fs', async (original) => {
   const synced = (call: (descriptor: number) => void) => (descriptor: number) => {
     call(descriptor);
     const found = fs.fstatSync(descriptor);
-    if (found.isDirectory()) missing.names.clear();
-    else missing.files.delete(found.ino);
+    missing.files.delete(found.ino);
+    for (const name of missing.names) if (fs.statSync(dirname(name)).ino === found.ino) missing.names.delete(name);
   };
   return {
     ...fs,
@@ -36,6 +37,10 @@ vi.mock('node:fs', async (original) => {
     ftruncateSync: changed(fs.ftruncateSync),
     fsyncSync: synced(fs.fsyncSync),
     fdatasyncSync: synced(fs.fdatasyncSync),
+    mkdirSync(path: string, options?: { mode: number }) {
+      fs.mkdirSync(path, options);
+      missing.names.add(path);
+    },
     renameSync(from: string, to: string) {
       if (missing.files.has(fs.lstatSync(from).ino)) missing.named.push(to);
       fs.renameSync(from, to);
@@ -44,13 +49,24 @@ vi.mock('node:fs', async (original) => {
   };
 });
 
+/** The path of a directory that is yet to be made; nothing is missing. */
+function freshDirectory(): string {
+  const path = `${temporaryDirectory()}/caches`;
+  for (const each of [missing.files, missing.names]) each.clear();
+  missing.named.length = 0;
+  return path;
+}
+
+it('a directory that was not there', () => {
+  open(freshDirectory(), true);
+  expect([...missing.names]).toEqual([]);
+});
+
 type Change = (typeof changes)[string];
 
 /** Makes a change in a directory of its own, where so many files can be opened; whether it was made, and what is missing. */
 function make(change: Change, opens: number) {
-  for (const each of [missing.files, missing.names]) each.clear();
-  missing.named.length = 0;
-  const directory = `${temporaryDirectory()}/caches`;
+  const directory = freshDirectory();
   const collection = prepare(directory, true);
   const [a, b] = collection as unknown as [CCache, CCache];
   left.opens = opens;
