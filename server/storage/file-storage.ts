@@ -25,6 +25,8 @@ export class FileStorage implements Storage {
   #logs = new CCacheLogs();
   #collection: Collection | undefined;
   #view: LiveView | undefined;
+  /** The default, as libkrb5 was told. */
+  #primary: CCache | undefined;
   #isFailing = false;
   #isForsaken = false;
 
@@ -48,7 +50,7 @@ export class FileStorage implements Storage {
     this.#place.collectionFile.attach(collection);
     collection.resume(this, kept);
     if (!this.#place.collectionFile.isIntact) this.#bestEffort(() => this.#place.collectionFile.raise());
-    this.#writePrimary(collection.default);
+    this.#writePrimary();
   }
 
   /** Writes the directory anew from memory, if something of it was removed. */
@@ -91,6 +93,7 @@ export class FileStorage implements Storage {
   }
 
   noteChange(): void {
+    if (this.#collection?.default !== this.#primary) this.#writePrimary();
     this.#view?.touch();
   }
 
@@ -105,7 +108,6 @@ export class FileStorage implements Storage {
     });
     this.#logs.add(log);
     this.#countPosition(first);
-    if (first || this.#collection?.size === 0) this.#writePrimary(fileName(ccache));
   }
 
   replace(ccache: CCache, contents: Contents): void {
@@ -117,8 +119,6 @@ export class FileStorage implements Storage {
     const log = this.#logOf(ccache);
     this.#commit(() => log.destroy());
     this.#logs.forget(ccache);
-    const [first, second] = this.#collection ?? [];
-    if (ccache === first) this.#writePrimary(second);
   }
 
   move(source: CCache, destination: CCache, { isNew, at }: { isNew: boolean; at?: number | undefined }): void {
@@ -135,9 +135,6 @@ export class FileStorage implements Storage {
     if (former) this.#logs.forget(destination);
     this.#logs.reassign(source);
     this.#countPosition(isFirst);
-    const [first, second] = this.#collection ?? [];
-    const next = first === source ? second : first;
-    this.#writePrimary(isFirst || !next ? fileName(ccache) : next);
   }
 
   makeDefault(ccache: CCache, at: number): void {
@@ -148,7 +145,6 @@ export class FileStorage implements Storage {
       log.setHeading({ ...heading, position: this.#place.collectionFile.newPosition(true), lastDefault }),
     );
     this.#countPosition(true);
-    this.#writePrimary(ccache);
   }
 
   setAwaitedDefault(name: string | undefined): void {
@@ -183,7 +179,7 @@ export class FileStorage implements Storage {
     makeDirectory(this.#place);
     for (const ccache of this.#collection ?? []) this.#rewrite(ccache);
     this.#place.collectionFile.raise();
-    this.#writePrimary(this.#collection?.default);
+    this.#writePrimary();
   }
 
   /** Writes the file of a ccache anew, without what was removed from it. */
@@ -204,11 +200,11 @@ export class FileStorage implements Storage {
     if (isFirst) this.#bestEffort(() => this.#place.collectionFile.setAwaited(undefined));
   }
 
-  /** Tells libkrb5 which is the primary. */
-  #writePrimary(primary: CCache | string | undefined): void {
-    if (primary === undefined) return;
-    const name = typeof primary === 'string' ? primary : fileName(numberOfCCache(primary.identifier));
-    this.#bestEffort(() => this.#place.primaryFile.write(name));
+  /** Tells libkrb5 which is the default. */
+  #writePrimary(): void {
+    const primary = this.#collection?.default;
+    this.#primary = primary;
+    if (primary) this.#bestEffort(() => this.#place.primaryFile.write(fileName(numberOfCCache(primary.identifier))));
   }
 
   /** Does what the collection is stored without. */
