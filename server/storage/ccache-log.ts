@@ -2,6 +2,7 @@ import { closeSync, constants, fdatasyncSync, fstatSync, ftruncateSync, lstatSyn
 import { dirname } from 'node:path';
 import { KEPT_PREFIX } from '../../etc/config/paths.ts';
 import type { CredentialList, StoredCredential } from '../model/credential-list.ts';
+import { MAX_CCACHES } from '../model/identifiers.ts';
 import type { NewCredential } from '../model/storage.ts';
 import { destroyFile, overwrite, renameInto, TEMPORARY, writeAndRename, writeFully } from './atomic-file.ts';
 import { fileHeader, type Heading, OFFSET_AT } from './heading.ts';
@@ -9,9 +10,6 @@ import { credentialRecord, erasedRecord, headingRecord, removalRecord, skippedRe
 
 /** Dead bytes are taken out of a file once they are more than this, and more than the others. */
 const MAX_DEAD = 65_536;
-
-/** Another program has changed, replaced or removed a file. */
-export class ChangedFileError extends Error {}
 
 /**
  * The file of one ccache: a FILE ccache, which libkrb5 can read. A change is one append, or the rename of a whole new file.
@@ -105,8 +103,7 @@ export class CCacheLog {
     try {
       this.#append(bytes);
     } finally {
-      if (bytes !== credential.marshalled) bytes.fill(0);
-      if (record !== credential.marshalled) record.fill(0);
+      for (const copy of [bytes, record]) if (copy !== credential.marshalled) copy.fill(0);
     }
     if (removal) this.#erase(replaced, removal);
     return this.#length - record.length;
@@ -134,7 +131,7 @@ export class CCacheLog {
     const descriptor = this.#open();
     const { size, nlink } = fstatSync(descriptor);
     // What is appended to another file, or to one without a name, is lost with the process.
-    if (size !== this.#length || nlink === 0) throw new ChangedFileError(`${this.path} was changed`);
+    if (size !== this.#length || nlink === 0) throw new Error(`${this.path} was changed`);
     writeFully(descriptor, bytes, this.#length, this.#sync);
     this.#length += bytes.length;
   }
@@ -176,7 +173,7 @@ export function fileName(ccache: number): string {
 export function ccacheOfFile(name: string): number | undefined {
   if (!name.startsWith(KEPT_PREFIX)) return undefined;
   const ccache = Number.parseInt(name.slice(KEPT_PREFIX.length), 36);
-  return ccache > 0 && ccache < 2 ** 48 && fileName(ccache) === name ? ccache : undefined;
+  return ccache > 0 && ccache < MAX_CCACHES && fileName(ccache) === name ? ccache : undefined;
 }
 
 /** The path of a ccache's file. */

@@ -7,7 +7,7 @@ import type { Collection, StoredCollection } from '../model/collection.ts';
 import type { StoredCredential } from '../model/credential-list.ts';
 import { type Identifiers, numberOfCCache } from '../model/identifiers.ts';
 import type { NewCCache, NewCredential, Storage } from '../model/storage.ts';
-import { CCacheLog, ChangedFileError, fileName } from './ccache-log.ts';
+import { CCacheLog, fileName } from './ccache-log.ts';
 import { CCacheLogs } from './ccache-logs.ts';
 import { CollectionFile } from './collection-file.ts';
 import { describeContents } from './heading.ts';
@@ -240,7 +240,6 @@ export class FileStorage implements Storage {
     } catch (error) {
       const { code = '' } = error as NodeJS.ErrnoException;
       if (['ENOSPC', 'EDQUOT'].includes(code) && this.#view?.yieldRoom()) return action();
-      if (!(error instanceof ChangedFileError) && !['ENOENT', 'ENOTDIR', 'ELOOP'].includes(code)) throw error;
       if (this.#isWhole()) throw error;
       this.restore();
       return action();

@@ -16,6 +16,9 @@ import { contentsFor } from './heading.ts';
 import { PRIMARY_FILE, type PrimaryFile } from './primary-file.ts';
 import { type FoundCCache, readLog } from './read-log.ts';
 
+/** A file of a higher number has got it from another program; none is given out above that. */
+const MAX_RESERVED = 2 ** 36;
+
 /** Where a collection is stored. */
 export interface StorageDirectory {
   directory: string;
@@ -36,9 +39,6 @@ interface LoadedCollection {
 /** The longest file that is read, in bytes. */
 const MAX_FILE = 2 ** 30;
 
-/** A foreign file with a number above this is not made room for. */
-const MAX_RESERVED = 2 ** 40;
-
 /** Makes the directory where it is not there. Throws 224 where the path leads to none, or the system's error. */
 export function makeDirectory({ directory: path, sync }: StorageDirectory): void {
   try {
@@ -55,15 +55,14 @@ export function makeDirectory({ directory: path, sync }: StorageDirectory): void
 /** Reads a directory. What cannot be read is set aside and logged, and costs nothing else; no file that can be read goes. */
 export function loadCollection(place: StorageDirectory, now: Clock): LoadedCollection {
   clear(place);
-  const numbers = ccacheNumbers(place.directory);
   const state = readState(place);
-  const found = numbers.flatMap((ccache) => readFile(place, ccache) ?? []);
+  const found = ccacheNumbers(place.directory).flatMap((ccache) => readFile(place, ccache) ?? []);
   if (!state && found.length > 0) {
     place.log.warning(
       `${place.directory}: no ${COLLECTION_FILE} file; ${found.length} ccaches are taken from their own`,
     );
   }
-  const identifiers = identifiersFor(state, numbers, found);
+  const identifiers = identifiersFor(state, found);
   const changed = state?.changed ?? bumped(0, now());
   const times = new Map(state?.times);
   const logs = new Map<number, CCacheLog>();
@@ -168,23 +167,13 @@ function ccacheNumbers(directory: string): number[] {
     .sort((a, b) => a - b);
 }
 
-/** They go on above all numbers that were given out, and above those of files that are none of ours. */
-function identifiersFor(state: CollectionState | undefined, numbers: number[], found: FoundCCache[]): Identifiers {
-  const { server, seed, ccaches, lists } = state ?? new Identifiers().state;
-  const highest = (all: number[], least: number) => all.reduce((most, number) => Math.max(most, number), least);
-  const headings = found.filter(({ hasHeading }) => hasHeading).map(({ heading }) => heading);
-  return new Identifiers({
-    server,
-    seed,
-    ccaches: highest(
-      [...numbers.filter((number) => number < MAX_RESERVED), ...headings.map(({ ccache }) => ccache)],
-      ccaches,
-    ),
-    lists: highest(
-      headings.map(({ list }) => list),
-      lists,
-    ),
-  });
+/** They go on above all numbers that were given out, also where no collection file tells of them. */
+function identifiersFor(state: CollectionState | undefined, found: FoundCCache[]): Identifiers {
+  const { ccaches, lists, ...rest } = state ?? new Identifiers().state;
+  const counted = found.filter(({ heading }) => heading.ccache < MAX_RESERVED);
+  const highest = (key: 'ccache' | 'list', least: number) =>
+    counted.reduce((most, { heading }) => Math.max(most, heading[key]), least);
+  return new Identifiers({ ...rest, ccaches: highest('ccache', ccaches), lists: highest('list', lists) });
 }
 
 /** The ccaches in their order. A name and a list are one ccache's each: of two with one of them, the one with the later list's. */
