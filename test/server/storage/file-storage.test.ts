@@ -1,6 +1,7 @@
 // What is stored of a collection, and what is left of it after an end at any moment.
 import { execFileSync } from 'node:child_process';
 import {
+  chmodSync,
   closeSync,
   cpSync,
   existsSync,
@@ -213,6 +214,18 @@ describe('a collection that is stored', () => {
         }
         if (life % 3 === 0) storage.close();
       }
+    } finally {
+      clock.now = wasAt;
+    }
+  });
+
+  it('has its identifiers still at the end of the time that 32 bits have', () => {
+    const wasAt = clock.now;
+    clock.now = 0xffff_fff0;
+    try {
+      const { collection } = open();
+      for (const name of ['a', 'b']) collection.create(name, 2, 'a@R');
+      expect(seen(open().collection)).toEqual(seen(collection));
     } finally {
       clock.now = wasAt;
     }
@@ -467,10 +480,26 @@ describe('what is not ours', () => {
     expect([...found].map(({ name }) => name).sort()).toEqual(['a', 'a (1)', 'b']);
     expect(new Set([...found].flatMap(objectsOf)).size).toBe(2);
     expect(seen(open().collection)).toEqual(seen(found));
+    // Also once there are others.
+    for (let i = 0; i < 100; i++) found.create(`${i}`, 2, 'a@R');
+    expect(seen(open().collection)).toEqual(seen(found));
   });
 });
 
 describe('the files', () => {
+  it('do not grow from worker to worker', () => {
+    for (let life = 0; life < 40; life++) {
+      const { collection, storage } = open();
+      const ccache = collection.findByName('a') ?? collection.create('a', 2, 'a@R');
+      for (let i = 0; i < 50; i++) {
+        const ticket = { type: 0, data: Buffer.alloc(500) };
+        collection.store(ccache, { ...credentialFor('s@R'), ticket }, [...ccache.contents.credentials]);
+      }
+      storage.close();
+    }
+    expect(statSync(join(directory, 'tkt1')).size).toBeLessThan(250_000);
+  });
+
   it('do not grow with what is removed, nor with what is over', () => {
     const { collection } = open();
     const ccache = collection.create('a', 2, 'a@R');
@@ -746,7 +775,8 @@ describeWith(['root', 'Linux'], 'a full file system', () => {
       const found = open().collection;
       expect(seen(found)).toEqual(seen(collection));
       expect(found.changed).toBeGreaterThanOrEqual(collection.changed);
-      // So does the next worker.
+      // So does the next worker, which cannot write anew what it should.
+      chmodSync(join(directory, fileOf('b')), 0o644);
       fill();
       const next = open().collection;
       clock.now += 100_000;

@@ -3,8 +3,11 @@
 import { execFileSync } from 'node:child_process';
 import {
   chmodSync,
+  closeSync,
   linkSync,
   lstatSync,
+  mkdirSync,
+  openSync,
   readdirSync,
   readFileSync,
   renameSync,
@@ -52,6 +55,21 @@ function two(): { collection: Collection; storage: FileStorage; a: CCache; b: CC
   for (const name of ['a', 'b']) opened.collection.store(opened.collection.create(name, 2, 'a@R'), secret(`${name}@R`));
   const [a, b] = opened.collection as unknown as [CCache, CCache];
   return { ...opened, a, b };
+}
+
+/** Does something without the rights of root, which may read and write anything; the directory is the user's then. */
+function asUser(action: () => void): void {
+  const isRoot = process.geteuid?.() === 0;
+  if (isRoot) {
+    chmodSync(root, 0o755);
+    execFileSync('chown', ['-R', '65534:65534', directory]);
+    process.seteuid?.(65534);
+  }
+  try {
+    action();
+  } finally {
+    if (isRoot) process.seteuid?.(0);
+  }
 }
 
 beforeEach(() => {
@@ -141,6 +159,59 @@ describe('while a worker runs', () => {
     expect(tickets(open().collection)).toEqual(tickets(collection));
   });
 
+  it('what was removed is there again for the next worker, under the same identifiers', () => {
+    for (const isInOrder of [true, false]) {
+      const { collection, storage, a } = two();
+      rmSync(directory, { recursive: true });
+      if (isInOrder) storage.close();
+      else collection.store(a, secret('later@R'));
+      const { collection: found } = open();
+      expect(tickets(found)).toEqual(tickets(collection));
+      expect(found.identifier).toEqual(collection.identifier);
+      directory = `${root}/${directories++}`;
+    }
+  });
+
+  it('that it cannot write is logged once, and that it can again', () => {
+    const { collection } = two();
+    renameSync(directory, `${directory}.away`);
+    writeFileSync(directory, '');
+    const create = (name: string) => collection.create(name, 2, 'a@R');
+    for (const name of ['c', 'd', 'e']) expect(() => create(name)).toThrow('cannot store the change');
+    const lines = () => said.map((line) => line.replaceAll(directory, '').replace(/:.*/, ''));
+    expect(lines()).toEqual(['cannot write ']);
+    rmSync(directory);
+    renameSync(`${directory}.away`, directory);
+    for (const name of ['c', 'd', 'e']) create(name);
+    expect(lines()).toEqual(['cannot write ', 'can write  again']);
+  });
+
+  it('that may have lost the directory to another one writes nothing', () => {
+    const { collection, storage, a } = two();
+    const files = () => readdirSync(directory).map((name) => [name, readFileSync(`${directory}/${name}`, 'latin1')]);
+    storage.forsake();
+    rmSync(`${directory}/primary`);
+    const before = files();
+    expect(() => collection.store(a, secret('later@R'))).toThrow('another worker may own it');
+    expect(() => collection.destroy(a)).toThrow('another worker may own it');
+    storage.restore();
+    storage.close();
+    expect(files()).toEqual(before);
+    rmSync(`${directory}/tkt1`);
+    storage.restore();
+    storage.close();
+    expect(readdirSync(directory)).not.toContain('tkt1');
+  });
+
+  it('a file that its owner may only read is overwritten where it is destroyed', () => {
+    const { collection, a } = two();
+    chmodSync(`${directory}/tkt1`, 0o400);
+    const descriptor = openSync(`${directory}/tkt1`, 'r');
+    asUser(() => collection.destroy(a));
+    expect(readFileSync(descriptor).every((byte) => byte === 0)).toBe(true);
+    closeSync(descriptor);
+  });
+
   it('a file of another program is kept where a new ccache gets its name', () => {
     const { collection } = two();
     const foreign = readFileSync(`${directory}/tkt1`);
@@ -178,23 +249,46 @@ describe('before a worker starts', () => {
     expect(said).toEqual([]);
   });
 
+  it('what is no directory is not used', () => {
+    writeFileSync(directory, '');
+    expect(() => open()).toThrow('is not a directory');
+    rmSync(directory);
+    symlinkSync(root, directory);
+    expect(() => open()).toThrow('is not a directory');
+  });
+
+  it.each(['primary', 'collection', 'new', 'gone', 'former.3', 'tkt1'])('a directory named %s is set aside', (name) => {
+    const { collection, storage } = two();
+    collection.destroy(collection.findByName('a') as CCache);
+    storage.close();
+    rmSync(`${directory}/${name}`, { force: true });
+    mkdirSync(`${directory}/${name}/file`, { recursive: true });
+    expect(tickets(open().collection)).toEqual([['b', 'b@R']]);
+    expect(lstatSync(`${directory}/${name}`, { throwIfNoEntry: false })?.isDirectory()).not.toBe(true);
+    expect(readdirSync(directory).filter((each) => each.startsWith('set-aside.'))).toEqual([
+      expect.stringMatching(`^set-aside.${name}.`),
+    ]);
+    expect(readFileSync(`${directory}/primary`, 'utf8')).toBe('tkt2\n');
+  });
+
+  it.each<[string, (bytes: Buffer) => Buffer]>([
+    ['of another version', (bytes) => Buffer.concat([Buffer.from([5, 3]), bytes.subarray(2)])],
+    ['cut within its heading', (bytes) => bytes.subarray(0, bytes.indexOf('"name"'))],
+  ])('a file that is %s is set aside', (_, change) => {
+    two();
+    writeFileSync(`${directory}/tkt1`, change(readFileSync(`${directory}/tkt1`)));
+    expect(tickets(open().collection)).toEqual([['b', 'b@R']]);
+    expect(readdirSync(directory).filter((each) => each.startsWith('set-aside.tkt1.'))).toHaveLength(1);
+  });
+
   it('what its owner may not read is read all the same', () => {
     const { collection } = two();
     chmodSync(`${directory}/tkt1`, 0);
     chmodSync(directory, 0);
-    // Root may read anything.
-    const isRoot = process.geteuid?.() === 0;
-    if (isRoot) {
-      chmodSync(root, 0o755);
-      execFileSync('chown', ['-R', '65534:65534', directory]);
-      process.seteuid?.(65534);
-    }
-    try {
+    asUser(() => {
       expect(tickets(open().collection)).toEqual(tickets(collection));
       expect(said).toEqual([]);
-    } finally {
-      if (isRoot) process.seteuid?.(0);
-    }
+    });
     expect(statSync(directory).mode & 0o777).toBe(0o700);
   });
 
@@ -237,6 +331,27 @@ describe('before a worker starts', () => {
     expect(open().collection.size).toBe(10_000);
   });
 });
+
+it.each([2 ** 36 - 1, 2 ** 36, 2 ** 46 - 1, 2 ** 46])(
+  'a file of ours that has got the number %i costs no identifier',
+  (number) => {
+    two().storage.close();
+    const damaged = readFileSync(`${directory}/tkt1`, 'latin1').replace('ccapi_ccache', 'ccapi_ccachf');
+    writeFileSync(`${directory}/tkt${number.toString(36)}`, damaged, 'latin1');
+    const { collection, storage } = open();
+    collection.store(collection.create('c', 2, 'c@R'), secret('c@R'));
+    storage.close();
+    let expected = tickets(collection);
+    for (const name of ['d', 'e']) {
+      const { collection: found } = open();
+      expect(found.identifier).toEqual(collection.identifier);
+      expect(tickets(found)).toEqual(expected);
+      found.create(name, 2, 'd@R');
+      expected = tickets(found);
+    }
+    expect(said.filter((line) => line.includes('collection'))).toEqual([]);
+  },
+);
 
 it('no number is given out again where a file has a very high one', () => {
   const { storage } = two();

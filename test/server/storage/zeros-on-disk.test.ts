@@ -21,6 +21,9 @@ const calls = vi.hoisted(() => [] as [name: string, ...rest: unknown[]][]);
 /** Whether the next write is done in half, and the one after it fails; whether there are no hard links. */
 const faults = vi.hoisted(() => ({ writes: 0, isWithoutLinks: false }));
 
+/** What was written and read. */
+const buffers = vi.hoisted(() => [] as Buffer[]);
+
 /** The real calls, and a list of those that overwrite, reach the medium or take a name or blocks away. */
 vi.mock('node:fs', async (original) => {
   const fs = await original<typeof import('node:fs')>();
@@ -35,6 +38,7 @@ vi.mock('node:fs', async (original) => {
       return call(...args);
     }) as unknown as T;
   const writeSync = (fd: number, bytes: Buffer, from: number, length: number, at: number) => {
+    buffers.push(bytes);
     if (faults.writes === 0) return fs.writeSync(fd, bytes, from, length, at);
     if (--faults.writes === 0) throw Object.assign(new Error('no room'), { code: 'ENOSPC' });
     return fs.writeSync(fd, bytes, from, length >> 1, at);
@@ -42,6 +46,11 @@ vi.mock('node:fs', async (original) => {
   return {
     ...fs,
     writeSync: noting('write', writeSync as (...args: never[]) => number, (fd, bytes) => [fd, zeros(bytes)]),
+    readFileSync(...args: Parameters<typeof fs.readFileSync>) {
+      const read = fs.readFileSync(...args);
+      if (read instanceof Buffer) buffers.push(read);
+      return read;
+    },
     linkSync(from: string, to: string) {
       if (faults.isWithoutLinks) throw Object.assign(new Error('no links'), { code: 'EPERM' });
       fs.linkSync(from, to);
@@ -76,6 +85,7 @@ function sinceZeros(): string[] {
 
 beforeEach(() => {
   Object.assign(faults, { writes: 0, isWithoutLinks: false });
+  buffers.length = 0;
   directory = `${temporaryDirectory()}/caches`;
 });
 
@@ -117,6 +127,20 @@ function nameOf(ticket: string): string {
   return readdirSync(directory).find((name) => name.startsWith('tkt') && has(name)) as string;
 }
 
+it('and in the memory that it was written from or read into', () => {
+  const collection = open();
+  const ccache = withTicket(collection);
+  const ticket = { type: 0, data: Buffer.from('the ticket') };
+  const [stored] = ccache.contents.credentials;
+  // A form that only the CCAPI has, which is two copies, and one in the place of another.
+  collection.store(ccache, { ...credentialFor('odd@R'), isSkey: 256, ticket });
+  collection.store(ccache, { ...credentialFor('s@R'), ticket }, [stored as NonNullable<typeof stored>]);
+  collection.setPrincipal(ccache, 2, 'b@R');
+  open();
+  expect(buffers.length).toBeGreaterThan(10);
+  expect(buffers.filter((bytes) => bytes.includes('the ticket'))).toEqual([]);
+});
+
 it('where there are no hard links, after the file got its name', () => {
   const collection = open();
   const ccache = withTicket(collection);
@@ -126,6 +150,21 @@ it('where there are no hard links, after the file got its name', () => {
   expect(sinceZeros()).toEqual(['sync']);
   const left = Buffer.alloc(10_000);
   expect(left.toString('latin1', 0, readSync(descriptor, left))).toMatch(/^\0+$/);
+  closeSync(descriptor);
+});
+
+it('with the next file that is destroyed, where it failed', () => {
+  const collection = open();
+  const [a, b] = ['a', 'b'].map((name) => collection.create(name, 2, 'a@R')) as [CCache, CCache];
+  collection.store(a, { ...credentialFor('s@R'), ticket: { type: 0, data: Buffer.from('the ticket') } });
+  const descriptor = openSync(`${directory}/${nameOf('the ticket')}`, 'r');
+  faults.writes = 1;
+  collection.destroy(a);
+  const left = Buffer.alloc(10_000);
+  const text = () => left.toString('latin1', 0, readSync(descriptor, left, 0, left.length, 0));
+  expect(text()).toContain('the ticket');
+  collection.destroy(b);
+  expect(text()).toMatch(/^\0+$/);
   closeSync(descriptor);
 });
 
