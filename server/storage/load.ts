@@ -195,7 +195,7 @@ function settle(place: StorageDirectory, found: FoundCCache[], identifiers: Iden
       const needsRewrite = !isSaid || each.needsRewrite;
       return { ...each, heading: { ...each.heading, name, list, position }, needsRewrite };
     });
-  return settled.sort(({ heading: a }, { heading: b }) => a.position - b.position || a.ccache - b.ccache);
+  return settled.sort(({ heading: a }, { heading: b }) => a.position - b.position);
 }
 
 function listOf({ credentials, nextIndex }: FoundCCache, identity: ListIdentity): CredentialList {

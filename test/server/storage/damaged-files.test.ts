@@ -159,6 +159,17 @@ it('the collection file, with anything in the place of any value and a right sum
   }
 });
 
+it.each(strange)(
+  '%j in the place of a heading or of all in the collection file, with a right sum, loses no ticket',
+  (value) => {
+    const [name = ''] = files();
+    const file = readFileSync(`${original}/${name}`);
+    const added = headingRecord(value as never);
+    expect(withFile(name, Buffer.concat([file, added])).found).toEqual(all());
+    expect(withFile('collection', `${toSummedJSON(value as never)}\n`).found).toEqual(all());
+  },
+);
+
 it('the heading of a ccache, with anything in the place of any value and a right sum, loses no ticket', () => {
   const [name = ''] = files();
   const file = readFileSync(`${original}/${name}`);

@@ -219,6 +219,17 @@ describe('a collection that is stored', () => {
     }
   });
 
+  it('has times that never fall, wherever in a long row of changes it is killed', () => {
+    const { collection } = open();
+    const a = collection.create('a', 2, 'a@R');
+    for (let i = 0; i < 500; i++) {
+      collection.move(collection.create('b', 2, 'b@R'), a);
+      const found = afterKill();
+      expect(found.changed).toBeGreaterThanOrEqual(collection.changed);
+      expect(found.findByName('a')?.changed).toBeGreaterThanOrEqual(a.changed);
+    }
+  });
+
   it('has its identifiers still at the end of the time that 32 bits have', () => {
     const wasAt = clock.now;
     clock.now = 0xffff_fff0;
@@ -312,6 +323,9 @@ describe('an end in the middle of a write', () => {
       const { collection: found } = open(copy);
       expect(seen(found)).toEqual(length < grown.length ? before : after);
       expect(statSync(join(copy, name)).size).toBe(length < grown.length ? whole.length : grown.length);
+      const torn = length < grown.length ? length - whole.length : 0;
+      expect(said).toEqual(torn > 0 ? [expect.stringContaining(`dropping ${torn} bytes of a half-written`)] : []);
+      said = [];
       // And it goes on from there.
       found.store(found.findByName('a') as CCache, credentialFor('more@R'));
       expect([...(open(copy).collection.findByName('a') as CCache).contents.credentials].at(-1)?.value.server).toBe(
@@ -647,6 +661,15 @@ describe('a default that is awaited', () => {
     expect([found.default?.name, found.awaitedDefault]).toEqual(['d', undefined]);
   });
 
+  it('is not awaited any more once another was made the default, also where that is gone', () => {
+    const { collection } = open();
+    for (const name of ['a', 'b', 'c']) collection.create(name, 2, `${name}@R`);
+    collection.awaitDefault('d');
+    collection.setDefault(collection.findByName('c') as CCache);
+    collection.destroy(collection.findByName('c') as CCache);
+    expect(open().collection.awaitedDefault).toBeUndefined();
+  });
+
   it('is not awaited any more once another was made the default, though the file could not say so', () => {
     const { collection } = open();
     for (const name of ['a', 'b', 'c']) collection.create(name, 2, `${name}@R`);
@@ -735,6 +758,10 @@ it('the file of what only the collection knows is written seldom, however much i
     versions.add(statSync(join(directory, 'collection')).ino);
   }
   expect(versions.size).toBeLessThan(20);
+  const other = collection.create('b', 2, 'b@R');
+  const { ino } = statSync(join(directory, 'collection'));
+  for (let i = 0; i < 100; i++) collection.setDefault(i % 2 === 0 ? other : ccache);
+  expect(statSync(join(directory, 'collection')).ino).toBe(ino);
 });
 
 describeWith(['root', 'Linux'], 'a full file system', () => {

@@ -172,6 +172,16 @@ describe('while a worker runs', () => {
     }
   });
 
+  it.each<[string, (path: string) => void]>([
+    ['removed', (path) => rmSync(path)],
+    ['emptied', (path) => truncateSync(path)],
+  ])('the collection file is written anew where it is looked for and was %s', (_, change) => {
+    const { collection, storage } = two();
+    change(`${directory}/collection`);
+    storage.restore();
+    expect(open().collection.identifier).toEqual(collection.identifier);
+  });
+
   it('that it cannot write is logged once, and that it can again', () => {
     const { collection } = two();
     renameSync(directory, `${directory}.away`);
