@@ -239,9 +239,9 @@ export class FileStorage implements Storage {
       return action();
     } catch (error) {
       const { code = '' } = error as NodeJS.ErrnoException;
-      if (['ENOSPC', 'EDQUOT'].includes(code) && this.#view?.yieldRoom()) return action();
-      if (this.#isWhole()) throw error;
-      this.restore();
+      if (['ENOSPC', 'EDQUOT'].includes(code) && this.#view) this.#view.yieldRoom();
+      else if (this.#isWhole()) throw error;
+      else this.restore();
       return action();
     }
   }

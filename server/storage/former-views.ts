@@ -41,11 +41,6 @@ export class FormerViews {
     this.#charge = charge;
   }
 
-  /** How many of them can still be read. */
-  get count(): number {
-    return this.#views.length;
-  }
-
   /** Takes a view of so many bytes, and closes it in the end; `path` is where it is, if it has a name still. */
   add(descriptor: number, size: number, path?: string): void {
     const moved = path === undefined ? undefined : this.#moved(path, descriptor);

@@ -101,12 +101,10 @@ export class LiveView {
     return true;
   }
 
-  /** Gives its room to the kept ccaches; false where it had none. The view is written again with the next change. */
-  yieldRoom(): boolean {
-    const hasRoom = this.#former.count > 0 || this.#descriptor !== undefined;
-    if (hasRoom) this.#attempt(() => this.#remove());
+  /** Gives its room to the kept ccaches. The view is written again with the next request, if there is room for it. */
+  yieldRoom(): void {
+    this.#attempt(() => this.#remove());
     this.#isStale = true;
-    return hasRoom;
   }
 
   /** Writes the view anew where it was removed or replaced, or could not be written. */
