@@ -158,6 +158,9 @@ describe('the live view', () => {
     writeFileSync(`${running.base}/linked`, 'of another program');
     plant();
     await eventually(() => isInOrder() && String(shown()) === 'a@R');
+    // The first look at the directory is behind the server now.
+    rmSync(view);
+    await eventually(() => isInOrder() && String(shown()) === 'a@R');
     await store(a, 'one@R');
     expect(shown()).toEqual(['a@R', 'one@R']);
     expect(readFileSync(`${running.base}/linked`, 'utf8')).toBe('of another program');

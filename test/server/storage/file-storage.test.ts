@@ -736,6 +736,16 @@ it('what a crash left over is overwritten, but not the file that it is another n
   expect(readdirSync(directory).sort()).toEqual(['collection', 'primary', 'tkt1']);
 });
 
+it('is not written at a start after an end in order', () => {
+  const { collection, storage } = open();
+  for (const name of ['a', 'b']) collection.store(collection.create(name, 2, 'a@R'), credentialFor('s@R'));
+  storage.close();
+  const files = () => readdirSync(directory).map((name) => [name, statSync(join(directory, name)).ino]);
+  const before = files();
+  open();
+  expect(files()).toEqual(before);
+});
+
 it('is stored the same way where each change reaches the disk first', () => {
   const { collection } = open(directory, true);
   const ccache = collection.create('a', 2, 'a@R');

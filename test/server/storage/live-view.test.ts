@@ -1,5 +1,14 @@
 // When the live view is written, and what it leaves: a view and its collection in this process.
-import { mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import {
+  closeSync,
+  existsSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { afterEach, expect, it, vi } from 'vitest';
 import { readCCacheFile } from '../../../proto/ccache-file.ts';
@@ -100,8 +109,50 @@ it('is left as it is by a next worker and by a change of another ccache, and sho
     collection.store(b, secret('other@R'));
     acknowledge(live);
     await nextTurn();
+    live.restore();
     expect(statSync(view).ino).toBe(written);
   }
+  live.close();
+});
+
+it('gives its room away until the next request', () => {
+  const { view, collection, a, open, shown } = start();
+  const live = open();
+  collection.store(a, secret('one@R'));
+  acknowledge(live);
+  const readers = [openSync(view, 'r'), openSync(view, 'r')];
+  live.yieldRoom();
+  expect(existsSync(view)).toBe(false);
+  for (const reader of readers) {
+    expect(readFileSync(reader).every((byte) => byte === 0)).toBe(true);
+    closeSync(reader);
+  }
+  live.update();
+  expect(shown()).toEqual(['a@R', 'one@R']);
+  live.close();
+});
+
+it('does not show a ccache that is still being filled', () => {
+  const { collection, a, b, open, shown } = start();
+  const live = open();
+  collection.setDefault(collection.create(`unfinished 1`, 2, 'c@R'));
+  acknowledge(live);
+  expect(shown()).toEqual(['a@R']);
+  for (const ccache of [a, b]) collection.destroy(ccache);
+  acknowledge(live);
+  expect(shown).toThrow('ENOENT');
+  live.close();
+});
+
+it('says once that it cannot be written', () => {
+  const { place, said, collection, a, open } = start();
+  const live = open();
+  mkdirSync(`${place}/caches/new`);
+  for (const service of ['one@R', 'two@R', 'three@R']) {
+    collection.store(a, secret(service));
+    acknowledge(live);
+  }
+  expect(said).toEqual([expect.stringContaining('cannot write')]);
   live.close();
 });
 

@@ -36,6 +36,11 @@ it.each([1, 2, Infinity])('has no key in it after a view, also after one of whic
   expect(memory.includes('secret of')).toBe(false);
 });
 
+it('is one for all views', () => {
+  const [one, other] = [ccacheWith('a@R', 1), ccacheWith('b@R', 50)].map((ccache) => gather(ccache).memory.buffer);
+  expect(one === other).toBe(true);
+});
+
 it('gives each credential once', () => {
   const { text } = gather(ccacheWith('a@R', 50));
   const { credentials } = readCCacheFile(Buffer.from(text, 'latin1'));
