@@ -2,7 +2,7 @@ import { writeCCacheFile } from '../../proto/ccache-file.ts';
 import { type Principal, parsePrincipal, unparsePrincipal } from '../../proto/principal.ts';
 import type { Contents } from '../model/ccache.ts';
 import type { CredentialList } from '../model/credential-list.ts';
-import { MAX_CCACHES, MAX_LISTS } from '../model/identifiers.ts';
+import { MAX_LISTS } from '../model/identifiers.ts';
 import { fromSummedJSON, isCount, parseJSON, toSummedJSON } from './summed-json.ts';
 
 /** What a FILE ccache has no place for. It stands in a configuration entry; of several the last counts. */
@@ -42,9 +42,8 @@ export function readHeading(value: Buffer): Heading | undefined {
   return fromSummedJSON(value.toString(), example, isHeading);
 }
 
-function isHeading({ ccache, list, lastDefault, type, offset }: Heading): boolean {
+function isHeading({ list, lastDefault, type, offset }: Heading): boolean {
   return (
-    isCount(ccache, MAX_CCACHES) &&
     isCount(list, MAX_LISTS) &&
     isCount(lastDefault, 2 ** 32) &&
     (type === undefined || Number.isSafeInteger(type)) &&
