@@ -82,12 +82,11 @@ export class CollectionFile {
       if (lstatSync(this.#path).size > MAX_FILE) throw new SyntaxError('it is too long');
       const text = readFileSync(this.#path, 'utf8');
       this.#state = fromSummedJSON(text.trimEnd(), emptyState, isState);
-      this.#size = Buffer.byteLength(text);
       if (!this.#state) throw new SyntaxError('it is damaged');
+      this.#size = Buffer.byteLength(text);
       return this.#state;
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
-      [this.#state, this.#size] = [undefined, 0];
       throw error;
     }
   }

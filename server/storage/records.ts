@@ -129,7 +129,7 @@ function ourKind(value: CredentialV5): string | undefined {
   if (server.startsWith(OUR_SERVERS)) return server.slice(OUR_SERVERS.length, -`@${CONFIG_REALM}`.length);
   if (client === OUR_CLIENT) return 'damaged';
   if (!server.endsWith(FORMER_SERVERS) || !isRemoved(value)) return undefined;
-  return formerKinds.get(server.slice(0, -FORMER_SERVERS.length)) ?? 'void';
+  return formerKinds.get(server.slice(0, -FORMER_SERVERS.length));
 }
 
 function readOurs(kind: string, payload: Buffer): FileRecord {
