@@ -7,7 +7,7 @@ import { fromCredentialV5, marshalled } from '../../../proto/krb5-credential.ts'
 import { parsePrincipal } from '../../../proto/principal.ts';
 import { Collection } from '../../../server/model/collection.ts';
 import { FileStorage } from '../../../server/storage/file-storage.ts';
-import { headingRecord } from '../../../server/storage/records.ts';
+import { headingRecord, skippedRecord } from '../../../server/storage/records.ts';
 import { toSummedJSON } from '../../../server/storage/summed-json.ts';
 import { memory, temporaryDirectory } from '../../setup/cleanup.ts';
 import { credentialFor } from '../model/model.ts';
@@ -181,6 +181,18 @@ it.each(strange)(
     expect(withFile('collection', `${toSummedJSON(value as never)}\n`).found).toEqual(all());
   },
 );
+
+it('an entry of more left-out indexes than there can be is a damaged one', () => {
+  const [name = ''] = files();
+  const at = copied();
+  writeFileSync(`${at}/${name}`, Buffer.concat([readFileSync(`${original}/${name}`), skippedRecord(0xffff_ffff)]));
+  const { collection } = load(at);
+  const [first = ''] = ownOf(readFileSync(`${original}/${name}`));
+  const ccache = [...collection].find(({ name }) => first.startsWith(name)) as NonNullable<typeof collection.default>;
+  for (const service of ['one@R', 'two@R']) collection.store(ccache, credentialFor(service));
+  for (const { identifier } of [...ccache.contents.credentials].slice(-2)) collection.remove(ccache, [identifier]);
+  expect(tickets(load(at).collection)).toEqual(tickets(collection));
+});
 
 it('the heading of a ccache, with anything in the place of any value and a right sum, loses no ticket', () => {
   const [name = ''] = files();

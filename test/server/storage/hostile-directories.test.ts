@@ -342,7 +342,7 @@ describe('before a worker starts', () => {
   });
 });
 
-it.each([2 ** 36 - 1, 2 ** 36, 2 ** 46 - 1, 2 ** 46])(
+it.each([0, 2 ** 36 - 1, 2 ** 36, 2 ** 46 - 1, 2 ** 46])(
   'a file of ours that has got the number %i costs no identifier',
   (number) => {
     two().storage.close();
@@ -356,6 +356,7 @@ it.each([2 ** 36 - 1, 2 ** 36, 2 ** 46 - 1, 2 ** 46])(
       const { collection: found } = open();
       expect(found.identifier).toEqual(collection.identifier);
       expect(tickets(found)).toEqual(expected);
+      expect([...found].map(({ identifier }) => identifier)).not.toContainEqual(found.identifier);
       found.create(name, 2, 'd@R');
       expected = tickets(found);
     }
