@@ -53,6 +53,20 @@ it('are of 4 MiB at the most, also where others have gone before', () => {
   }
 });
 
+it('are overwritten in time that counts', () => {
+  former.shredAll();
+  let view: ReturnType<typeof add> | undefined;
+  const seen: (string | undefined)[] = [];
+  former = new FormerViews(directory, (action) => {
+    seen.push(view?.read());
+    action();
+    seen.push(view?.read());
+  });
+  view = add();
+  vi.advanceTimersByTime(1001);
+  expect(seen).toEqual(['x', '\0']);
+});
+
 it('leave no descriptor, no name and no timer', () => {
   const views = [add(), add()];
   vi.advanceTimersByTime(2001);

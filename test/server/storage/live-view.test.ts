@@ -6,6 +6,7 @@ import {
   openSync,
   readdirSync,
   readFileSync,
+  rmSync,
   statSync,
   writeFileSync,
 } from 'node:fs';
@@ -129,6 +130,20 @@ it('gives its room away until the next request', () => {
   }
   live.update();
   expect(shown()).toEqual(['a@R', 'one@R']);
+  live.close();
+});
+
+it('is overwritten where it is destroyed and a directory has taken its place', () => {
+  const { view, said, collection, a, b, open } = start();
+  const live = open();
+  const reader = openSync(view, 'r');
+  rmSync(view);
+  mkdirSync(view);
+  for (const ccache of [a, b]) collection.destroy(ccache);
+  acknowledge(live);
+  expect(readFileSync(reader).every((byte) => byte === 0)).toBe(true);
+  closeSync(reader);
+  expect(said).toEqual([]);
   live.close();
 });
 

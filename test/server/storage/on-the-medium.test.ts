@@ -1,9 +1,10 @@
 // With `sync` a change is on the medium before it is acknowledged, with the names that lead to it.
-import { lstatSync, readdirSync } from 'node:fs';
+import { existsSync, lstatSync, readdirSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { expect, it, vi } from 'vitest';
 import type { CCache } from '../../../server/model/ccache.ts';
 import { TEMPORARY } from '../../../server/storage/atomic-file.ts';
+import { LiveView } from '../../../server/storage/live-view.ts';
 import { temporaryDirectory } from '../../setup/cleanup.ts';
 import { changes, open, prepare } from './changes.ts';
 
@@ -60,6 +61,21 @@ function freshDirectory(): string {
 it('a directory that was not there', () => {
   open(freshDirectory(), true);
   expect([...missing.names]).toEqual([]);
+});
+
+it('the live view, before it gets its name', () => {
+  const directory = freshDirectory();
+  const collection = prepare(directory, true);
+  const view = new LiveView(dirname(directory), collection, true, {
+    info() {},
+    warning() {},
+    error() {},
+    refusal() {},
+  });
+  view.begin();
+  expect(missing.named).toEqual([]);
+  expect(existsSync(`${dirname(directory)}/krb5cc`)).toBe(true);
+  view.close();
 });
 
 type Change = (typeof changes)[string];
