@@ -612,6 +612,18 @@ it.each([false, true])('a credential that looks like an entry of ours is a crede
   }
 });
 
+it('a credential with numbers that a FILE ccache has no room for is the same afterwards', () => {
+  const { collection } = open();
+  const ccache = collection.create('a', 2, 'a@R');
+  const data = Buffer.from('data');
+  for (const type of [0x8000, 0xffff, 0x1_0000, 0xffff_8000, 0xffff_7fff]) {
+    for (const odd of [{ keyblock: { type, data } }, { authdata: [{ type, data }] }, { addresses: [{ type, data }] }]) {
+      collection.store(ccache, { ...credentialFor('s@R'), ...structuredClone(odd) } as CredentialV5);
+      expect(seen(open().collection)).toEqual(seen(collection));
+    }
+  }
+});
+
 it('what KCM brought is the same bytes afterwards, with name types that the CCAPI has no place for', () => {
   const { collection } = open();
   const ccache = collection.create('a', 2, 'a@R');
