@@ -7,7 +7,7 @@ import { databases } from '../etc/host/passwd.ts';
 import { readRegularFile } from '../etc/host/read-file.ts';
 import { replaceFile, shredTree } from './storage/atomic-file.ts';
 import { COLLECTION_FILE } from './storage/collection-file.ts';
-import { PRIMARY_FILE } from './storage/primary-file.ts';
+import { PRIMARY_FILE } from './storage/load.ts';
 import { fromSummedJSON, toSummedJSON } from './storage/summed-json.ts';
 
 /** The name of the file, beside the ccaches that are kept. */

@@ -12,8 +12,7 @@ import { CCacheLogs } from './ccache-logs.ts';
 import { CollectionFile } from './collection-file.ts';
 import { describeContents } from './heading.ts';
 import type { LiveView } from './live-view.ts';
-import { loadCollection, makeDirectory, makeWay, type StorageDirectory } from './load.ts';
-import { PrimaryFile } from './primary-file.ts';
+import { loadCollection, makeDirectory, makeWay, type StorageDirectory, writePrimary } from './load.ts';
 
 /**
  * Keeps a collection in a directory that stock libkrb5 reads as a DIR collection: a FILE ccache for each ccache, the name
@@ -32,8 +31,7 @@ export class FileStorage implements Storage {
 
   /** `sync` has each change on the medium before it is acknowledged. */
   constructor(directory: string, sync: boolean, log: Log) {
-    const collectionFile = new CollectionFile(directory, sync);
-    this.#place = { directory, sync, log, collectionFile, primaryFile: new PrimaryFile(directory, sync) };
+    this.#place = { directory, sync, log, collectionFile: new CollectionFile(directory, sync) };
   }
 
   /** Reads what is stored. Throws 224 where the path leads to no directory, or the system's error. */
@@ -162,13 +160,11 @@ export class FileStorage implements Storage {
   }
 
   store(ccache: CCache, credential: NewCredential, replaced: readonly StoredCredential[]): number {
-    const log = this.#logOf(ccache);
-    return this.#commit(() => log.add(credential, replaced));
+    return this.#commit(() => this.#logOf(ccache).add(credential, replaced));
   }
 
   remove(ccache: CCache, credentials: readonly StoredCredential[]): void {
-    const log = this.#logOf(ccache);
-    this.#commit(() => log.remove(credentials));
+    this.#commit(() => this.#logOf(ccache).remove(credentials));
   }
 
   #isWhole(): boolean {
@@ -204,7 +200,7 @@ export class FileStorage implements Storage {
   #writePrimary(): void {
     const primary = this.#collection?.default;
     this.#primary = primary;
-    if (primary) this.#bestEffort(() => this.#place.primaryFile.write(fileName(numberOfCCache(primary.identifier))));
+    if (primary) this.#bestEffort(() => writePrimary(this.#place, fileName(numberOfCCache(primary.identifier))));
   }
 
   /** Does what the collection is stored without. */

@@ -1,19 +1,19 @@
 import { chmodSync, existsSync, lstatSync, mkdirSync, readdirSync, readFileSync, renameSync } from 'node:fs';
 import { dirname } from 'node:path';
 import type { Log } from '../../etc/host/log.ts';
+import { readRegularFile } from '../../etc/host/read-file.ts';
 import { InsecurePathError } from '../../proto/errors.ts';
 import { CCache } from '../model/ccache.ts';
 import { bumped, type Clock } from '../model/change-time.ts';
 import type { StoredCollection } from '../model/collection.ts';
 import { CredentialList } from '../model/credential-list.ts';
 import { Identifiers, type ListIdentity } from '../model/identifiers.ts';
-import { shred, syncDirectory, TEMPORARY, TRASH } from './atomic-file.ts';
+import { attempt, replaceFile, shred, syncDirectory, TEMPORARY, TRASH } from './atomic-file.ts';
 import { CCacheLog, ccacheOfFile, fileName, pathOfCCache } from './ccache-log.ts';
 import { CCacheLogs } from './ccache-logs.ts';
 import { COLLECTION_FILE, type CollectionFile, type CollectionState } from './collection-file.ts';
 import { FORMER_PREFIX } from './former-views.ts';
 import { contentsFor } from './heading.ts';
-import { PRIMARY_FILE, type PrimaryFile } from './primary-file.ts';
 import { type FoundCCache, readLog } from './read-log.ts';
 
 /** A file of a higher number has got it from another program; none is given out above that. */
@@ -23,7 +23,6 @@ const MAX_RESERVED = 2 ** 36;
 export interface StorageDirectory {
   directory: string;
   collectionFile: CollectionFile;
-  primaryFile: PrimaryFile;
   sync: boolean;
   log: Log;
 }
@@ -36,8 +35,14 @@ interface LoadedCollection {
   logs: CCacheLogs;
 }
 
-/** The longest file that is read, in bytes. */
-const MAX_FILE = 2 ** 30;
+/**
+ * The file in which libkrb5 looks for the name of the default ccache's file, a line. A worker goes by the positions of the
+ * ccaches, and so loses nothing where this file is damaged. Source: the DIR ccache type of MIT's libkrb5.
+ */
+export const PRIMARY_FILE = 'primary';
+
+/** The longest file of a ccache, and the longest primary file, that is read, in bytes. */
+const [MAX_FILE, MAX_PRIMARY] = [2 ** 30, 2 ** 20];
 
 /** Makes the directory where it is not there. Throws 224 where the path leads to none, or the system's error. */
 export function makeDirectory({ directory: path, sync }: StorageDirectory): void {
@@ -50,6 +55,16 @@ export function makeDirectory({ directory: path, sync }: StorageDirectory): void
   const found = lstatSync(path);
   if (!found.isDirectory()) throw new InsecurePathError(`${path} is not a directory; it is not used`);
   if ((found.mode & 0o777) !== 0o700 && found.uid === process.geteuid?.()) chmodSync(path, 0o700);
+}
+
+/** Has the primary file say a name, where it does not yet. Throws the system's error. */
+export function writePrimary(place: StorageDirectory, name: string): void {
+  if (name === readPrimary(place)) return;
+  replaceFile(`${place.directory}/${PRIMARY_FILE}`, Buffer.from(`${name}\n`), place.sync);
+}
+
+function readPrimary({ directory }: StorageDirectory): string | undefined {
+  return attempt(() => readRegularFile(`${directory}/${PRIMARY_FILE}`, MAX_PRIMARY).toString().trimEnd());
 }
 
 /** Reads a directory. What cannot be read is set aside and logged, and costs nothing else; no file that can be read goes. */
@@ -180,7 +195,7 @@ function identifiersFor(state: CollectionState | undefined, found: FoundCCache[]
 function settle(place: StorageDirectory, found: FoundCCache[], identifiers: Identifiers): FoundCCache[] {
   const names = new Set<string>();
   const lists = new Set<number>();
-  const primary = place.primaryFile.read();
+  const primary = readPrimary(place);
   const settled = found
     .toSorted((a, b) => b.heading.list - a.heading.list)
     .map((each) => {
