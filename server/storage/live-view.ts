@@ -7,7 +7,7 @@ import { unlinkIfThere } from '../../etc/host/unlink-if-there.ts';
 import { isStaging } from '../../proto/staging.ts';
 import type { CCache } from '../model/ccache.ts';
 import type { Collection } from '../model/collection.ts';
-import { TEMPORARY, writeAndRename } from './atomic-file.ts';
+import { attempt, TEMPORARY, writeAndRename } from './atomic-file.ts';
 import { FormerViews } from './former-views.ts';
 import { consistsOf, viewOf } from './view-contents.ts';
 
@@ -143,10 +143,8 @@ export class LiveView {
   #takeOver(ccache: CCache): boolean {
     const found = lstatSync(this.#path, { throwIfNoEntry: false });
     if (!found?.isFile() || found.nlink !== 1 || (found.mode & 0o777) !== 0o600) return false;
-    const descriptor = openSync(this.#path, constants.O_RDWR | constants.O_NOFOLLOW);
-    const isSame = consistsOf(descriptor, viewOf(ccache));
-    this.#descriptor = descriptor;
-    this.#size = found.size;
+    [this.#descriptor, this.#size] = [openSync(this.#path, constants.O_RDWR | constants.O_NOFOLLOW), found.size];
+    const isSame = consistsOf(this.#descriptor, viewOf(ccache));
     if (isSame) this.#show(ccache);
     return isSame;
   }
@@ -243,11 +241,8 @@ export class LiveView {
     } catch (error) {
       if (!this.#isFailing) this.#log.error(`cannot write ${this.#path}: ${(error as Error).message}`);
       this.#isFailing = true;
-      try {
-        this.#remove();
-      } catch {
-        // It is tried again with the next change.
-      }
+      // Where this fails too, it is tried again with the next change.
+      attempt(() => this.#remove());
       this.#isStale = true;
     }
   }
