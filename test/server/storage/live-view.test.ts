@@ -1,7 +1,10 @@
 // When the live view is written, and what it leaves: a view and its collection in this process.
 import {
+  appendFileSync,
+  chmodSync,
   closeSync,
   existsSync,
+  linkSync,
   mkdirSync,
   openSync,
   readdirSync,
@@ -168,6 +171,21 @@ it('says once that it cannot be written', () => {
     acknowledge(live);
   }
   expect(said).toEqual([expect.stringContaining('cannot write')]);
+  live.close();
+});
+
+it.each<[string, (path: string) => void]>([
+  ['may be read by all', (path) => chmodSync(path, 0o644)],
+  ['has a second name', (path) => linkSync(path, `${path}.other`)],
+  ['has more at its end', (path) => appendFileSync(path, 'of another program')],
+])('is written anew by a next worker where it %s', (_, change) => {
+  const { view, open } = start();
+  open().close();
+  const before = readFileSync(view);
+  change(view);
+  const live = open();
+  expect(readFileSync(view).equals(before)).toBe(true);
+  expect([statSync(view).nlink, statSync(view).mode & 0o777]).toEqual([1, 0o600]);
   live.close();
 });
 
