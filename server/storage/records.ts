@@ -118,7 +118,7 @@ export function readRecord(reader: Reader): FileRecord | undefined {
     if (kind !== undefined) return readOurs(kind, value.ticket.data);
     return isRemoved(value) ? { kind: 'erased' } : { kind: 'credential', value, marshalled };
   } catch (error) {
-    if (!CCAPIError.is(error, 'malformed')) throw error;
+    if (!CCAPIError.is(error)) throw error;
     return marshalled && { kind: 'damaged' };
   }
 }

@@ -434,6 +434,20 @@ describe('what cannot be read', () => {
   });
 });
 
+it('an entry that is damaged costs none that follows it', () => {
+  const { collection } = open();
+  const ccache = collection.create('a', 2, 'a@R');
+  for (const isSkey of [256, 0]) collection.store(ccache, { ...credentialFor(`${isSkey}@R`), isSkey });
+  const [odd] = ccache.contents.credentials;
+  collection.remove(ccache, [(odd as StoredCredential).identifier]);
+  const path = join(directory, fileOf('a'));
+  const bytes = readFileSync(path).toString('latin1');
+  expect(bytes).toContain('ccapi_void');
+  // What was removed is zeros, which are no credential.
+  writeFileSync(path, bytes.replace('ccapi_void', 'ccapi_cred'), 'latin1');
+  expect(seen(open().collection)).toEqual(seen(collection));
+});
+
 it('a heading that is lost costs the identifiers of its tickets, which become those of no former ticket', () => {
   const { collection } = open();
   const given = ['a', 'a', 'a', 'b'].flatMap((name) => {
