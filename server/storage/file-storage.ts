@@ -26,6 +26,8 @@ export class FileStorage implements Storage {
   #view: LiveView | undefined;
   /** The default, as libkrb5 was told. */
   #primary: CCache | undefined;
+  /** What a move makes the default; libkrb5 is told of no other before. */
+  #nextDefault: CCache | undefined;
   #isFailing = false;
   #isForsaken = false;
 
@@ -91,7 +93,8 @@ export class FileStorage implements Storage {
   }
 
   noteChange(): void {
-    if (this.#collection?.default !== this.#primary) this.#writePrimary();
+    const primary = this.#collection?.default;
+    if (primary !== this.#primary && (this.#nextDefault ?? primary) === primary) this.#writePrimary();
     this.#view?.touch();
   }
 
@@ -133,6 +136,7 @@ export class FileStorage implements Storage {
     if (former) this.#logs.forget(destination);
     this.#logs.reassign(source);
     this.#countPosition(isFirst);
+    if (isFirst) this.#nextDefault = destination;
   }
 
   makeDefault(ccache: CCache, at: number): void {
@@ -199,7 +203,7 @@ export class FileStorage implements Storage {
   /** Tells libkrb5 which is the default. */
   #writePrimary(): void {
     const primary = this.#collection?.default;
-    this.#primary = primary;
+    [this.#primary, this.#nextDefault] = [primary, undefined];
     if (primary) this.#bestEffort(() => writePrimary(this.#place, fileName(numberOfCCache(primary.identifier))));
   }
 

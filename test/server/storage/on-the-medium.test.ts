@@ -1,15 +1,20 @@
 // With `sync` a change is on the medium before it is acknowledged, with the names that lead to it.
-import { existsSync, lstatSync, readdirSync } from 'node:fs';
+import { existsSync, lstatSync, readdirSync, readFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { expect, it, vi } from 'vitest';
 import type { CCache } from '../../../server/model/ccache.ts';
+import { numberOfCCache } from '../../../server/model/identifiers.ts';
 import { TEMPORARY } from '../../../server/storage/atomic-file.ts';
+import { fileName } from '../../../server/storage/ccache-log.ts';
 import { LiveView } from '../../../server/storage/live-view.ts';
 import { temporaryDirectory } from '../../setup/cleanup.ts';
 import { changes, open, prepare } from './changes.ts';
 
 /** What is not on the medium: files by their inodes, and names; and files that got a name before they were there themselves. */
 const missing = vi.hoisted(() => ({ files: new Set<number>(), names: new Set<string>(), named: [] as string[] }));
+
+/** The paths that files got, one after the other. */
+const named = vi.hoisted(() => ({ paths: [] as string[] }));
 
 /** How many files can be opened yet before one cannot. */
 const left = vi.hoisted(() => ({ opens: Number.POSITIVE_INFINITY }));
@@ -46,6 +51,7 @@ vi.mock('node:fs', async (original) => {
       if (missing.files.has(fs.lstatSync(from).ino)) missing.named.push(to);
       fs.renameSync(from, to);
       missing.names.add(to);
+      named.paths.push(to);
     },
   };
 });
@@ -111,3 +117,20 @@ it.each(Object.entries(changes))('%s, or is refused, where a file cannot be open
     if (!made.hasFailed) return;
   }
 });
+
+it.each(Object.entries(changes))(
+  '%s, and has libkrb5 told of the default once, where that is another file',
+  (_, change) => {
+    const directory = freshDirectory();
+    const collection = prepare(directory, true);
+    const [a, b] = collection as unknown as [CCache, CCache];
+    const primary = `${directory}/primary`;
+    const before = readFileSync(primary, 'utf8');
+    named.paths.length = 0;
+    change(collection, a, b);
+    const isOther = readFileSync(primary, 'utf8') !== before;
+    expect(named.paths.filter((path) => path === primary)).toEqual(isOther ? [primary] : []);
+    const [first] = collection as unknown as [CCache];
+    expect(readFileSync(primary, 'utf8')).toBe(`${fileName(numberOfCCache(first.identifier))}\n`);
+  },
+);
