@@ -7,6 +7,7 @@ import { operations, VERSION } from '../../../proto/kcm.ts';
 import { parsePrincipal, writePrincipal } from '../../../proto/principal.ts';
 import { Writer } from '../../../proto/writer.ts';
 import vectors from '../../proto/vectors/kcm.json' with { type: 'json' };
+import { eventually } from '../../setup/cleanup.ts';
 import { type RunningWorker, startWorker, workerDirectory } from '../../setup/worker.ts';
 
 let running: RunningWorker;
@@ -160,5 +161,6 @@ it('a peer that vanishes in the middle of a frame costs no other client anything
   const before = resident();
   for (let i = 0; i < 200; i++) await vanish();
   expect(await codeOf(getPrincipal)).toBe(0);
-  expect(resident() - before).toBeLessThan(60_000);
+  // What the engine has not collected yet goes once the worker rests.
+  await eventually(() => resident() - before < 60_000);
 });
