@@ -2,6 +2,7 @@ import { closeSync, mkdirSync, openSync, readSync, writeSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { baseDirectory, sessionDirectory, userDirectory } from '../etc/config/paths.ts';
 import {
+  type SettingTexts,
   settingOptions,
   settingsFromOptions,
   settingsInForce,
@@ -43,6 +44,14 @@ be a systemd user unit with the socket S.ccapi in the user's directory.
 ${settingsUsage()}
 `;
 
+/** The settings in force, and a report of them. */
+function readSettings(commandLine: SettingTexts) {
+  const inForce = settingsInForce({ commandLine });
+  return { ...settingsOf(inForce), report: settingsReport(inForce) };
+}
+
+type ReportedSettings = ReturnType<typeof readSettings>;
+
 async function main(): Promise<void> {
   process.umask(0o077);
   const own = {
@@ -67,10 +76,7 @@ async function main(): Promise<void> {
     writeSync(1, values.help ? usage : `${versionText('ccapi-server')}\n`);
     return;
   }
-  const read = () => {
-    const inForce = settingsInForce({ commandLine: settingsFromOptions(values) });
-    return { ...settingsOf(inForce), report: settingsReport(inForce) };
-  };
+  const read = () => readSettings(settingsFromOptions(values));
   const settings = read();
   const session = values.session as string | undefined;
   const uid = process.getuid?.() as number;
@@ -81,6 +87,19 @@ async function main(): Promise<void> {
     report('ok');
     return;
   }
+  await serve(directory, { read, settings, session, userName: assignment?.name });
+}
+
+/** How a worker serves; `read` reads the settings anew. */
+interface ServeOptions {
+  read(): ReportedSettings;
+  settings: ReportedSettings;
+  session: string | undefined;
+  userName: string | undefined;
+}
+
+/** Serves in a directory until the worker leaves, or another one is found there. */
+async function serve(directory: string, { read, settings, session, userName }: ServeOptions): Promise<void> {
   const passed = takeListenFds();
   const log = openLog('ccapi-server', passed.length > 0 ? 'systemd' : 'syslog');
   const worker = new Worker(settings, log);
@@ -93,16 +112,12 @@ async function main(): Promise<void> {
     }
   });
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => worker.stop(signal));
-  // The launcher gives the same answer, whichever worker has won the directory.
   const login = session === NO_SESSION ? undefined : session;
-  const serving = await worker.start(directory, {
-    passed,
-    vanishes: session !== undefined,
-    session: login,
-    userName: assignment?.name,
-  });
+  const vanishes = session !== undefined;
+  const isServing = await worker.start(directory, { passed, vanishes, session: login, userName });
+  // The launcher gives the same answer, whichever worker has won the directory.
   if (passed.length === 0) report('ok');
-  if (serving) worker.prepare();
+  if (isServing) worker.prepare();
   else {
     worker.discard();
     process.exit(0);
