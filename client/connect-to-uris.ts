@@ -1,7 +1,7 @@
 import type { ServerURI } from '../etc/config/server-uri.ts';
 import type { Settings } from '../etc/config/settings-table.ts';
 import { CCAPIError } from '../proto/errors.ts';
-import type { WorkerKey } from '../proto/rendezvous.ts';
+import { ROOT_PORT, type WorkerKey } from '../proto/rendezvous.ts';
 import { connectToPath } from './connect-to-path.ts';
 import { askAddress } from './launcher-client.ts';
 import { askForWorker, type WorkerConnection, whyNone } from './worker-connection.ts';
@@ -43,7 +43,7 @@ async function connectToURI(uri: ServerURI, { uid, env, settings, key }: URICont
   const { openCommand, openSSH } = await import('./transports.ts');
   if (uri.scheme === 'exec') return { socket: await openCommand(uri, env), path: uri.text };
   if (uri.scheme === 'ssh') return { socket: await openSSH(uri, settings.rsh, env), path: uri.text };
-  const { host, port = settings.port ?? 789 } = uri;
+  const { host, port = settings.port ?? ROOT_PORT } = uri;
   const { path, found } = await askForWorker(() => askAddress(host, port, key()), uid);
   if (found) return found;
   throw new CCAPIError('ccErrServerUnavailable', `${uri.text}: ${whyNone(path)}`);

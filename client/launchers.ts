@@ -1,11 +1,8 @@
 import { existsSync } from 'node:fs';
 import type { Settings } from '../etc/config/settings-table.ts';
 import { listenerUids } from '../etc/host/listener-owner.ts';
-import type { WorkerKey } from '../proto/rendezvous.ts';
+import { ROOT_PORT, USER_PORT, type WorkerKey } from '../proto/rendezvous.ts';
 import { askChild, askPort } from './launcher-client.ts';
-
-/** The port of a launcher without root. */
-export const USER_PORT = 7789;
 
 /** How long a launcher may take that can be passed over for one of our own, in milliseconds. */
 const PASSABLE_DEADLINE = 1000;
@@ -38,9 +35,6 @@ export function launchers(
   };
   return autostart ? [...listening, own] : listening;
 }
-
-/** The port of root's launcher unless the settings say otherwise: no other user can listen below 1024. */
-export const ROOT_PORT = 789;
 
 /**
  * What root has set up on this machine for one user. Where there is something, the user's tickets are in the server that

@@ -8,12 +8,10 @@ import { listenerUids } from '../etc/host/listener-owner.ts';
 import { hasPeerCredentials } from '../etc/host/peer-credentials.ts';
 import { checkUnreplaceable } from '../etc/host/private-directory.ts';
 import { CCAPIError, UsageError } from '../proto/errors.ts';
+import { ROOT_PORT, USER_PORT } from '../proto/rendezvous.ts';
 import type { LauncherContext } from './context.ts';
 import { isLoopback } from './peer.ts';
 import { serveAddress } from './serve.ts';
-
-/** The port of a launcher without root, where no other user has it. */
-const USER_PORT = 7789;
 
 const LOOPBACK = ['127.0.0.1', '::1'] as const;
 
@@ -25,7 +23,9 @@ type ListenOptions = LauncherContext & { settings: { port: number | undefined };
  */
 export async function listenByHand(context: ListenOptions, addresses: string[]): Promise<void> {
   if (process.platform === 'linux' && !hasPeerCredentials()) context.log.warning(withoutKoffi);
-  const usual = String(context.settings.port ?? (context.launcherUid === 0 ? 789 : freePort(context.launcherUid)));
+  const usual = String(
+    context.settings.port ?? (context.launcherUid === 0 ? ROOT_PORT : freePort(context.launcherUid)),
+  );
   const served = context.launcherUid === 0 ? 'every user' : `uid ${context.launcherUid}`;
   const steps: string[] = [];
   for (const address of addresses.length === 0 ? [usual] : addresses) {
@@ -73,7 +73,7 @@ async function listenOnPort({ host, port }: Address, context: ListenOptions): Pr
 
 function nextSteps(port: number): string {
   const setting =
-    process.env.CCAPI_PORT === undefined && port !== 789 && port !== USER_PORT ? `CCAPI_PORT=${port} ` : '';
+    process.env.CCAPI_PORT === undefined && port !== ROOT_PORT && port !== USER_PORT ? `CCAPI_PORT=${port} ` : '';
   const ccapi = `${setting}node ${join(__dirname, 'ccapi.js')}`;
   return [
     `  ${ccapi} list                        # what there is: nothing yet`,

@@ -13,6 +13,12 @@
 
 import type { SettingsReport } from './status.ts';
 
+/** The port of root's launcher unless the settings say otherwise: no other user can listen below 1024. */
+export const ROOT_PORT = 789;
+
+/** The port of a launcher without root. */
+export const USER_PORT = 7789;
+
 /** The request for the settings in force, without its newline. */
 export const SETTINGS_REQUEST = 'CCAPI/1 settings';
 

@@ -2,6 +2,7 @@ import { parseArgs } from 'node:util';
 import type { AccessRule } from '../../etc/config/access-rules.ts';
 import { loadSettings, settingsInForce, settingsReport } from '../../etc/config/settings.ts';
 import { NameService } from '../../etc/host/name-service.ts';
+import { ROOT_PORT } from '../../proto/rendezvous.ts';
 import { type Command, type Options, print, printJSON } from './command.ts';
 import { type Difference, differences, readRunningSettings } from './running-settings.ts';
 
@@ -26,7 +27,7 @@ that run go by another value, which it is and where they have it from.`,
     const { values } = parseArgs({ args, options });
     if (values.check) return check();
     const here = settingsReport(settingsInForce());
-    const others = differences(await readRunningSettings(Number(here.port?.value) || 789), here);
+    const others = differences(await readRunningSettings(Number(here.port?.value) || ROOT_PORT), here);
     const settings = Object.entries(here).map(([key, setting]) => ({
       key,
       ...setting,

@@ -4,6 +4,7 @@ import { loadSettings } from '../../etc/config/settings.ts';
 import { type Step, step } from '../../etc/config/setup-step.ts';
 import { replaceFile } from '../../etc/host/replace-file.ts';
 import { ConfigError } from '../../proto/errors.ts';
+import { ROOT_PORT } from '../../proto/rendezvous.ts';
 import { compiledFile, hasFittingCode } from './compiled-code.ts';
 import { type Address, ask, describeAddress, frontDoor, isServing, waitUntilServing } from './door.ts';
 import { guardUndoSteps } from './guard.ts';
@@ -26,7 +27,7 @@ export interface Plan {
 export async function planSetup(): Promise<Plan> {
   const server = findSuperServer();
   if (!server) throw new ConfigError('there is neither systemd nor an inetd here: apt-get install openbsd-inetd');
-  const port = loadSettings({ env: {} }).port ?? 789;
+  const port = loadSettings({ env: {} }).port ?? ROOT_PORT;
   const compiled = compileSteps();
   if (server.kind === 'systemd') {
     const addresses = [frontDoor, { host: '127.0.0.1', port }];

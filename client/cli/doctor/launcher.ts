@@ -7,9 +7,9 @@ import { hasPeerCredentials } from '../../../etc/host/peer-credentials.ts';
 import { placeFaults } from '../../../etc/host/place-faults.ts';
 import { checkPrivateDirectory } from '../../../etc/host/private-directory.ts';
 import { uidOutside } from '../../../etc/host/user-namespace.ts';
-import { NO_LAUNCHER, RendezvousError } from '../../../proto/rendezvous.ts';
+import { NO_LAUNCHER, RendezvousError, ROOT_PORT, USER_PORT } from '../../../proto/rendezvous.ts';
 import { askPort } from '../../launcher-client.ts';
-import { Machine, ROOT_PORT, USER_PORT } from '../../launchers.ts';
+import { Machine } from '../../launchers.ts';
 import { Locator } from '../../locator.ts';
 import { type Finding, LOG, type Patient } from './finding.ts';
 

@@ -5,8 +5,8 @@ import { settingsInForce, settingsReport } from '../../../etc/config/settings.ts
 import { isListening } from '../../../etc/host/is-listening.ts';
 import { peerCredentials } from '../../../etc/host/peer-credentials.ts';
 import { descriptorOf } from '../../../etc/host/socket-handle.ts';
+import { ROOT_PORT } from '../../../proto/rendezvous.ts';
 import { version } from '../../../proto/status.ts';
-import { ROOT_PORT } from '../../launchers.ts';
 import { Locator } from '../../locator.ts';
 import type { WorkerConnection } from '../../worker-connection.ts';
 import { readStatus } from '../../worker-status.ts';
